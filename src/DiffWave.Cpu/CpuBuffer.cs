@@ -1,0 +1,61 @@
+using System.Runtime.InteropServices;
+using DiffWave.Engine;
+
+namespace DiffWave.Cpu;
+
+/// <summary>
+/// Rows in ordinary memory, aligned to 64 bytes. A row takes <see cref="Stride"/> floats: the channels rounded up to <see cref="ChannelGrain"/> (one channel stays one float),
+/// so that whole vectors can be read and written; the padding lanes hold values nobody reads.
+/// </summary>
+internal sealed unsafe class CpuBuffer : IBuffer
+{
+    public const int ChannelGrain = 32;
+    private const int SlackRows = 8; // the eight-row kernel may read past the last row
+
+    public int Batch { get; }
+    public int Rows { get; }
+    public int Channels { get; }
+    public int Stride { get; }
+    private float* _data;
+
+    public CpuBuffer(int batch, int rows, int channels)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(channels);
+        (Batch, Rows, Channels) = (batch, rows, channels);
+        Stride = channels == 1 ? 1 : RoundUp(channels);
+        _data = AllocateFloats(((long)batch * rows + SlackRows) * Stride + ChannelGrain);
+    }
+
+    ~CpuBuffer() => Free();
+
+    public static int RoundUp(int channels) => (channels + ChannelGrain - 1) / ChannelGrain * ChannelGrain;
+
+    /// <summary>Zero-filled floats aligned to 64 bytes; freed with <see cref="NativeMemory.AlignedFree"/>.</summary>
+    public static float* AllocateFloats(long count)
+    {
+        nuint bytes = checked((nuint)count * sizeof(float));
+        var data = (float*)NativeMemory.AlignedAlloc(bytes, 64);
+        NativeMemory.Clear(data, bytes);
+        return data;
+    }
+
+    public float* Row(int item, long row)
+    {
+        ObjectDisposedException.ThrowIf(_data == null, this);
+        return _data + ((long)item * Rows + row) * Stride;
+    }
+
+    public void Dispose()
+    {
+        Free();
+        GC.SuppressFinalize(this);
+    }
+
+    private void Free()
+    {
+        NativeMemory.AlignedFree(_data);
+        _data = null;
+    }
+}
