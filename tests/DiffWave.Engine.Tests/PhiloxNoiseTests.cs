@@ -93,8 +93,8 @@ public class PhiloxNoiseTests
             var (e2, e3) = ExactPair(words.Z, words.W);
             Compare(e0, normals[i]); Compare(e1, normals[i + 1]); Compare(e2, normals[i + 2]); Compare(e3, normals[i + 3]);
         }
-        Assert.InRange(worst, 0, 6e-7);
-        Assert.InRange(worstRelative, 0, 3.5e-7);
+        Assert.InRange(worst, 0, 8e-7);
+        Assert.InRange(worstRelative, 0, 4e-7);
 
         void Compare(double exact, float found)
         {
@@ -118,8 +118,8 @@ public class PhiloxNoiseTests
                     Assert.Equal(new PhiloxWords(x, y, x, y), PhiloxNoise.Bits(seed, stream, step, block));
                     float[] found = Fill(seed, stream, step, (long)(4 * block), 4);
                     var (cos, sin) = ExactPair(x, y);
-                    Assert.InRange(Math.Abs(found[0] - cos), 0, 3.5e-7 * Math.Abs(cos));
-                    Assert.InRange(Math.Abs(found[1] - sin), 0, 3.5e-7 * Math.Abs(sin));
+                    Assert.InRange(Math.Abs(found[0] - cos), 0, 4e-7 * Math.Abs(cos));
+                    Assert.InRange(Math.Abs(found[1] - sin), 0, 4e-7 * Math.Abs(sin));
                     Assert.Equal(found[..2], found[2..]);
                 }
         var tail = CounterFor(new PhiloxWords(0, 0x20000000, 0, 0x20000000));
