@@ -26,7 +26,7 @@ public sealed class Parameters
     public float[] Arena { get; }
 
     /// <summary>Zero-filled parameters of a configuration.</summary>
-    /// <exception cref="ModelFormatException">The configuration asks for more than 2^31 - 1 values.</exception>
+    /// <exception cref="ModelFormatException">The configuration asks for more than 2^31 - 57 values, the longest array.</exception>
     public Parameters(ModelConfig config)
     {
         Infos = Layout(config);
@@ -55,14 +55,15 @@ public sealed class Parameters
     /// <summary>Kernel length along time of an upsampler stage: 2f for an even factor f, 2f - 1 for an odd one, so that F frames give exactly F f.</summary>
     public static int UpsamplerKernel(int factor) => factor + 2 * (factor / 2);
 
-    private static List<ParameterInfo> Layout(ModelConfig config)
+    /// <summary>Names, shapes and places of a configuration's tensors, without allocating their values.</summary>
+    internal static List<ParameterInfo> Layout(ModelConfig config, string source = "config")
     {
         var infos = new List<ParameterInfo>();
         long offset = 0;
         void Add(string name, params int[] shape)
         {
             long count = shape.Aggregate(1L, (product, n) => product * n);
-            if (offset + count > int.MaxValue) throw new ModelFormatException("config", $"the model has over {int.MaxValue} values; use fewer channels or layers");
+            if (offset + count > Array.MaxLength) throw new ModelFormatException(source, $"the model has over {Array.MaxLength} values; use fewer channels or layers");
             infos.Add(new ParameterInfo(name, shape, (int)offset, (int)count));
             offset += count;
         }
