@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using DiffWave.Engine;
 
 namespace DiffWave.Cpu;
@@ -57,6 +58,7 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         float* step = StepBias.Row(item, Layer);
         int* rows = stackalloc int[Tiles];
         walk.FirstRows(firstTile, new Span<int>(rows, tiles));
+        PrefetchConditioner(item, rows, tiles, dilation, first, end);
         PrepareBiases(item, step, absent, filterBias, gateBias, zeros, padded);
 
         // Inputs reach d rows over both ends of the range, never over the ends of the signal: there stands a row of -step, so that x + step is exactly zero.
@@ -72,6 +74,20 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
             GateOutputs(item, rows, tiles, dilation, first, end, panel * width, filterBias, gateBias, m, z, padded);
         }
         ProjectOutputs(item, rows, tiles, tiles8, dilation, first, end, step, z, t, padded);
+    }
+
+    // The conditioner comes from main memory, once a chain step; asked for here, it arrives while the products of the first panel are computed.
+    private void PrefetchConditioner(int item, int* rows, int tiles, int dilation, int first, int end)
+    {
+        if (Conditioner is null || !Sse.IsSupported) return;
+        for (int tile = 0; tile < tiles; tile++)
+            for (int j = 0, row = rows[tile]; j < Outputs; j++, row += dilation)
+            {
+                if (row < first || row >= end) continue;
+                int at = ConditionerRow + row;
+                float* values = Conditioner.Row(item, at < Conditioner.Rows ? at : at - Conditioner.Rows);
+                for (int c = 0; c < 2 * Config.Channels; c += 16) Sse.Prefetch1(values + c);
+            }
     }
 
     private void PrepareBiases(int item, float* step, float* absent, float* filterBias, float* gateBias, float* zeros, int padded)
