@@ -1,6 +1,6 @@
 namespace DiffWave.Audio;
 
-/// <summary>A mel spectrogram read in blocks of frames, so that long ones need not be in memory.</summary>
+/// <summary>A mel spectrogram read in blocks of frames, so that long ones need not be in memory. For one thread at a time.</summary>
 public interface IMelSource : IDisposable
 {
     /// <summary>Number of mel bands, M.</summary>
