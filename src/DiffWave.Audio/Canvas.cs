@@ -59,7 +59,10 @@ internal sealed class Canvas
             for (int column = x; column < x + width; column++) Set(column, row, color);
     }
 
-    /// <summary>Writes text. <paramref name="align"/> 0 starts at x, 0.5 centres on it, 1 ends there; y is the top of capital letters. Upwards: turned a quarter to the left, with x and y exchanged.</summary>
+    /// <summary>
+    /// Writes text. <paramref name="align"/> 0 starts at x, 0.5 centres on it, 1 ends there; y is the top of capital letters. Upwards: turned a quarter to the left, with
+    /// x and y exchanged.
+    /// </summary>
     public void Text(int x, int y, string text, Rgb color, double align = 0, bool upwards = false)
     {
         int shift = (int)Math.Round(align * TextWidth(text));

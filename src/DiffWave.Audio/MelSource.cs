@@ -34,7 +34,8 @@ public sealed class MemoryMel : IMelSource
     /// <exception cref="ArgumentException">The length is not bands x frames.</exception>
     public MemoryMel(float[] mel, int bands, int frames)
     {
-        if (bands < 1 || frames < 0 || mel.Length != (long)bands * frames) throw new ArgumentException($"{mel.Length} numbers, expected {bands} bands x {frames} frames", nameof(mel));
+        if (bands < 1 || frames < 0 || mel.Length != (long)bands * frames)
+            throw new ArgumentException($"{mel.Length} numbers, expected {bands} bands x {frames} frames", nameof(mel));
         (_mel, Bands, Frames) = (mel, bands, frames);
     }
 

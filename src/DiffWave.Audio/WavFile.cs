@@ -169,7 +169,8 @@ internal sealed class WavParser(Stream stream, string name)
             Span<float> samples = interleaved.AsSpan(0, frames * format.Channels);
             Decode(block, format.Encoding, samples);
             for (int i = 0; i < samples.Length; i++)
-                if (!float.IsFinite(samples[i])) throw Fail($"sample {mono.Count + i / format.Channels} is {samples[i].ToString(CultureInfo.InvariantCulture)}, expected a finite number");
+                if (!float.IsFinite(samples[i]))
+                    throw Fail($"sample {mono.Count + i / format.Channels} is {samples[i].ToString(CultureInfo.InvariantCulture)}, expected a finite number");
             if (!mono.Append(samples)) throw TooLong();
             done += got;
             if (got < wanted) break;

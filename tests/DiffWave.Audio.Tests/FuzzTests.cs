@@ -108,7 +108,8 @@ public class FuzzTests
                     bytes[at] = (byte)random.Next(256);
                     break;
                 case 2: // a 16, 32 or 64 bit number
-                    ulong[] numbers = [0, 1, 2, 3, 16, 65, 0x7F, 0x7FFF, 0xFFFF, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, ulong.MaxValue, (ulong)bytes.Length];
+                    ulong[] numbers =
+                        [0, 1, 2, 3, 16, 65, 0x7F, 0x7FFF, 0xFFFF, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, ulong.MaxValue, (ulong)bytes.Length];
                     BitConverter.GetBytes(numbers[random.Next(numbers.Length)]).AsSpan(0, 2 << random.Next(3)).CopyTo(bytes.AsSpan(at));
                     break;
                 case 3:
