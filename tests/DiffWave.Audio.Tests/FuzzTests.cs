@@ -5,8 +5,8 @@ using System.Text;
 namespace DiffWave.Audio.Tests;
 
 /// <summary>
-/// Mutated files made by numpy, sox, ffmpeg and this library. Whatever comes in, a reader gives sound data or an <see cref="InputFileException"/>, within 100 ms and with no more
-/// memory than the file's size (four times it where 8-bit samples become floats) and 64 MiB. Input i depends on i alone; DIFFWAVE_FUZZ_COUNT sets how many run.
+/// Mutated files made by numpy, sox, ffmpeg and this library. Whatever comes in, a reader gives sound data or an <see cref="InputFileException"/>, within 100 ms and with no
+/// more memory than four times the file (8-bit samples become floats) and 1 MiB. Input i depends on i alone; DIFFWAVE_FUZZ_COUNT sets how many run.
 /// </summary>
 public class FuzzTests
 {
@@ -77,7 +77,7 @@ public class FuzzTests
                 catch (Exception e) { Assert.Fail($"input {i} ({Convert.ToBase64String(bytes)}): {e}"); }
                 seconds = watch.Elapsed.TotalSeconds;
                 long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-                Assert.True(allocated <= 4L * bytes.Length + (64 << 20), $"input {i} ({bytes.Length} bytes) made the reader allocate {allocated} bytes");
+                Assert.True(allocated <= 4L * bytes.Length + (1 << 20), $"input {i} ({bytes.Length} bytes) made the reader allocate {allocated} bytes");
                 greediest = Math.Max(greediest, allocated);
             }
             Assert.True(seconds <= 0.1, $"input {i} ({bytes.Length} bytes) took {seconds:F3} s");
@@ -108,7 +108,8 @@ public class FuzzTests
                     bytes[at] = (byte)random.Next(256);
                     break;
                 case 2: // a 16, 32 or 64 bit number
-                    ulong[] numbers = [0, 1, 2, 3, 16, 65, 0x7F, 0x7FFF, 0xFFFF, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, ulong.MaxValue, (ulong)bytes.Length];
+                    ulong[] numbers =
+                        [0, 1, 2, 3, 16, 65, 0x7F, 0x7FFF, 0xFFFF, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, ulong.MaxValue, (ulong)bytes.Length];
                     BitConverter.GetBytes(numbers[random.Next(numbers.Length)]).AsSpan(0, 2 << random.Next(3)).CopyTo(bytes.AsSpan(at));
                     break;
                 case 3:
