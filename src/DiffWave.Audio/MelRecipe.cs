@@ -71,12 +71,15 @@ public sealed record MelRecipe
     /// <summary>Checks ranges: the first field out of range and its value, or null when all are sound.</summary>
     public string? Problem()
     {
+        if (Name is null || Name.Length is < 1 or > 64) return $"name has {Name?.Length ?? 0} characters, expected 1 to 64";
         if (SampleRate is < 1000 or > 768_000) return $"sample_rate is {SampleRate}, expected 1000 to 768000 Hz";
         if (FftSize is < 16 or > 65536) return $"fft_size is {FftSize}, expected 16 to 65536";
         if (WindowLength < 4 || WindowLength > FftSize) return $"window_length is {WindowLength}, expected 4 to fft_size ({FftSize})";
         if (Hop < 1 || Hop > FftSize) return $"hop is {Hop}, expected 1 to fft_size ({FftSize})";
         if (Bands is < 1 or > 1024) return $"bands is {Bands}, expected 1 to 1024";
         if (!(LowHz >= 0) || !(HighHz > LowHz) || !(HighHz <= SampleRate / 2.0)) return $"low_hz..high_hz is {LowHz}..{HighHz}, expected 0 <= low < high <= {SampleRate / 2.0}";
+        if (!Enum.IsDefined(Scale)) return $"scale is {(int)Scale}, expected htk or slaney";
+        if (!Enum.IsDefined(Compression)) return $"compression is {(int)Compression}, expected decibel01 or natural_log";
         if (!(Floor > 0) || !(Floor < 1)) return $"floor is {Floor}, expected 0 < floor < 1";
         return null;
     }
@@ -116,19 +119,10 @@ public sealed record MelRecipe
         MelRecipe? recipe;
         try { recipe = JsonSerializer.Deserialize<MelRecipe>(json, JsonOptions); }
         catch (JsonException e) { throw new InputFileException(source, $"not a mel recipe: {e.Message}", e); }
-        if (recipe?.Name is null) throw new InputFileException(source, "not a mel recipe: null, expected an object with a name");
+        if (recipe is null) throw new InputFileException(source, "not a mel recipe: null, expected an object");
         if (recipe.Problem() is { } problem) throw new InputFileException(source, $"mel recipe: {problem}");
         return recipe;
     }
 
-    private static readonly JsonSerializerOptions JsonOptions = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        AllowDuplicateProperties = false,
-        RespectNullableAnnotations = true,
-        WriteIndented = true,
-        MaxDepth = 8,
-        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false) },
-    };
+    private static readonly JsonSerializerOptions JsonOptions = StrictJson.Options();
 }

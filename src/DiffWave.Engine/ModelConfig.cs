@@ -165,6 +165,9 @@ public sealed record ModelConfig
         if (DilationCycle is < 1 or > 20) return $"dilation_cycle is {DilationCycle}, expected 1 to 20";
         if (SampleRate is < 1000 or > 768_000) return $"sample_rate is {SampleRate}, expected 1000 to 768000 Hz";
         if ((Conditioner & ~(Conditioner.Mel | Conditioner.Label)) != 0) return $"conditioner is {(int)Conditioner}, expected none, mel, label or mel+label";
+        if (!Enum.IsDefined(GateOrder)) return $"gate_order is {(int)GateOrder}, expected gate_first or filter_first";
+        if (!Enum.IsDefined(StepExponent)) return $"step_exponent is {(int)StepExponent}, expected positive or negative";
+        if (!Enum.IsDefined(Upsampler)) return $"upsampler is {(int)Upsampler}, expected shared or per_layer";
         if (HasLabel ? Labels is < 1 or > 65536 : Labels != 0) return $"labels is {Labels}, expected {(HasLabel ? "1 to 65536" : "0 without a label conditioner")}";
         if (HasMel)
         {
@@ -180,15 +183,7 @@ public sealed record ModelConfig
         return NoiseSchedule.BetasProblem("training_betas", TrainingBetas) ?? NoiseSchedule.BetasProblem("fast_betas", FastBetas);
     }
 
-    private static readonly JsonSerializerOptions JsonOptions = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        AllowDuplicateProperties = false,
-        WriteIndented = true,
-        MaxDepth = 16,
-        Converters = { new ConditionerConverter(), new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false) },
-    };
+    private static readonly JsonSerializerOptions JsonOptions = StrictJson.Options(new ConditionerConverter());
 
     private sealed class ConditionerConverter : JsonConverter<Conditioner>
     {
