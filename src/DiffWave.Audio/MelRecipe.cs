@@ -118,7 +118,7 @@ public sealed record MelRecipe
     {
         MelRecipe? recipe;
         try { recipe = JsonSerializer.Deserialize<MelRecipe>(json, JsonOptions); }
-        catch (JsonException e) { throw new InputFileException(source, $"not a mel recipe: {e.Message}", e); }
+        catch (JsonException e) { throw new InputFileException(source, $"not a mel recipe: {StrictJson.Describe(e)}", e); }
         if (recipe is null) throw new InputFileException(source, "not a mel recipe: null, expected an object");
         if (recipe.Problem() is { } problem) throw new InputFileException(source, $"mel recipe: {problem}");
         return recipe;

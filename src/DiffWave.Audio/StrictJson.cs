@@ -27,6 +27,9 @@ public static class StrictJson
         return options;
     }
 
+    /// <summary>What is wrong with a text, with the place (<c>$.mel.scale</c>) where the serializer knows it.</summary>
+    public static string Describe(JsonException e) => e.Path is null || e.Message.Contains(e.Path, StringComparison.Ordinal) ? e.Message : $"{e.Path}: {e.Message}";
+
     // The framework's converter would also accept "a, b" and combine the values.
     private sealed class EnumNames : JsonConverterFactory
     {

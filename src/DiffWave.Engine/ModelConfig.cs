@@ -147,7 +147,7 @@ public sealed record ModelConfig
         try { config = JsonSerializer.Deserialize<ModelConfig>(json, JsonOptions); }
         catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException or FormatException or OverflowException or ArgumentException)
         {
-            throw new ModelFormatException(source, $"config: {e.Message}", e);
+            throw new ModelFormatException(source, $"config: {(e is JsonException bad ? StrictJson.Describe(bad) : e.Message)}", e);
         }
         if (config is null) throw new ModelFormatException(source, "config: null, expected an object");
         if (config.Problem() is { } problem) throw new ModelFormatException(source, $"config: {problem}");
