@@ -63,7 +63,8 @@ public static class MelFile
     {
         IReadOnlyList<int> shape = reader.Shape;
         string found = $"[{string.Join(", ", shape)}]";
-        if (shape.Count is not (2 or 3) || shape.Count == 3 && shape[0] != 1) throw new InputFileException(path, $"an array {found}, expected a mel [{expected.Bands}, frames]");
+        if (shape.Count is not (2 or 3) || shape.Count == 3 && shape[0] != 1)
+            throw new InputFileException(path, $"an array {found}, expected a mel [{expected.Bands}, frames]");
         if (reader.Rows != expected.Bands)
             throw new InputFileException(path, reader.Columns == expected.Bands
                 ? $"{expected.Bands} bands expected, {reader.Rows} found: the array {found} looks transposed; save its transpose, [{expected.Bands}, frames]"
@@ -79,7 +80,8 @@ public static class MelFile
         MelRecipe recipe = MelRecipe.FromJson(Encoding.UTF8.GetString(json, 0, length), path);
         IReadOnlyList<string> differences = expected.DifferencesFrom(recipe);
         if (differences.Count > 0)
-            throw new InputFileException(path, $"the mel has another recipe than the model (field: the model's, the mel's): {string.Join("; ", differences)}; {Recompute(expected)}");
+            throw new InputFileException(path,
+                $"the mel has another recipe than the model (field: the model's, the mel's): {string.Join("; ", differences)}; {Recompute(expected)}");
     }
 
     private static void CheckValues(NpyReader reader, string path, MelRecipe expected)
@@ -116,7 +118,8 @@ public static class MelFile
             $"values from {min:G4} to {max:G4} do not belong to the model's recipe ({expected.Name}, {lowest:G4} to {highest:G4}): {looks}; {Recompute(expected)}"));
     }
 
-    private static string Recompute(MelRecipe expected) => $"recompute it from the audio with `diffwave mel` ({expected.Name}, {expected.Bands} bands, {expected.SampleRate} Hz, hop {expected.Hop})";
+    private static string Recompute(MelRecipe expected) =>
+        $"recompute it from the audio with `diffwave mel` ({expected.Name}, {expected.Bands} bands, {expected.SampleRate} Hz, hop {expected.Hop})";
 
     private sealed class NpyMel(NpyReader reader) : IMelSource
     {

@@ -1,6 +1,6 @@
 namespace DiffWave.Audio;
 
-/// <summary>A mel spectrogram read in blocks of frames, so that long ones need not be in memory.</summary>
+/// <summary>A mel spectrogram read in blocks of frames, so that long ones need not be in memory. For one thread at a time.</summary>
 public interface IMelSource : IDisposable
 {
     /// <summary>Number of mel bands, M.</summary>
@@ -34,7 +34,8 @@ public sealed class MemoryMel : IMelSource
     /// <exception cref="ArgumentException">The length is not bands x frames.</exception>
     public MemoryMel(float[] mel, int bands, int frames)
     {
-        if (bands < 1 || frames < 0 || mel.Length != (long)bands * frames) throw new ArgumentException($"{mel.Length} numbers, expected {bands} bands x {frames} frames", nameof(mel));
+        if (bands < 1 || frames < 0 || mel.Length != (long)bands * frames)
+            throw new ArgumentException($"{mel.Length} numbers, expected {bands} bands x {frames} frames", nameof(mel));
         (_mel, Bands, Frames) = (mel, bands, frames);
     }
 

@@ -6,7 +6,8 @@ namespace DiffWave.Audio;
 /// </summary>
 /// <remarks>
 /// The recipes with <see cref="MelCompression.Decibel01"/> clip samples to -1..1 first, as lmnt's preprocess does; it also takes the first channel of a file, so read files
-/// with <see cref="ChannelMix.First"/> to repeat its numbers. Clips shorter than half an FFT frame are reflected repeatedly, see <see cref="Stft.Magnitudes(ReadOnlySpan{float}, int, int, Span{double})"/>.
+/// with <see cref="ChannelMix.First"/> to repeat its numbers. Clips shorter than half an FFT frame are reflected repeatedly, see
+/// <see cref="Stft.Magnitudes(ReadOnlySpan{float}, int, int, Span{double})"/>.
 /// </remarks>
 public sealed class MelSpectrogram
 {

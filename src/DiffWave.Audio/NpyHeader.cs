@@ -78,7 +78,8 @@ internal sealed record NpyHeader(NpyType Type, bool FortranOrder, int[] Shape, i
         if (count > Array.MaxLength) throw Fail($"the array [{string.Join(", ", shape)}] has more than {Array.MaxLength} numbers");
         long expected = count * type.Bytes, there = stream.Length - prefixBytes - length;
         if (there != expected)
-            throw Fail($"{there} bytes of numbers, expected {expected} for [{string.Join(", ", shape)}] of '{descr}': the file is {(there < expected ? "truncated" : "damaged, or holds more than one array")}");
+            throw Fail($"{there} bytes of numbers, expected {expected} for [{string.Join(", ", shape)}] of '{descr}': "
+                + (there < expected ? "the file is truncated" : "the file is damaged, or holds more than one array"));
         return new NpyHeader(type, fortran, shape, (int)count, prefixBytes + (int)length);
     }
 
@@ -180,7 +181,8 @@ internal sealed record NpyHeader(NpyType Type, bool FortranOrder, int[] Shape, i
                 int start = _at;
                 while (_at < text.Length && char.IsAsciiDigit(text[_at])) _at++;
                 if (_at == start) throw Unexpected("a size");
-                if (!int.TryParse(text.AsSpan(start, _at - start), out int size)) throw Fail($"a size of the shape is {Shorten(text[start.._at])}, expected at most {int.MaxValue}");
+                if (!int.TryParse(text.AsSpan(start, _at - start), out int size))
+                    throw Fail($"a size of the shape is {Shorten(text[start.._at])}, expected at most {int.MaxValue}");
                 if (sizes.Count == MaxDimensions) throw Fail($"the shape has more than {MaxDimensions} sizes");
                 sizes.Add(size);
                 Accept('L'); // Python 2 wrote long integers so

@@ -45,7 +45,8 @@ public static unsafe class SoundFile
         long fileBytes;
         using (FileStream file = InputFile.Open(path)) fileBytes = file.CanSeek ? file.Length : throw new InputFileException(path, "a pipe can only carry WAV");
         if (Loaded.Value is not { } library)
-            throw new InputFileException(path, $"not a WAV file, and libsndfile, which reads other formats, is not installed ({Names[0]}): apt-get install libsndfile1, or convert the file to WAV");
+            throw new InputFileException(path,
+                $"not a WAV file, and libsndfile, which reads other formats, is not installed ({Names[0]}): apt-get install libsndfile1, or convert the file to WAV");
 
         Info info = default;
         nint handle = Open(library, path, &info);

@@ -82,7 +82,11 @@ internal sealed class WavParser(Stream stream, string name)
             if (Take(chunk) < 8) throw Fail(format is null ? "no fmt chunk: the file is truncated or damaged" : "no data chunk: the file is truncated or damaged");
             uint size = BinaryPrimitives.ReadUInt32LittleEndian(chunk[4..]);
             if (chunk.StartsWith("data"u8))
-                return ReadData(format ?? throw Fail("the data chunk comes before the fmt chunk: the file is damaged"), DataSize(size, riffSize, wide ? wideDataSize : null), mix);
+            {
+                if (format is null) throw Fail("the data chunk comes before the fmt chunk: the file is damaged");
+                (long bytes, bool exact) = DataSize(size, riffSize, wideDataSize);
+                return ReadData(format.Value, bytes, exact, mix);
+            }
             if (chunk.StartsWith("fmt "u8)) format = ReadFormat(size);
             else if (wide && chunk.StartsWith("ds64"u8) && size >= 28)
             {
@@ -96,7 +100,7 @@ internal sealed class WavParser(Stream stream, string name)
     }
 
     // How many bytes of audio follow, and whether fewer are an error.
-    private (long Size, bool Exact) DataSize(uint size, uint riffSize, ulong? wideSize)
+    private (long Bytes, bool Exact) DataSize(uint size, uint riffSize, ulong? wideSize)
     {
         if (size == Unknown)
         {
@@ -142,17 +146,16 @@ internal sealed class WavParser(Stream stream, string name)
         return new Format(encoding, channels, (int)rate, frameBytes);
     }
 
-    private AudioClip ReadData(Format format, (long Bytes, bool Exact) size, ChannelMix mix)
+    private AudioClip ReadData(Format format, long bytes, bool exact, ChannelMix mix)
     {
-        (long bytes, bool exact) = size;
         long there = stream.CanSeek ? Math.Max(0, stream.Length - stream.Position) : 0;
         if (exact)
         {
             if (bytes % format.FrameBytes != 0) throw Fail($"the data size, {bytes} bytes, is no multiple of the block align, {format.FrameBytes}: the file is damaged");
             if (stream.CanSeek && there < bytes) throw Truncated(there, bytes);
         }
-        long knownFrames = Math.Min(there, bytes) / format.FrameBytes;
-        if (knownFrames > Array.MaxLength) throw TooLong();
+        long knownFrames = Math.Min(there, bytes) / format.FrameBytes; // none of a pipe
+        if (Math.Max(knownFrames, exact ? bytes / format.FrameBytes : 0) > Array.MaxLength) throw TooLong();
 
         var mono = new MonoBuffer(format.Channels, mix, (int)knownFrames);
         byte[] block = new byte[Math.Max(1, 65536 / format.FrameBytes) * format.FrameBytes];
@@ -166,7 +169,8 @@ internal sealed class WavParser(Stream stream, string name)
             Span<float> samples = interleaved.AsSpan(0, frames * format.Channels);
             Decode(block, format.Encoding, samples);
             for (int i = 0; i < samples.Length; i++)
-                if (!float.IsFinite(samples[i])) throw Fail($"sample {mono.Count + i / format.Channels} is {samples[i].ToString(CultureInfo.InvariantCulture)}, expected a finite number");
+                if (!float.IsFinite(samples[i]))
+                    throw Fail($"sample {mono.Count + i / format.Channels} is {samples[i].ToString(CultureInfo.InvariantCulture)}, expected a finite number");
             if (!mono.Append(samples)) throw TooLong();
             done += got;
             if (got < wanted) break;

@@ -27,7 +27,7 @@ public class MelSpectrogramTests
     public void FilterbanksEqualTorchaudioAndLibrosa()
     {
         // torchaudio computes its matrix in float32 throughout: edges near 10 kHz carry 1e-3 Hz of rounding, slopes are down to 1/22 Hz.
-        Assert.True(Fixture.MaxDifference(MelFilterbank.Create(MelRecipe.Lmnt()), Fixture.Tensor("mel.safetensors", "lmnt.filterbank").Data) < 1e-4);
+        Assert.True(Fixture.MaxDifference(MelFilterbank.Create(MelRecipe.Lmnt()), Fixture.Tensor("mel.safetensors", "lmnt.filterbank").Data) < 5e-5);
         Assert.True(Fixture.MaxDifference(MelFilterbank.Create(MelRecipe.Tacotron()), Fixture.Tensor("mel.safetensors", "slaney.filterbank").Data) < 1e-8);
     }
 

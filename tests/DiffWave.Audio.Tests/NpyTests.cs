@@ -94,8 +94,8 @@ public class NpyTests
     public void BlocksOfFramesEqualTheWhole()
     {
         var random = new Random(3);
-        float[] data = [.. Enumerable.Range(0, 80 * 50000 / 80 * 8).Select(_ => random.NextSingle())];
         const int rows = 8, columns = 50000;
+        float[] data = [.. Enumerable.Range(0, rows * columns).Select(_ => random.NextSingle())];
         using var reader = new NpyReader(new MemoryStream(ToBytes(data, 1, rows, columns)), "test.npy");
         Assert.Equal((rows, columns), (reader.Rows, reader.Columns));
         var block = new float[20000 * rows];

@@ -234,6 +234,10 @@ public class WavTests
         Fixture.Refused(() => FromBytes(With(34, 12)), "12 bits");
         Fixture.Refused(() => FromBytes(With(40, 7)), "no multiple of the block align");
         Fixture.Refused(() => FromBytes(With(40, 0, 0, 0, 0x70)), "truncated", "1879048192 announced"); // nothing of that size is allocated
+        byte[] wide = File.ReadAllBytes(Fixture.At("wav/ffmpeg_rf64.wav"));
+        BinaryPrimitives.WriteInt64LittleEndian(wide.AsSpan(28), 1L << 50); // the data size in ds64
+        Fixture.Refused(() => FromBytes(wide), "truncated", "1125899906842624 announced");
+        Fixture.Refused(() => WavFile.Read(new PipeStream(wide), "pipe"), "split the file");
         Fixture.Refused(() => WavFile.Read(Fixture.At("wav/ffmpeg_mulaw.wav")), "encoding 0x0007", "ffmpeg");
         Fixture.Refused(() => WavFile.Read(Fixture.At("wav")), "folder");
         Fixture.Refused(() => WavFile.Read(Fixture.At("wav/none.wav")), "no such file");
