@@ -1,3 +1,6 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
 namespace DiffWave.Audio;
 
 /// <summary>Frequency scale on which mel bands are evenly spaced.</summary>
@@ -79,7 +82,7 @@ public sealed record MelRecipe
     }
 
     /// <summary>Smallest and largest value a mel of this recipe can hold (the largest of <see cref="MelCompression.NaturalLog"/> is a generous bound).</summary>
-    public (double Min, double Max) ValueRange => Compression == MelCompression.Decibel01 ? (0, 1) : (Math.Log(Floor), 12);
+    [JsonIgnore] public (double Min, double Max) ValueRange => Compression == MelCompression.Decibel01 ? (0, 1) : (Math.Log(Floor), 12);
 
     /// <summary>The fields in which another recipe differs, as "field: mine, theirs"; empty when equal. Names are not compared.</summary>
     public IReadOnlyList<string> DifferencesFrom(MelRecipe other)
@@ -100,4 +103,32 @@ public sealed record MelRecipe
         Compare("floor", Floor, other.Floor);
         return differences;
     }
+
+    /// <summary>The recipe as indented JSON, every field written in snake_case.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this, JsonOptions);
+
+    /// <summary>Reads a recipe from JSON of the form <see cref="ToJson"/> writes.</summary>
+    /// <param name="json">The text.</param>
+    /// <param name="source">Name of the file for messages.</param>
+    /// <exception cref="InputFileException">Bad JSON, an unknown, duplicate or missing key, or a value out of range.</exception>
+    public static MelRecipe FromJson(string json, string source)
+    {
+        MelRecipe? recipe;
+        try { recipe = JsonSerializer.Deserialize<MelRecipe>(json, JsonOptions); }
+        catch (JsonException e) { throw new InputFileException(source, $"not a mel recipe: {e.Message}", e); }
+        if (recipe?.Name is null) throw new InputFileException(source, "not a mel recipe: null, expected an object with a name");
+        if (recipe.Problem() is { } problem) throw new InputFileException(source, $"mel recipe: {problem}");
+        return recipe;
+    }
+
+    private static readonly JsonSerializerOptions JsonOptions = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        AllowDuplicateProperties = false,
+        RespectNullableAnnotations = true,
+        WriteIndented = true,
+        MaxDepth = 8,
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false) },
+    };
 }

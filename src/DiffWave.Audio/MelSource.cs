@@ -28,7 +28,7 @@ public sealed class MemoryMel : IMelSource
     /// <inheritdoc/>
     public int Frames { get; }
 
-    /// <param name="mel">[bands, frames], row by row, as <c>MelSpectrogram.Compute</c> gives it; kept, not copied.</param>
+    /// <param name="mel">[bands, frames], row by row, as <see cref="MelSpectrogram.Compute"/> gives it; kept, not copied.</param>
     /// <param name="bands">Number of bands.</param>
     /// <param name="frames">Number of frames.</param>
     /// <exception cref="ArgumentException">The length is not bands x frames.</exception>
