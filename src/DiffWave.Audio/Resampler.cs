@@ -40,7 +40,6 @@ public static class Resampler
 
         var bank = FilterBank.Create(up, down);
         var result = new float[length];
-        float[] blend = new float[bank.Taps];
         long whole = 0; // position n * down / up = whole + remainder / up, in input samples
         int remainder = 0;
         for (int n = 0; n < result.Length; n++)
@@ -48,7 +47,10 @@ public static class Resampler
             long start = whole - bank.Taps / 2 + 1;
             int skip = (int)Math.Min(bank.Taps, Math.Max(0, -start));
             int end = (int)Math.Max(skip, Math.Min(bank.Taps, samples.Length - start));
-            result[n] = Dot(bank.Phase(remainder, up, blend)[skip..end], samples.Slice((int)Math.Min(samples.Length, start + skip), end - skip));
+            ReadOnlySpan<float> reached = samples.Slice((int)Math.Min(samples.Length, start + skip), end - skip);
+            (int row, float weight) = bank.Position(remainder, up);
+            float value = Dot(bank.Row(row)[skip..end], reached);
+            result[n] = weight == 0 ? value : value + weight * (Dot(bank.Row(row + 1)[skip..end], reached) - value);
             whole += down / up;
             remainder += down % up;
             if (remainder >= up) (whole, remainder) = (whole + 1, remainder - up);
@@ -109,17 +111,16 @@ public static class Resampler
             return new FilterBank(taps, phases, exact, table);
         }
 
-        /// <summary>Taps for the position remainder / up between two input samples; <paramref name="blend"/> is room for an interpolated row.</summary>
-        public ReadOnlySpan<float> Phase(int remainder, int up, float[] blend)
+        /// <summary>Where the position remainder / up between two input samples lies: a row, and the weight of the next one.</summary>
+        public (int Row, float Weight) Position(int remainder, int up)
         {
-            if (_exact) return _table.AsSpan(remainder * Taps, Taps);
+            if (_exact) return (remainder, 0);
             double position = (double)remainder * _phases / up;
-            int row = (int)position;
-            float weight = (float)(position - row);
-            ReadOnlySpan<float> low = _table.AsSpan(row * Taps, Taps), high = _table.AsSpan((row + 1) * Taps, Taps);
-            for (int i = 0; i < blend.Length; i++) blend[i] = low[i] + weight * (high[i] - low[i]);
-            return blend;
+            return ((int)position, (float)(position - (int)position));
         }
+
+        /// <summary>The taps of a row.</summary>
+        public ReadOnlySpan<float> Row(int row) => _table.AsSpan(row * Taps, Taps);
 
         // Modified Bessel function of order zero, by its power series.
         private static double BesselI0(double x)
