@@ -1,1 +1,34 @@
-return 0;
+using System.CommandLine;
+using System.Text.Json;
+using DiffWave.Bench;
+using DiffWave.Cpu;
+using DiffWave.Engine;
+
+var preset = new Option<string>("--preset") { Description = "model configuration: base, large, small or tiny", DefaultValueFactory = _ => "base" };
+var rounds = new Option<int>("--rounds") { Description = "repetitions; medians are printed", DefaultValueFactory = _ => 7 };
+var level = new Option<SimdLevel>("--simd") { Description = "vector instructions" };
+var json = new Option<string?>("--json") { Description = "also write the results to this file", HelpName = "FILE" };
+
+var threadList = new Option<int[]>("--threads") { Description = "thread counts to measure", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [1, 2] };
+var layers = new Option<int[]>("--layers") { Description = "layers to measure (their dilations)", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [0, 5, 9] };
+var block = new Command("block", "the residual block: GFLOP/s and share of the FMA peak measured in the same run") { preset, threadList, layers, level, rounds, json };
+block.SetAction(p => Save(p.GetValue(json), "block", BlockBench.Run(ModelConfig.Preset(p.GetValue(preset)!), p.GetValue(threadList)!, p.GetValue(layers)!, p.GetValue(level), p.GetValue(rounds))));
+
+var seconds = new Option<double>("--seconds") { Description = "length of the clip", DefaultValueFactory = _ => 5 };
+var full = new Option<bool>("--full") { Description = "all steps of the training schedule instead of the fast one" };
+var threads = new Option<int>("--threads") { Description = "threads for both programs", DefaultValueFactory = _ => Environment.ProcessorCount };
+var python = new Option<string?>("--peer") { Description = "Python with PyTorch to run bench/peers/torch_diffwave.py in alternation", HelpName = "PYTHON" };
+var script = new Option<string>("--peer-script") { Description = "the peer program", DefaultValueFactory = _ => "bench/peers/torch_diffwave.py" };
+var cached = new Option<bool>("--peer-cached") { Description = "the peer computes the conditioner once (needs several GB)" };
+var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { preset, seconds, full, threads, level, rounds, python, script, cached, json };
+synthesis.SetAction(p => Save(p.GetValue(json), "synthesis", SynthesisBench.Run(p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(full), p.GetValue(threads), p.GetValue(level),
+    p.GetValue(rounds), p.GetValue(python), p.GetValue(script)!, p.GetValue(cached))));
+
+return new RootCommand("Benchmarks of DiffWaveKernels on the CPU.") { block, synthesis }.Parse(args).Invoke();
+
+static void Save(string? path, string name, object results)
+{
+    if (path is null) return;
+    var document = new Dictionary<string, object> { ["benchmark"] = name, ["machine"] = Machine.Describe(), ["results"] = results };
+    File.WriteAllText(path, JsonSerializer.Serialize(document, new JsonSerializerOptions { WriteIndented = true }) + "\n");
+}

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using DiffWave.Engine;
 
 namespace DiffWave.Cpu;
@@ -57,6 +58,7 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         float* step = StepBias.Row(item, Layer);
         int* rows = stackalloc int[Tiles];
         walk.FirstRows(firstTile, new Span<int>(rows, tiles));
+        PrefetchConditioner(item, rows, tiles, dilation, first, end);
         PrepareBiases(item, step, absent, filterBias, gateBias, zeros, padded);
 
         // Inputs reach d rows over both ends of the range, never over the ends of the signal: there stands a row of -step, so that x + step is exactly zero.
@@ -72,6 +74,20 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
             GateOutputs(item, rows, tiles, dilation, first, end, panel * width, filterBias, gateBias, m, z, padded);
         }
         ProjectOutputs(item, rows, tiles, tiles8, dilation, first, end, step, z, t, padded);
+    }
+
+    // The conditioner comes from main memory, once a chain step; asked for here, it arrives while the products of the first panel are computed.
+    private void PrefetchConditioner(int item, int* rows, int tiles, int dilation, int first, int end)
+    {
+        if (Conditioner is null || !Sse.IsSupported) return;
+        for (int tile = 0; tile < tiles; tile++)
+            for (int j = 0, row = rows[tile]; j < Outputs; j++, row += dilation)
+            {
+                if (row < first || row >= end) continue;
+                int at = ConditionerRow + row;
+                float* values = Conditioner.Row(item, at < Conditioner.Rows ? at : at - Conditioner.Rows);
+                for (int c = 0; c < 2 * Config.Channels; c += 16) Sse.Prefetch1(values + c);
+            }
     }
 
     private void PrepareBiases(int item, float* step, float* absent, float* filterBias, float* gateBias, float* zeros, int padded)
@@ -117,6 +133,8 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
     private void GateOutputs(int item, int* rows, int tiles, int dilation, int first, int end, int c, float* filterBias, float* gateBias, float* m, float* z, int padded)
     {
         nint plane = Tiles * 2 * S.Width;
+        var (filterAt, gateAt) = PackedWeights.Halves(Config);
+        var conditioner = Conditioner is null ? default : new ConditionerRows(Conditioner.Row(item, 0) + c, Conditioner.Stride, Conditioner.Rows, ConditionerRow, filterAt, gateAt);
         V biasF = S.Load(filterBias + c), biasG = S.Load(gateBias + c);
         for (int tile = 0; tile < tiles; tile++)
         {
@@ -124,26 +142,36 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
             int row = rows[tile];
             MinimalFilter.TransformOutput<S, V>(from, plane, out V filter0, out V filter1, out V filter2, out V filter3);
             MinimalFilter.TransformOutput<S, V>(from + S.Width, plane, out V gate0, out V gate1, out V gate2, out V gate3);
-            if (row >= first && row < end) GateRow(item, row, c, S.Add(filter0, biasF), S.Add(gate0, biasG), to);
+            if (row >= first && row < end) GateRow(conditioner, item, row, c, S.Add(filter0, biasF), S.Add(gate0, biasG), to);
             row += dilation; to += Tiles * padded;
-            if (row >= first && row < end) GateRow(item, row, c, S.Add(filter1, biasF), S.Add(gate1, biasG), to);
+            if (row >= first && row < end) GateRow(conditioner, item, row, c, S.Add(filter1, biasF), S.Add(gate1, biasG), to);
             row += dilation; to += Tiles * padded;
-            if (row >= first && row < end) GateRow(item, row, c, S.Add(filter2, biasF), S.Add(gate2, biasG), to);
+            if (row >= first && row < end) GateRow(conditioner, item, row, c, S.Add(filter2, biasF), S.Add(gate2, biasG), to);
             row += dilation; to += Tiles * padded;
-            if (row >= first && row < end) GateRow(item, row, c, S.Add(filter3, biasF), S.Add(gate3, biasG), to);
+            if (row >= first && row < end) GateRow(conditioner, item, row, c, S.Add(filter3, biasF), S.Add(gate3, biasG), to);
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void GateRow(int item, int row, int c, V filter, V gate, float* gated)
+    // Where the conditioner of a row stands, for W channels; Values is null without one.
+    private readonly struct ConditionerRows(float* values, nint stride, int ring, int first, int filterAt, int gateAt)
     {
-        var (filterAt, gateAt) = PackedWeights.Halves(Config);
-        if (Conditioner is { } conditioner)
+        public readonly float* Values = values;
+        public readonly int FilterAt = filterAt, GateAt = gateAt;
+        private readonly nint _stride = stride;
+        private readonly int _ring = ring, _first = first;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public float* Row(int row) => Values + (_first + row < _ring ? _first + row : _first + row - _ring) * _stride;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void GateRow(in ConditionerRows conditioner, int item, int row, int c, V filter, V gate, float* gated)
+    {
+        if (conditioner.Values != null)
         {
-            int at = ConditionerRow + row;
-            float* values = conditioner.Row(item, at < conditioner.Rows ? at : at - conditioner.Rows);
-            filter = S.Add(filter, S.Load(values + filterAt + c));
-            gate = S.Add(gate, S.Load(values + gateAt + c));
+            float* values = conditioner.Row(row);
+            filter = S.Add(filter, S.Load(values + conditioner.FilterAt));
+            gate = S.Add(gate, S.Load(values + conditioner.GateAt));
         }
         S.Store(gated, Gate.TanhSigmoid<S, V>(filter, gate));
         if (Tape is { } tape) Keep(tape, item, row, c, filter, gate, gated);

@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+"""DiffWave in plain PyTorch on the CPU, as a peer to measure against. See README.md beside this file.
+
+The graph is lmnt-com/diffwave's (Kong et al. 2021, section 3; conditional), written from the equations:
+
+  x  = relu(W_in audio)                                        [B, C, L]
+  e  = silu(W_2 silu(W_1 table(step)))                         [B, 512]
+  m  = two stages of leaky_relu(transposed conv, stride 16)    [B, M, 256 F]
+  per layer i, dilation d = 2^(i mod cycle):
+     y = dilated_conv_d(x + W_e e) + W_m m                     [B, 2C, L]
+     z = W_o (sigmoid(y[:C]) * tanh(y[C:]))                    [B, 2C, L]
+     x = (x + z[:C]) / sqrt(2);  skip += z[C:]
+  eps = W_out relu(W_skip skip / sqrt(layers))                 [B, 1, L]
+"""
+import argparse
+import json
+import math
+import os
+import resource
+import statistics
+import struct
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+HOP_FACTORS = (16, 16)
+FAST_BETAS = (1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5)
+TYPES = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
+
+
+def linear_betas(steps):
+    return [1e-4 + n * (0.05 - 1e-4) / (steps - 1) for n in range(steps)]
+
+
+def alpha_bars(betas):
+    product, result = 1.0, []
+    for beta in betas:
+        product *= 1 - beta
+        result.append(product)
+    return result
+
+
+def aligned_steps(betas, training):
+    """Fractional training steps with the same noise level (paper, appendix B)."""
+    table, steps = alpha_bars(training), []
+    for level in alpha_bars(betas):
+        t = next(t for t in range(len(table) - 1) if table[t + 1] <= level <= table[t])
+        here, after = math.sqrt(table[t]), math.sqrt(table[t + 1])
+        steps.append(t + (here - math.sqrt(level)) / (here - after))
+    return steps
+
+
+def read_safetensors(path):
+    """Tensors by name, and the file's metadata. Header: 8-byte length, JSON; then raw little-endian data."""
+    with open(path, "rb") as file:
+        data = file.read()
+    size = struct.unpack_from("<Q", data)[0]
+    header = json.loads(data[8:8 + size])
+    metadata = header.pop("__metadata__", {})
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = (8 + size + offset for offset in entry["data_offsets"])
+        tensors[name] = torch.frombuffer(bytearray(data[begin:end]), dtype=TYPES[entry["dtype"]]).reshape(entry["shape"])
+    return tensors, metadata
+
+
+def random_weights(channels, layers, mels, seed):
+    """Weights of the right shapes and magnitudes; time does not depend on their values."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = {}
+
+    def add(name, *shape):
+        fan_in = math.prod(shape[1:])
+        weights[name + ".weight"] = torch.randn(shape, generator=generator) / math.sqrt(fan_in)
+        weights[name + ".bias"] = torch.randn(shape[1] if len(shape) == 4 else shape[0], generator=generator) / math.sqrt(fan_in)
+
+    add("input_projection", channels, 1, 1)
+    add("diffusion_embedding.projection1", 512, 128)
+    add("diffusion_embedding.projection2", 512, 512)
+    for stage, factor in enumerate(HOP_FACTORS):
+        add(f"spectrogram_upsampler.conv{stage + 1}", 1, 1, 3, 2 * factor)
+    for i in range(layers):
+        add(f"residual_layers.{i}.dilated_conv", 2 * channels, channels, 3)
+        add(f"residual_layers.{i}.diffusion_projection", channels, 512)
+        add(f"residual_layers.{i}.conditioner_projection", 2 * channels, mels, 1)
+        add(f"residual_layers.{i}.output_projection", 2 * channels, channels, 1)
+    add("skip_projection", channels, channels, 1)
+    add("output_projection", 1, channels, 1)
+    return weights
+
+
+class Model:
+    def __init__(self, weights, cycle, table_steps=50):
+        self.w, self.cycle = weights, cycle
+        self.channels = weights["skip_projection.weight"].shape[0]
+        self.layers = sum(name.endswith(".dilated_conv.weight") for name in weights)
+        self.mels = weights["residual_layers.0.conditioner_projection.weight"].shape[1]
+        arguments = torch.arange(table_steps)[:, None] * 10.0 ** (torch.arange(64) * 4.0 / 63.0)
+        self.table = torch.cat([torch.sin(arguments), torch.cos(arguments)], dim=1)
+
+    def _conv(self, name, x, **options):
+        return F.conv1d(x, self.w[name + ".weight"], self.w[name + ".bias"], **options)
+
+    def _linear(self, name, x):
+        return F.linear(x, self.w[name + ".weight"], self.w[name + ".bias"])
+
+    def embed(self, step):
+        """Step [B], whole or fractional: table rows interpolated linearly, then two layers. [B, 512]"""
+        low = torch.floor(step)
+        lower, upper = self.table[low.long()], self.table[torch.ceil(step).long()]
+        e = lower + (upper - lower) * (step - low)[:, None]
+        e = F.silu(self._linear("diffusion_embedding.projection1", e))
+        return F.silu(self._linear("diffusion_embedding.projection2", e))
+
+    def upsample(self, mel):
+        """[B, M, F] -> [B, M, 256 F]"""
+        m = mel[:, None]
+        for stage, factor in enumerate(HOP_FACTORS):
+            name = f"spectrogram_upsampler.conv{stage + 1}"
+            m = F.conv_transpose2d(m, self.w[name + ".weight"], self.w[name + ".bias"], stride=(1, factor), padding=(1, factor // 2))
+            m = F.leaky_relu(m, 0.4)
+        return m[:, 0]
+
+    def condition(self, mel):
+        """Conditioner projections of every layer, [B, 2C, 256 F] each; they do not depend on the diffusion step."""
+        m = self.upsample(mel)
+        return [self._conv(f"residual_layers.{i}.conditioner_projection", m) for i in range(self.layers)]
+
+    def forward(self, audio, step, mel=None, conditions=None):
+        """Predicted noise [B, 1, L] of audio [B, L]; the conditioner from the mel, or from `condition`."""
+        m = self.upsample(mel) if conditions is None else None
+        x = F.relu(self._conv("input_projection", audio[:, None]))
+        e = self.embed(step)
+        skip = None
+        for i in range(self.layers):
+            layer, dilation = f"residual_layers.{i}", 1 << (i % self.cycle)
+            y = x + self._linear(f"{layer}.diffusion_projection", e)[:, :, None]
+            y = self._conv(f"{layer}.dilated_conv", y, padding=dilation, dilation=dilation)
+            y += self._conv(f"{layer}.conditioner_projection", m) if conditions is None else conditions[i]
+            gate, content = y.chunk(2, dim=1)
+            residual, more = self._conv(f"{layer}.output_projection", torch.sigmoid(gate) * torch.tanh(content)).chunk(2, dim=1)
+            x = (x + residual) / math.sqrt(2)
+            skip = more if skip is None else skip + more
+        y = F.relu(self._conv("skip_projection", skip / math.sqrt(self.layers)))
+        return self._conv("output_projection", y)
+
+    def synthesize(self, mel, betas, steps, cache, noise=None):
+        """The reverse chain (Kong et al., algorithm 2, clamped as lmnt does) from noise to audio [B, 256 F]. `noise`: (first x, noise by step), drawn when None."""
+        length = mel.shape[2] * math.prod(HOP_FACTORS)
+        bars = alpha_bars(betas)
+        conditions = self.condition(mel) if cache else None
+        x = torch.randn(mel.shape[0], length) if noise is None else noise[0]
+        for n in range(len(betas) - 1, -1, -1):
+            eps = self.forward(x, torch.tensor([steps[n]], dtype=torch.float32), mel, conditions)[:, 0]
+            x = (x - betas[n] / math.sqrt(1 - bars[n]) * eps) / math.sqrt(1 - betas[n])
+            if n > 0:
+                sigma = math.sqrt((1 - bars[n - 1]) / (1 - bars[n]) * betas[n])
+                x = x + sigma * (torch.randn_like(x) if noise is None else noise[1][n])
+            x = torch.clamp(x, -1, 1)
+        return x
+
+
+def check(folder):
+    """Compares with reference outputs; returns the exit code."""
+    weights, metadata = read_safetensors(os.path.join(folder, "cond_tiny.safetensors"))
+    params = json.loads(metadata["params"])
+    model = Model(weights, params["dilation_cycle_length"])
+    golden, _ = read_safetensors(os.path.join(folder, "forward.safetensors"))
+    chain, _ = read_safetensors(os.path.join(folder, "sample.safetensors"))
+    audio, mel = golden["in.audio"], golden["in.spectrogram"]
+    fast_mel = chain["fast6.in.spectrogram"][None]
+    betas, steps = list(FAST_BETAS), aligned_steps(FAST_BETAS, linear_betas(50))
+    noise = (chain["fast6.noise_init"], chain["fast6.noise"][:, 0])
+    whole, fractional = golden["in.step_int"].float(), golden["in.step_frac"]
+    rows = [
+        ("forward, whole steps", model.forward(audio, whole, mel), golden["cond.int.output"], 1e-5),
+        ("forward, fractional step", model.forward(audio, fractional, mel), golden["cond.frac.output"], 1e-5),
+        ("forward, cached conditioner", model.forward(audio, whole, conditions=model.condition(mel)), golden["cond.int.output"], 1e-5),
+        ("6-step chain", model.synthesize(fast_mel, betas, steps, False, noise), chain["fast6.audio"], 5e-6),
+        ("6-step chain, cached", model.synthesize(fast_mel, betas, steps, True, noise), chain["fast6.audio"], 5e-6),
+    ]
+    ok = True
+    for name, found, expected, tolerance in rows:
+        error = (found - expected).abs().max().item()
+        good = found.shape == expected.shape and error <= tolerance
+        ok &= good
+        print(f"{'ok  ' if good else 'FAIL'} {name}: largest difference {error:.2e}, allowed {tolerance:.0e}")
+    return 0 if ok else 1
+
+
+def peak_rss_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--layers", type=int, default=30)
+    parser.add_argument("--cycle", type=int, default=10, help="layers after which the dilation starts again at 1")
+    parser.add_argument("--mels", type=int, default=80)
+    parser.add_argument("--frames", type=int, default=431, help="mel frames of 256 samples; 431 are 5.004 s at 22050 Hz")
+    parser.add_argument("--steps", type=int, default=6, choices=(6, 50), help="6: the paper's fast schedule, 50: the training schedule")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--weights", metavar="FILE.safetensors", help="lmnt-named weights in place of random ones; decides channels, layers and mels")
+    parser.add_argument("--cache-conditioner", action="store_true", help="compute upsampler and conditioner projections once a synthesis, not once a step")
+    parser.add_argument("--repeat", type=int, metavar="N", help="time N syntheses and print the median, instead of serving commands")
+    parser.add_argument("--check", metavar="FOLDER", help="compare with the reference outputs in FOLDER and exit")
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    with torch.inference_mode():
+        if arguments.check:
+            return check(arguments.check)
+        weights = read_safetensors(arguments.weights)[0] if arguments.weights else random_weights(arguments.channels, arguments.layers, arguments.mels, arguments.seed)
+        model = Model(weights, arguments.cycle)
+        training = linear_betas(50)
+        betas, steps = (list(FAST_BETAS), aligned_steps(FAST_BETAS, training)) if arguments.steps == 6 else (training, list(range(50)))
+        mel = torch.rand(1, model.mels, arguments.frames)
+        audio = torch.randn(1, arguments.frames * math.prod(HOP_FACTORS))
+        step = torch.tensor([10.5])
+
+        def timed(work):
+            start = time.perf_counter()
+            work()
+            return {"seconds": time.perf_counter() - start, "peak_rss_bytes": peak_rss_bytes()}
+
+        def run():
+            return timed(lambda: model.synthesize(mel, betas, steps, arguments.cache_conditioner))
+
+        def evaluate():
+            conditions = model.condition(mel) if arguments.cache_conditioner else None
+            return timed(lambda: model.forward(audio, step, mel, conditions))
+
+        setting = {
+            "torch": torch.__version__, "threads": torch.get_num_threads(), "channels": model.channels, "layers": model.layers, "frames": arguments.frames,
+            "samples": audio.shape[1], "steps": len(betas), "cache_conditioner": arguments.cache_conditioner,
+        }
+        model.forward(audio, step, mel)  # warm-up: thread pool, code paths, memory pool
+        if arguments.repeat:
+            seconds = [run()["seconds"] for _ in range(arguments.repeat)]
+            print(json.dumps({**setting, "median_seconds": statistics.median(seconds), "seconds": seconds, "peak_rss_bytes": peak_rss_bytes()}))
+            return 0
+        print(json.dumps({"ready": True, **setting}), flush=True)
+        for line in sys.stdin:
+            command = line.strip()
+            if command == "quit":
+                break
+            answer = run() if command == "run" else evaluate() if command == "eval" else {"error": f"unknown command '{command}': run, eval or quit"}
+            print(json.dumps(answer), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
