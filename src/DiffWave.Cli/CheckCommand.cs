@@ -9,10 +9,11 @@ namespace DiffWave.Cli;
 /// <summary><c>diffwave check</c>: replays reference data on a device.</summary>
 internal static class CheckCommand
 {
-    private const string Description = """
-        Replay reference data of the public PyTorch implementations on a device and compare every tensor.
+    private const string Description = "Replay reference data of the public PyTorch implementations and compare every tensor.";
 
-        One line a tensor: verdict, file, name, shape, largest absolute error and its bound. Exit code 1 when one is outside its bound.
+    private const string Notes = """
+        One line a tensor: verdict, file, name, shape, largest absolute error and its bound. Exit code 1 when
+        one is outside its bound, 3 when the folder holds nothing to check.
         """;
 
     private const string Examples = """
@@ -26,7 +27,7 @@ internal static class CheckCommand
         Option<string> device = Options.Device();
         Option<int> threads = Options.Threads();
         Option<bool> json = Options.Json();
-        var verb = new Verb("check", Description, Examples) { golden, device, threads, json };
+        var verb = new Verb("check", Description, Notes, Examples) { golden, device, threads, json };
         verb.SetAction(parsed =>
         {
             string folder = parsed.GetRequiredValue(golden);
@@ -49,7 +50,7 @@ internal static class CheckCommand
         foreach (CheckLine line in lines)
             output.WriteLine(line.IsNote
                 ? $"--    {line.File}  {line.Name}"
-                : string.Create(CultureInfo.InvariantCulture, $"{(line.Ok ? "ok  " : "FAIL")}  {line.File}  {line.Name}  {line.Shape}  error {line.MaxError:E2}  bound {line.Bound:E2}"));
+                : string.Create(CultureInfo.InvariantCulture, $"{(line.Ok ? "ok  " : "FAIL")}  {line.File}  {line.Name}  {line.Shape}  error {line.MaxError:0.0E+00}  bound {line.Bound:0.0E+00}"));
         int notes = lines.Count(line => line.IsNote), total = lines.Count - notes;
         output.WriteLine($"{total} tensors, {total - failed} ok, {failed} failed on {choice.Ops.Device}{(notes > 0 ? $"; {notes} not checked" : "")}");
     }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using DiffWave.Audio;
 using DiffWave.Engine;
 
@@ -22,7 +23,7 @@ internal static class ConfigText
 
     /// <summary>Everything about a mel recipe in one line.</summary>
     public static string Recipe(MelRecipe mel) => Invariant(
-        $"{mel.Name}: {mel.SampleRate} Hz, FFT {mel.FftSize}, window {mel.WindowLength}, hop {mel.Hop}, {mel.Bands} bands from {mel.LowHz} to {mel.HighHz} Hz, {mel.Scale} scale, {mel.Compression}");
+        $"{mel.Name}: {mel.SampleRate} Hz, FFT {mel.FftSize}, window {mel.WindowLength}, hop {mel.Hop}, {mel.Bands} bands from {mel.LowHz} to {mel.HighHz} Hz, {Word(mel.Scale)} scale, {Word(mel.Compression)}");
 
     /// <summary>The lines of an info page.</summary>
     public static IEnumerable<(string Label, string Text)> Lines(ModelConfig config)
@@ -39,6 +40,9 @@ internal static class ConfigText
     }
 
     public static double ReceptiveFieldMs(ModelConfig config) => 1000.0 * config.ReceptiveField / config.SampleRate;
+
+    // An enum's name as it stands in JSON.
+    private static string Word<T>(T value) where T : struct, Enum => JsonNamingPolicy.SnakeCaseLower.ConvertName(value.ToString());
 
     private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -16,7 +16,7 @@ internal static class DevicesCommand
     public static Command Create(Session session)
     {
         Option<bool> json = Options.Json();
-        var verb = new Verb("devices", "List the devices this build can compute on, and why others are missing.", Examples) { json };
+        var verb = new Verb("devices", "List the devices this build can compute on, and why others are missing.", "", Examples) { json };
         verb.SetAction(parsed =>
         {
             using IOps cpu = CpuDevice.Create();
@@ -37,7 +37,7 @@ internal static class DevicesCommand
                 }));
             else
             {
-                session.Out.WriteLine($"{cpu.Device}: {Environment.ProcessorCount} processors, {memory / 1048576.0:F0} MiB of memory available to this process");
+                session.Out.WriteLine($"{cpu.Device}: {Environment.ProcessorCount} processors, {memory / 1048576.0:F0} MiB of memory");
                 session.Out.WriteLine($"cuda: not available ({DeviceChoice.NoGpu})");
             }
             return ExitCode.Ok;

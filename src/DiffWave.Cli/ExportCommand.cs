@@ -6,10 +6,11 @@ namespace DiffWave.Cli;
 /// <summary><c>diffwave export</c>: model files to lmnt's state dict.</summary>
 internal static class ExportCommand
 {
-    private const string Description = """
-        Write a model for lmnt-com/diffwave: its state dict as safetensors, its params as JSON in the metadata.
+    private const string Description = "Write a model for lmnt-com/diffwave: state dict as safetensors, params in its metadata.";
 
-        In Python: model.load_state_dict(safetensors.torch.load_file("OUT.safetensors")). Models that lmnt's code cannot compute are refused, with the field that differs.
+    private const string Notes = """
+        In Python: model.load_state_dict(safetensors.torch.load_file("OUT.safetensors")). Models that lmnt's
+        code cannot compute are refused, with the field that differs.
         """;
 
     private const string Examples = """
@@ -21,7 +22,7 @@ internal static class ExportCommand
     {
         var input = new Argument<string>("input") { HelpName = "IN.safetensors", Description = "Model file" };
         var output = new Option<string>("--output", "-o") { HelpName = "OUT.safetensors", Required = true, Description = "File to write" };
-        var verb = new Verb("export", Description, Examples) { input, output };
+        var verb = new Verb("export", Description, Notes, Examples) { input, output };
         verb.SetAction(parsed =>
         {
             string source = parsed.GetRequiredValue(input), target = parsed.GetRequiredValue(output);

@@ -6,11 +6,12 @@ namespace DiffWave.Cli;
 /// <summary><c>diffwave import</c>: checkpoints of other programs to model files.</summary>
 internal static class ImportCommand
 {
-    private const string Description = """
-        Convert a checkpoint of lmnt-com/diffwave (.pt, safetensors) or of philsyn's DiffWave repositories (.pkl) to a model file.
+    private const string Description = "Convert a checkpoint of lmnt-com/diffwave or of philsyn's DiffWave to a model file.";
 
-        The graph it was trained with is kept exactly. No code in the file is run and no Python is needed. philsyn's checkpoints need their config JSON: give it with --config, or put it beside the
-        checkpoint under the same name.
+    private const string Notes = """
+        Reads lmnt's .pt and safetensors and philsyn's .pkl. The graph a checkpoint was trained with is kept
+        exactly. No code in the file is run and no Python is needed. philsyn's checkpoints need their config
+        JSON: give it with --config, or put it beside the checkpoint under the same name.
         """;
 
     private const string Examples = """
@@ -28,7 +29,7 @@ internal static class ImportCommand
         var residual = new Option<bool?>("--residual-includes-step-embedding") { HelpName = "true|false", Description = "For philsyn's format only: false for forks that corrected the residual path; default true, as the original computes" };
         var name = new Option<string>("--name") { HelpName = "TEXT", Description = "Name for the model card; default: the file's" };
         var license = new Option<string>("--license") { HelpName = "TEXT", Description = "Licence of the weights for the model card" };
-        var verb = new Verb("import", Description, Examples) { input, output, config, residual, name, license };
+        var verb = new Verb("import", Description, Notes, Examples) { input, output, config, residual, name, license };
         verb.SetAction(parsed =>
         {
             string source = parsed.GetRequiredValue(input), target = parsed.GetRequiredValue(output);

@@ -9,9 +9,12 @@ namespace DiffWave.Cli;
 /// <summary><c>diffwave info</c>: what a file is and what it holds.</summary>
 internal static class InfoCommand
 {
-    private const string Description = """
-        Say what a file is: a model (card, configuration, receptive field, mel recipe, statistics of every tensor), a PyTorch checkpoint, safetensors of another program, a
-        configuration, a mel or another .npy array, or audio. The content decides, not the name.
+    private const string Description = "Say what a file is and what it holds.";
+
+    private const string Notes = """
+        Models: card, configuration, receptive field, mel recipe, statistics of every tensor. Also PyTorch
+        checkpoints, safetensors of other programs, configurations, mels and other .npy arrays, and audio. The
+        content decides, not the name.
         """;
 
     private const string Examples = """
@@ -25,7 +28,7 @@ internal static class InfoCommand
     {
         var input = new Argument<string>("file") { HelpName = "FILE", Description = "Any file" };
         Option<bool> json = Options.Json();
-        var verb = new Verb("info", Description, Examples) { input, json };
+        var verb = new Verb("info", Description, Notes, Examples) { input, json };
         verb.SetAction(parsed =>
         {
             FileReport report = FileReport.Of(parsed.GetRequiredValue(input));

@@ -6,11 +6,12 @@ namespace DiffWave.Cli;
 /// <summary><c>diffwave init</c>: a new model with random weights.</summary>
 internal static class InitCommand
 {
-    private const string Description = """
-        Make a new model with random weights, ready for training or for measuring speed.
+    private const string Description = "Make a new model with random weights, ready for training or for measuring speed.";
 
-        Fields that follow from others need not be set: sample_rate moves mel.sample_rate and mel.high_hz, mel.hop gives upsample_factors, mel.window_length and, if
-        need be, mel.fft_size, upsample_factors give mel.hop, conditioner brings or removes mel. A label conditioner needs labels.
+    private const string Notes = """
+        Fields that follow from others need not be set: sample_rate moves mel.sample_rate and mel.high_hz;
+        mel.hop gives upsample_factors, mel.window_length and, if need be, mel.fft_size; upsample_factors give
+        mel.hop; conditioner brings or removes mel. A label conditioner needs labels.
         """;
 
     private const string Examples = """
@@ -29,7 +30,7 @@ internal static class InitCommand
         Option<ulong> seed = Options.Seed("Seed of the weights; the same seed gives the same file");
         var name = new Option<string>("--name") { HelpName = "TEXT", Description = "Name for the model card" };
         var output = new Option<string>("--output", "-o") { HelpName = "OUT.safetensors", Required = true, Description = "Model file to write" };
-        var verb = new Verb("init", Description, Examples)
+        var verb = new Verb("init", Description, Notes, Examples)
         {
             config, set, seed, name, output,
         };

@@ -7,9 +7,10 @@ namespace DiffWave.Cli;
 /// <summary><c>diffwave mel</c>: audio to mel spectrograms.</summary>
 internal static class MelCommand
 {
-    private const string Description = """
-        Compute the mel spectrograms of audio files, with the recipe beside each (OUT.npy.json), so that a model can refuse a mel it was not trained for.
+    private const string Description = "Compute mel spectrograms of audio files.";
 
+    private const string Notes = """
+        The recipe is written beside each mel (OUT.npy.json), so that a model can refuse a mel of another recipe.
         n samples give 1 + n / hop frames, rounded down.
         """;
 
@@ -26,13 +27,12 @@ internal static class MelCommand
         var output = new Option<string>("--output", "-o") { HelpName = "OUT.npy|FOLDER", Required = true, Description = "The .npy file [bands, frames], float32; for a folder, an existing folder" };
         Option<string> model = Options.Model(required: false);
         model.Description = "Model file whose recipe to use";
-        var recipe = new Option<string>("--recipe") { Description = "lmnt (decibels mapped to 0..1) or tacotron (natural logarithm, Slaney bands)", DefaultValueFactory = _ => "lmnt" };
-        recipe.AcceptOnlyFromAmong("lmnt", "tacotron");
+        Option<string> recipe = Options.Choice("--recipe", "lmnt (decibels mapped to 0..1) or tacotron (natural logarithm, Slaney bands)", "lmnt", "tacotron");
         Option<int> rate = Options.Whole("--sample-rate", "HZ", 1000, 768_000, 22050, "Sample rate of the recipe in Hz; audio of another rate is resampled");
         Option<int> hop = Options.Whole("--hop", "N", 1, 65536, 256, "Samples between frames; the window has four hops, at most --fft");
         Option<int> bands = Options.Whole("--bands", "N", 1, 1024, 80, "Mel bands");
         Option<int> fft = Options.Whole("--fft", "N", 16, 65536, 1024, "FFT size in samples");
-        var verb = new Verb("mel", Description, Examples) { input, output, model, recipe, rate, hop, bands, fft };
+        var verb = new Verb("mel", Description, Notes, Examples) { input, output, model, recipe, rate, hop, bands, fft };
         verb.SetAction(parsed =>
         {
             bool own = ((Option[])[recipe, rate, hop, bands, fft]).Any(option => parsed.GetResult(option) is { Implicit: false });

@@ -32,6 +32,20 @@ internal static class Options
             ? value : Fail<int?>(result, $"{name} is '{Text(result)}', expected a whole number from {min} to {max}"),
     };
 
+    /// <summary>One of a few words; the first is the default.</summary>
+    public static Option<string> Choice(string name, string description, params string[] words)
+    {
+        var option = new Option<string>(name)
+        {
+            HelpName = string.Join('|', words),
+            Description = description,
+            DefaultValueFactory = _ => words[0],
+            CustomParser = result => words.Contains(Text(result)) ? Text(result) : Fail<string>(result, $"{name} is '{Text(result)}', expected {string.Join(", ", words[..^1])} or {words[^1]}"),
+        };
+        option.CompletionSources.Add(words);
+        return option;
+    }
+
     public static Option<ulong> Seed(string description) => new("--seed")
     {
         HelpName = "N",

@@ -1,20 +1,22 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
-using System.Reflection;
 
 namespace DiffWave.Cli;
 
-/// <summary>A verb with examples for its help page.</summary>
+/// <summary>A verb with notes and examples for its help page.</summary>
 /// <param name="name">The verb.</param>
-/// <param name="description">Its first line stands on the program's own page too.</param>
+/// <param name="description">One line, which stands on the program's own page too.</param>
+/// <param name="notes">What else a user must know; may be empty.</param>
 /// <param name="examples">Command lines, each with a comment line before it.</param>
-internal sealed class Verb(string name, string description, string examples) : Command(name, description)
+internal sealed class Verb(string name, string description, string notes, string examples) : Command(name, description)
 {
+    public string Notes { get; } = notes;
+
     public string Examples { get; } = examples;
 }
 
-/// <summary>The usual help page followed by examples, or by the exit codes on the program's own page.</summary>
+/// <summary>The usual help page followed by notes and examples, or by the exit codes on the program's own page.</summary>
 internal sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLineAction
 {
     public override bool ClearsParseErrors => true;
@@ -24,7 +26,11 @@ internal sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLin
         inner.MaxWidth = 120;
         inner.Invoke(parseResult);
         TextWriter output = parseResult.InvocationConfiguration.Output;
-        if (parseResult.CommandResult.Command is Verb verb) output.WriteLine($"Examples:\n{Indented(verb.Examples)}\n");
+        if (parseResult.CommandResult.Command is Verb verb)
+        {
+            if (verb.Notes.Length > 0) output.WriteLine($"Notes:\n{Indented(verb.Notes)}\n");
+            output.WriteLine($"Examples:\n{Indented(verb.Examples)}\n");
+        }
         else output.WriteLine($"{ExitCode.Table}\n\nResults and --json go to stdout, progress and messages to stderr. `diffwave VERB --help` explains a verb.\n");
         return ExitCode.Ok;
     }
@@ -39,7 +45,7 @@ internal sealed class ShowVersion : SynchronousCommandLineAction
 
     public override int Invoke(ParseResult parseResult)
     {
-        parseResult.InvocationConfiguration.Output.WriteLine(typeof(Program).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion);
+        parseResult.InvocationConfiguration.Output.WriteLine(typeof(Program).Assembly.GetName().Version!.ToString(3));
         return ExitCode.Ok;
     }
 }
@@ -63,9 +69,10 @@ internal static class UsageText
         return $"{problem} (see diffwave {(command is Verb ? command.Name + " " : "")}--help)";
     }
 
-    // Levenshtein's edit distance.
+    // Levenshtein's edit distance; none for what was only left unfinished.
     private static int Distance(string a, string b)
     {
+        if (a.Length >= 3 && b.StartsWith(a, StringComparison.Ordinal)) return 0;
         int[] row = [.. Enumerable.Range(0, b.Length + 1)];
         for (int i = 0; i < a.Length; i++)
         {
