@@ -1,0 +1,78 @@
+using DiffWave.Engine;
+
+namespace DiffWave.Cli;
+
+/// <summary>A file of reference tensors, and the lines its comparisons add to the report.</summary>
+internal sealed class GoldenCheckFile(string path, List<CheckLine> lines) : IDisposable
+{
+    private readonly SafetensorsFile _data = SafetensorsFile.Open(path);
+    private readonly string _name = System.IO.Path.GetFileName(path);
+
+    public string Path => path;
+
+    /// <summary>File name without folder and extension.</summary>
+    public string Stem => System.IO.Path.GetFileNameWithoutExtension(path);
+
+    public IReadOnlyDictionary<string, string> Metadata => _data.Metadata;
+
+    public IEnumerable<string> Names => _data.Entries.Select(entry => entry.Name);
+
+    public bool Has(string name) => _data.Contains(name);
+
+    public long[] Shape(string name) => _data.Entry(name).Shape;
+
+    /// <summary>The shape as ints, which must have a number of dimensions and no empty one.</summary>
+    public int[] Shape(string name, int rank)
+    {
+        long[] shape = Shape(name);
+        if (shape.Length != rank || shape.Any(n => n is < 1 or > int.MaxValue)) throw new ModelFormatException(path, $"tensor '{name}' has shape {_data.Entry(name).ShapeText}, expected {rank} dimensions");
+        return [.. shape.Select(n => (int)n)];
+    }
+
+    public float[] Floats(string name) => _data.ReadFloats(name);
+
+    public double[] Doubles(string name) => _data.ReadDoubles(name);
+
+    /// <summary>Integers or floats, as floats.</summary>
+    public float[] Numbers(string name) => _data.Entry(name).DType is TensorType.F32 or TensorType.F64 ? Floats(name) : [.. _data.ReadInts(name).Select(n => (float)n)];
+
+    /// <summary>A tensor cut along its first dimension into <paramref name="count"/> equal parts.</summary>
+    public float[][] Items(string name, int count)
+    {
+        float[] all = Floats(name);
+        if (all.Length == 0 || all.Length % count != 0) throw new ModelFormatException(path, $"tensor '{name}' {_data.Entry(name).ShapeText} does not divide into {count} items");
+        return all.Chunk(all.Length / count).ToArray();
+    }
+
+    /// <summary>Compares with a tensor, if the file has it and the model has such values.</summary>
+    public void Compare(string name, float[]? actual, double bound) => Compare(name, actual is null ? null : Array.ConvertAll(actual, value => (double)value), bound, relative: false);
+
+    /// <summary>Likewise; the bound is a fraction of the tensor's largest magnitude.</summary>
+    public void CompareRelative(string name, float[]? actual, double fraction) => Compare(name, actual is null ? null : Array.ConvertAll(actual, value => (double)value), fraction, relative: true);
+
+    public void Compare(string name, double[]? actual, double bound, bool relative)
+    {
+        if (actual is null || !Has(name)) return;
+        double[] expected = Doubles(name);
+        if (relative) bound *= expected.Length == 0 ? 0 : expected.Max(Math.Abs);
+        Add(name, _data.Entry(name).ShapeText, expected, actual, bound);
+    }
+
+    /// <summary>Compares numbers that are not a tensor of this file.</summary>
+    public void Add(string name, string shape, double[] expected, double[] actual, double bound)
+    {
+        double error = expected.Length == actual.Length && expected.Length > 0 ? 0 : double.NaN;
+        for (int i = 0; i < expected.Length && !double.IsNaN(error); i++)
+        {
+            double difference = expected[i] == actual[i] ? 0 : Math.Abs(expected[i] - actual[i]);
+            error = double.IsNaN(difference) ? double.NaN : Math.Max(error, difference);
+        }
+        string note = expected.Length == actual.Length ? "" : $", {actual.Length} values computed";
+        lines.Add(new CheckLine(_name, name, shape + note, error, bound, error <= bound));
+    }
+
+    /// <summary>Says what cannot be checked and why.</summary>
+    public void Note(string reason) => lines.Add(new CheckLine(_name, reason, CheckLine.NotChecked, 0, 0, true));
+
+    public void Dispose() => _data.Dispose();
+}

@@ -1,0 +1,73 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+
+namespace DiffWave.Cli;
+
+/// <summary>Options several verbs share, and numbers parsed with messages that say what is expected.</summary>
+internal static class Options
+{
+    public static Option<string> Model(bool required = true) => new("--model", "-m") { HelpName = "FILE", Required = required, Description = "Model file (.safetensors, see diffwave init and import)" };
+
+    public static Option<string> Device() => new("--device") { HelpName = "auto|cpu|cuda", DefaultValueFactory = _ => "auto", Description = "Where to compute; auto takes the fastest there is, anything else never falls back" };
+
+    public static Option<int> Threads() => Whole("--threads", "N", 0, 1024, 0, "CPU threads, 1 to 1024; 0: one for each processor. Results do not depend on it", "-t");
+
+    public static Option<bool> Json() => new("--json") { Description = "Print one JSON object (names in snake_case) instead of text" };
+
+    public static Option<int> Whole(string name, string helpName, int min, int max, int byDefault, string description, params string[] aliases) => new(name, aliases)
+    {
+        HelpName = helpName,
+        Description = description,
+        DefaultValueFactory = _ => byDefault,
+        CustomParser = result => int.TryParse(Text(result), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) && value >= min && value <= max
+            ? value : Fail<int>(result, $"{name} is '{Text(result)}', expected a whole number from {min} to {max}"),
+    };
+
+    public static Option<int?> OptionalWhole(string name, string helpName, int min, int max, string description) => new(name)
+    {
+        HelpName = helpName,
+        Description = description,
+        CustomParser = result => int.TryParse(Text(result), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) && value >= min && value <= max
+            ? value : Fail<int?>(result, $"{name} is '{Text(result)}', expected a whole number from {min} to {max}"),
+    };
+
+    /// <summary>One of a few words; the first is the default.</summary>
+    public static Option<string> Choice(string name, string description, params string[] words)
+    {
+        var option = new Option<string>(name)
+        {
+            HelpName = string.Join('|', words),
+            Description = description,
+            DefaultValueFactory = _ => words[0],
+            CustomParser = result => words.Contains(Text(result)) ? Text(result) : Fail<string>(result, $"{name} is '{Text(result)}', expected {string.Join(", ", words[..^1])} or {words[^1]}"),
+        };
+        option.CompletionSources.Add(words);
+        return option;
+    }
+
+    public static Option<ulong> Seed(string description) => new("--seed")
+    {
+        HelpName = "N",
+        Description = description,
+        DefaultValueFactory = _ => 0,
+        CustomParser = result => ulong.TryParse(Text(result), NumberStyles.None, CultureInfo.InvariantCulture, out ulong value)
+            ? value : Fail<ulong>(result, $"--seed is '{Text(result)}', expected a whole number from 0 to {ulong.MaxValue}"),
+    };
+
+    public static Option<double?> Number(string name, string helpName, double min, double max, string description) => new(name)
+    {
+        HelpName = helpName,
+        Description = description,
+        CustomParser = result => double.TryParse(Text(result), NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && value >= min && value <= max
+            ? value : Fail<double?>(result, FormattableString.Invariant($"{name} is '{Text(result)}', expected a number from {min} to {max}")),
+    };
+
+    private static string Text(ArgumentResult result) => result.Tokens.Count > 0 ? result.Tokens[^1].Value : "";
+
+    private static T? Fail<T>(ArgumentResult result, string message)
+    {
+        result.AddError(message);
+        return default;
+    }
+}

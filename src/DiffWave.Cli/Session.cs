@@ -1,0 +1,14 @@
+namespace DiffWave.Cli;
+
+/// <summary>What a verb talks to.</summary>
+/// <param name="Out">Results.</param>
+/// <param name="Error">Progress, logs, errors.</param>
+/// <param name="RawOut">The bytes behind <paramref name="Out"/>, for audio written to <c>-</c>.</param>
+/// <param name="ErrorIsTerminal">Whether a progress bar can be drawn.</param>
+/// <param name="Cancel">Signalled when the user wants to stop.</param>
+internal sealed record Session(TextWriter Out, TextWriter Error, Stream RawOut, bool ErrorIsTerminal, CancellationToken Cancel)
+{
+    public void Log(string line) => Error.WriteLine(line);
+
+    public void Warn(string line) => Error.WriteLine($"warning: {line}");
+}
