@@ -185,6 +185,7 @@ public sealed record ModelConfig
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         AllowDuplicateProperties = false,
+        RespectNullableAnnotations = true, // a null name or list would be found only where it is used
         WriteIndented = true,
         MaxDepth = 16,
         Converters = { new ConditionerConverter(), new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false) },
