@@ -79,6 +79,7 @@ internal sealed class TorchArchive : IDisposable
         string prefix = pickles[0].Name[..^"data.pkl".Length];
         if (zip.Entries.TryGetValue($"{prefix}byteorder", out ZipEntry? order) && !(order.Length == 6 && zip.ReadAll(order).AsSpan().SequenceEqual("little"u8)))
             throw Bad("was written on a big-endian machine, expected little-endian data");
+        if (pickles[0].Length > TorchPickle.MaxBytes) throw Bad($"data.pkl has over {TorchPickle.MaxBytes} bytes");
         byte[] pickle = zip.ReadAll(pickles[0]);
         object? root = new TorchPickle(new MemoryStream(pickle), 0, Path, "data.pkl", _storages).Read();
         foreach (TorchStorage storage in _storages.Values)

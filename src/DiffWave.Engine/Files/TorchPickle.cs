@@ -12,8 +12,11 @@ namespace DiffWave.Engine;
 internal sealed class TorchPickle
 {
     // A 256-layer checkpoint with optimiser state stays below each of these. Together they bound memory to about 60 MiB.
-    private const int MaxBytes = 16 << 20, MaxInstructions = 1_000_000, MaxContainers = 150_000, MaxStack = 10_000, MaxMarks = 64, MaxMemo = 1_000_000;
+    private const int MaxInstructions = 1_000_000, MaxContainers = 150_000, MaxStack = 10_000, MaxMarks = 64, MaxMemo = 1_000_000;
     private const int MaxString = 1 << 16, MaxGlobal = 256, MaxRank = 16, MaxLongBytes = 16;
+    /// <summary>Longest pickle accepted.</summary>
+    public const int MaxBytes = 16 << 20;
+
     private const long MaxStorageCount = 1L << 40;
 
     private readonly Stream _stream;
