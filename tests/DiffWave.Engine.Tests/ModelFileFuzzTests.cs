@@ -11,6 +11,7 @@ namespace DiffWave.Engine.Tests;
 /// Mutated model files, from a fixed seed: a reader may only succeed or throw <see cref="ModelFormatException"/>, within <see cref="Bounds"/>.
 /// DIFFWAVE_FUZZ_COUNT sets the number of inputs, DIFFWAVE_FUZZ_SEED another seed (see tools/fuzz-models.sh).
 /// </summary>
+[Collection(nameof(Bounds))]
 public sealed class ModelFileFuzzTests(ITestOutputHelper output)
 {
     private static readonly int Seed = FromEnvironment("DIFFWAVE_FUZZ_SEED", 1);
