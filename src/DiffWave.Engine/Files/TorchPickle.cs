@@ -266,7 +266,14 @@ internal sealed class TorchPickle
 
     private ReadOnlySpan<byte> Bytes(Span<byte> target)
     {
-        for (int i = 0; i < target.Length; i++) target[i] = Byte();
+        for (int done = 0; done < target.Length;)
+        {
+            if (_next == _filled) Fill();
+            int count = Math.Min(target.Length - done, _filled - _next);
+            _buffer.AsSpan(_next, count).CopyTo(target[done..]);
+            _next += count;
+            done += count;
+        }
         return target;
     }
 
