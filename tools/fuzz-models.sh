@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the model-file fuzzers at full length: 1,000,000 safetensors and 300,000 PyTorch inputs. Usage: tools/fuzz-models.sh [SEED]
+# Runs the model-file fuzzers at full length: 1,000,000 safetensors, 300,000 PyTorch inputs and 20,000 whole checkpoints. Usage: tools/fuzz-models.sh [SEED]
 set -eu
 cd "$(dirname "$0")/.."
 project=tests/DiffWave.Engine.Tests/DiffWave.Engine.Tests.csproj
@@ -10,3 +10,4 @@ run() { # test, count
 }
 run Safetensors 1000000
 run Torch_checkpoints 300000
+run Whole_checkpoints 1000000

@@ -114,7 +114,7 @@ public sealed class Sampler(ModelConfig config, IOps ops)
             var steps = request.Steps.Skip(pass * stages).Take(stages).ToArray();
             float[][]? source = x, target = last ? null : x ?? [.. Enumerable.Range(0, request.Batch).Select(_ => new float[request.Length])];
             int finishedPasses = pass;
-            RunPass(request, steps, chunk,
+            RunPass(request, steps, chunk, (long)pass * stages * config.ContextRows % grain,
                 (item, first, values) =>
                 {
                     if (source is null) request.Noise.Fill(request.Steps.Count, item, first, values);
@@ -134,8 +134,9 @@ public sealed class Sampler(ModelConfig config, IOps ops)
 
     private delegate void Sink(int item, long first, ReadOnlySpan<float> values);
 
-    // One pipeline over some of the steps. Step s works at front - s * lag; what it finishes is what step s + 1 takes in.
-    private void RunPass(SamplerRequest request, SamplerStep[] steps, int chunk, Source source, Sink sink, Action<double> progress, CancellationToken cancel)
+    // One pipeline over some of the steps. Step s works at front - s * lag; what it finishes is what step s + 1 takes in. The first front lies before the signal by what the steps
+    // of earlier passes trail, modulo the grain: so each step cuts the signal where it would in a single pass, and rounds alike.
+    private void RunPass(SamplerRequest request, SamplerStep[] steps, int chunk, long before, Source source, Sink sink, Action<double> progress, CancellationToken cancel)
     {
         using var owned = new Disposables();
         int batch = request.Batch, lag = config.ContextRows;
@@ -155,7 +156,7 @@ public sealed class Sampler(ModelConfig config, IOps ops)
 
         var values = new float[chunk];
         long end = length + (long)steps.Length * lag;
-        for (long front = 0; front < end; front += chunk)
+        for (long front = -before; front < end; front += chunk)
         {
             cancel.ThrowIfCancellationRequested();
             ForExisting(front, (item, first, count, row) =>

@@ -78,6 +78,8 @@ public sealed class CheckpointTests
         Assert.Contains("'card' is missing", Message(tensors, "card"));
         Assert.Contains("card:", Message(tensors, "card", """{"x":1}"""));
         Assert.Contains("config:", Message(tensors, "config", "{}"));
+        Assert.Contains("config:", Message(tensors, "config", config.ToJson().Replace("\"name\": \"lmnt\"", "\"name\": null")));
+        Assert.Contains("'card' has 1048577 characters", Message(tensors, "card", new string(' ', (1 << 20) + 1)));
         // A configuration of gigabytes in a small file is refused before memory is taken for it.
         long before = GC.GetAllocatedBytesForCurrentThread();
         Assert.Contains("'input_projection.weight' has shape [4, 1, 1], expected [1024, 1, 1]", Message(tensors, "config", (config with { Channels = 1024, Layers = 100 }).ToJson()));

@@ -4,6 +4,7 @@ using System.IO.Compression;
 namespace DiffWave.Engine.Tests;
 
 /// <summary>Pickles that would run code, or exhaust a reader, if something let them.</summary>
+[Collection(nameof(Bounds))]
 public sealed class HostilePickleTests
 {
     private static readonly TorchImportOptions Options = new();
@@ -98,9 +99,12 @@ public sealed class HostilePickleTests
         ("is nested over 64 levels", new Pickle().Repeat(100_000, (byte)'(').Stop()),
         ("over 10000 values on its stack", new Pickle().Repeat(100_000, (byte)']').Repeat(99_999, (byte)'a').Stop()),
         ("over 10000 values on its stack", new Pickle().Repeat(100_000, (byte)'N').Stop()),
-        ("over 150000 containers", new Pickle().Op(']').Repeat(200_000, (byte)'}', (byte)'a').Stop()),
-        ("over 1000000 instructions", new Pickle().Op(']').Repeat(600_000, (byte)'N', (byte)'a').Stop()),
-        ("over 1000000 instructions", new Pickle().Op('}').Repeat(1_000_000, (byte)'q', 0).Stop()),
+        ("over 80000 containers", new Pickle().Op(']').Repeat(200_000, (byte)'}', (byte)'a').Stop()),
+        ("over 80000 containers", new Pickle().Op(']').Repeat(160_000, (byte)'}', (byte)'K', 1, (byte)'N', (byte)'s', (byte)'a').Stop()),
+        ("over 500000 instructions", new Pickle().Op(']').Repeat(600_000, (byte)'X', 1, 0, 0, 0, (byte)'x', (byte)'a').Stop()),
+        ("over 16777216 bytes", new Pickle().Op(']').Repeat(300, [(byte)'X', 0, 0, 1, 0, .. new byte[1 << 16], (byte)'a']).Stop()),
+        ("over 500000 instructions", new Pickle().Op(']').Repeat(600_000, (byte)'N', (byte)'a').Stop()),
+        ("over 500000 instructions", new Pickle().Op('}').Repeat(1_000_000, (byte)'q', 0).Stop()),
         ("name of over 256 bytes", new Pickle().Op('c').Repeat(1_000_000, (byte)'a').Stop()),
         ("is cut off", [0x80, 2, (byte)'}', (byte)'(']),
         ("protocol 2", [0x80, 4, (byte)'N', (byte)'.']),
@@ -168,7 +172,7 @@ public sealed class HostilePickleTests
         Assert.Contains("tensors overlap", Refusal(file));
         // Sparse views, far apart: reading all of them takes more than a few times the file.
         pickle = new Pickle().Op('(');
-        for (int i = 0; i < 60; i++) pickle.Tensor("ByteStorage", "0", 4 << 20, 0, [2], [(4 << 20) - 1]);
+        for (int i = 0; i < 60; i++) pickle.Tensor("FloatStorage", "0", 1 << 20, 0, [2], [(1 << 20) - 1]);
         using TorchArchive archive = TorchFiles.Open(TorchFiles.Zip(pickle.Op('t').Stop(), others: ("data/0", new byte[4 << 20])));
         Assert.Contains("overlap so often", Assert.Throws<ModelFormatException>(() => { foreach (TorchTensor tensor in TorchFiles.Tensors(archive.Root)) TorchFiles.Values(archive, tensor); }).Message);
     }

@@ -44,17 +44,11 @@ internal static class TorchFiles
         }
     }
 
-    public static double[] Values(TorchArchive archive, TorchTensor tensor)
+    public static float[] Values(TorchArchive archive, TorchTensor tensor)
     {
-        if (TensorTypes.IsFloat(tensor.Storage.Type))
-        {
-            var doubles = new double[tensor.Count];
-            archive.ReadDoubles(tensor, doubles);
-            return doubles;
-        }
-        var ints = new long[tensor.Count];
-        archive.ReadInts(tensor, ints);
-        return [.. ints.Select(value => (double)value)];
+        var values = new float[tensor.Count];
+        archive.ReadFloats(tensor, values);
+        return values;
     }
 }
 

@@ -82,13 +82,7 @@ public sealed class TorchImportTests
         // Plain tensors, and the second half of the joined projection, against the file itself.
         using var archive = TorchArchive.Open(ModelFiles.Golden($"{name}.pkl"));
         var state = (TorchDict)((TorchDict)archive.Root!)["model_state_dict"]!;
-        float[] Raw(string key)
-        {
-            var tensor = (TorchTensor)state[key]!;
-            var values = new float[tensor.Count];
-            archive.ReadFloats(tensor, values);
-            return values;
-        }
+        float[] Raw(string key) => TorchFiles.Values(archive, (TorchTensor)state[key]!);
         Assert.Equal(Raw("residual_layer.fc_t2.weight"), model.Parameters["diffusion_embedding.projection2.weight"].ToArray());
         Assert.Equal(Raw("residual_layer.residual_blocks.1.fc_t.weight"), model.Parameters["residual_layers.1.diffusion_projection.weight"].ToArray());
         Assert.Equal(Raw("final_conv.2.conv.weight"), model.Parameters["output_projection.weight"].ToArray());
@@ -277,7 +271,7 @@ public sealed class TorchImportTests
         using var folder = new TemporaryFolder();
         using var archive = TorchArchive.Open(ModelFiles.Golden("official_vocoder.pkl"));
         var state = (TorchDict)((TorchDict)archive.Root!)["model_state_dict"]!;
-        var tensors = state.Items.Select(item => ((string)item.Key, ((TorchTensor)item.Value!).Shape, Data: (ReadOnlyMemory<float>)TorchFiles.Values(archive, (TorchTensor)item.Value).Select(value => (float)value).ToArray())).ToList();
+        var tensors = state.Items.Select(item => ((string)item.Key, ((TorchTensor)item.Value!).Shape, Data: (ReadOnlyMemory<float>)TorchFiles.Values(archive, (TorchTensor)item.Value))).ToList();
         Assert.Equal(132, tensors.Count);
         SafetensorsFile.Write(folder.File("p.safetensors"), NoMetadata,
             tensors.Select(tensor => (tensor.Item1.Replace("weight_g", "parametrizations.weight.original0").Replace("weight_v", "parametrizations.weight.original1"), tensor.Shape, tensor.Data)));

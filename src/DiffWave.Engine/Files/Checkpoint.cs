@@ -12,6 +12,8 @@ public static class Checkpoint
     /// <summary>Value of the metadata key <c>format_version</c>.</summary>
     public const string FormatVersion = "1";
 
+    private const int MaxMetadata = 1 << 20;
+
     /// <summary>Writes a model. An existing file is replaced only once the new one is complete, flushed and read back.</summary>
     /// <exception cref="ModelFormatException">A weight is NaN or infinite: such a model is never written.</exception>
     /// <exception cref="ArgumentException">The configuration is not sound, or the parameters were laid out for another one.</exception>
@@ -97,6 +99,9 @@ public static class Checkpoint
         return parameters;
     }
 
-    private static string Required(SafetensorsFile file, string key) =>
-        file.Metadata.TryGetValue(key, out string? value) ? value : throw new ModelFormatException(file.Path, $"metadata key '{key}' is missing");
+    private static string Required(SafetensorsFile file, string key)
+    {
+        if (!file.Metadata.TryGetValue(key, out string? value)) throw new ModelFormatException(file.Path, $"metadata key '{key}' is missing");
+        return value.Length <= MaxMetadata ? value : throw new ModelFormatException(file.Path, $"metadata key '{key}' has {value.Length} characters, expected at most {MaxMetadata}");
+    }
 }

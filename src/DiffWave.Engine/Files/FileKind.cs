@@ -22,7 +22,7 @@ internal static class FileKinds
         start = start[..(int)Math.Min(9, stream.Length)];
         ModelStream.ReadAt(stream, path, 0, start);
         if (start.StartsWith("PK\x03\x04"u8)) return FileKind.TorchZip;
-        if (start.StartsWith((ReadOnlySpan<byte>)[0x80, 0x02])) return FileKind.TorchLegacy;
+        if (start.Length >= 2 && start[0] == 0x80 && start[1] is >= 1 and <= 5) return FileKind.TorchLegacy; // any pickle: its reader says more about one torch.save did not write
         if (start.Length == 9 && start[8] == (byte)'{' && BinaryPrimitives.ReadUInt64LittleEndian(start) <= SafetensorsFile.MaxHeaderLength) return FileKind.Safetensors;
         throw new ModelFormatException(path, "is not a model file: expected safetensors or a PyTorch checkpoint (.pt, .pkl)");
     }

@@ -5,7 +5,7 @@ namespace DiffWave.Engine;
 /// <summary>Hyperparameters that came with a foreign checkpoint, from its pickle or from a JSON file, read one key at a time with errors that name it.</summary>
 internal sealed class ForeignSettings(string path, string where, Func<string, object?> get)
 {
-    private const long MaxJsonLength = 1 << 20;
+    private const int MaxJsonLength = 1 << 20;
 
     /// <summary>The params dict of a pickle.</summary>
     public static ForeignSettings From(string path, TorchDict dict) => new(path, "params", key => dict[key]);
@@ -23,6 +23,7 @@ internal sealed class ForeignSettings(string path, string where, Func<string, ob
     /// <summary>Parses JSON text; duplicate keys are refused.</summary>
     public static JsonElement Parse(string path, ReadOnlyMemory<byte> json)
     {
+        if (json.Length > MaxJsonLength) throw new ModelFormatException(path, $"has a configuration of {json.Length} bytes, expected at most {MaxJsonLength}");
         try
         {
             using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 16, AllowDuplicateProperties = false });

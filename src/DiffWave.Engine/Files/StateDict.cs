@@ -1,10 +1,10 @@
 namespace DiffWave.Engine;
 
 /// <summary>One named tensor of a foreign checkpoint, read on demand.</summary>
-internal sealed record StateTensor(long[] Shape, TensorType Type, StateTensor.Reader<float> ReadFloats, StateTensor.Reader<double> ReadDoubles)
+internal sealed record StateTensor(long[] Shape, TensorType Type, StateTensor.Reader ReadFloats)
 {
-    /// <summary>Fills exactly the tensor's elements.</summary>
-    public delegate void Reader<T>(Span<T> destination);
+    /// <summary>Fills exactly the tensor's elements, rounded to float32.</summary>
+    public delegate void Reader(Span<float> destination);
 
     public long Count => TensorTypes.ElementCount(Shape) ?? 0;
 }
@@ -37,7 +37,7 @@ internal sealed class StateDict
     }
 
     public static StateDict From(SafetensorsFile file) => new(file.Path, [.. file.Entries.Select(entry => (entry.Name, new StateTensor(
-        entry.Shape, entry.DType, destination => file.ReadFloats(entry.Name, destination), destination => file.ReadDoubles(entry.Name).CopyTo(destination))))]);
+        entry.Shape, entry.DType, destination => file.ReadFloats(entry.Name, destination))))]);
 
     public static StateDict From(TorchArchive archive, TorchDict dict)
     {
@@ -45,7 +45,7 @@ internal sealed class StateDict
         foreach (var (key, value) in dict.Items)
         {
             if (key is not string name || value is not TorchTensor tensor) throw new ModelFormatException(archive.Path, $"state dict entry '{key}' is not a tensor");
-            tensors.Add((name, new StateTensor(tensor.Shape, tensor.Storage.Type, destination => archive.ReadFloats(tensor, destination), destination => archive.ReadDoubles(tensor, destination))));
+            tensors.Add((name, new StateTensor(tensor.Shape, tensor.Storage.Type, destination => archive.ReadFloats(tensor, destination))));
         }
         // Views of one storage could ask for many times the file's size.
         UInt128 total = 0;

@@ -51,14 +51,24 @@ internal sealed class TorchArchive : IDisposable
         }
     }
 
-    /// <summary>Reads a tensor of a float type, row-major whatever its strides, into exactly its elements.</summary>
-    public void ReadFloats(TorchTensor tensor, Span<float> destination) => Read(tensor, destination, TensorTypes.ToFloats);
-
-    /// <summary>Reads a tensor of a float type as doubles.</summary>
-    public void ReadDoubles(TorchTensor tensor, Span<double> destination) => Read(tensor, destination, TensorTypes.ToDoubles);
-
-    /// <summary>Reads a tensor of an integer type or of booleans.</summary>
-    public void ReadInts(TorchTensor tensor, Span<long> destination) => Read(tensor, destination, TensorTypes.ToInts);
+    /// <summary>Reads a tensor of a float type, row-major whatever its strides, into exactly its elements; F64 is rounded.</summary>
+    public void ReadFloats(TorchTensor tensor, Span<float> destination)
+    {
+        if (!TensorTypes.IsFloat(tensor.Storage.Type)) throw Bad($"storage '{tensor.Storage.Key}' has type {tensor.Storage.Type}, expected F32, F64, F16 or BF16");
+        if (destination.Length != tensor.Count) throw new ArgumentException($"the tensor has {tensor.Count} elements, the destination {destination.Length}");
+        if (tensor.Count == 0) return;
+        Prepare(tensor.Storage);
+        long extent = tensor.Extent;
+        Spend(extent * TensorTypes.Size(tensor.Storage.Type));
+        if (tensor.IsContiguous)
+        {
+            ReadRun(tensor.Storage, tensor.Offset, destination);
+            return;
+        }
+        float[] run = new float[extent];
+        ReadRun(tensor.Storage, tensor.Offset, run);
+        Gather(run, tensor.Shape, tensor.Strides, destination);
+    }
 
     public void Dispose() => _stream.Dispose();
 
@@ -69,6 +79,7 @@ internal sealed class TorchArchive : IDisposable
         string prefix = pickles[0].Name[..^"data.pkl".Length];
         if (zip.Entries.TryGetValue($"{prefix}byteorder", out ZipEntry? order) && !(order.Length == 6 && zip.ReadAll(order).AsSpan().SequenceEqual("little"u8)))
             throw Bad("was written on a big-endian machine, expected little-endian data");
+        if (pickles[0].Length > TorchPickle.MaxBytes) throw Bad($"data.pkl has over {TorchPickle.MaxBytes} bytes");
         byte[] pickle = zip.ReadAll(pickles[0]);
         object? root = new TorchPickle(new MemoryStream(pickle), 0, Path, "data.pkl", _storages).Read();
         foreach (TorchStorage storage in _storages.Values)
@@ -114,26 +125,7 @@ internal sealed class TorchArchive : IDisposable
         return root;
     }
 
-    private delegate void Converter<T>(TensorType type, ReadOnlySpan<byte> source, Span<T> target);
-
-    private void Read<T>(TorchTensor tensor, Span<T> destination, Converter<T> convert) where T : unmanaged
-    {
-        if (destination.Length != tensor.Count) throw new ArgumentException($"the tensor has {tensor.Count} elements, the destination {destination.Length}");
-        if (tensor.Count == 0) return;
-        Prepare(tensor.Storage);
-        long extent = tensor.Extent;
-        Spend(extent * TensorTypes.Size(tensor.Storage.Type));
-        if (tensor.IsContiguous)
-        {
-            ReadRun(tensor.Storage, tensor.Offset, destination, convert);
-            return;
-        }
-        var run = new T[extent];
-        ReadRun(tensor.Storage, tensor.Offset, run, convert);
-        Gather(run, tensor.Shape, tensor.Strides, destination);
-    }
-
-    private static void Gather<T>(T[] source, long[] shape, long[] strides, Span<T> destination)
+    private static void Gather(float[] source, long[] shape, long[] strides, Span<float> destination)
     {
         Span<long> index = stackalloc long[shape.Length];
         index.Clear();
@@ -152,7 +144,7 @@ internal sealed class TorchArchive : IDisposable
     }
 
     // Elements of a storage from `first` on, through a small buffer.
-    private void ReadRun<T>(TorchStorage storage, long first, Span<T> destination, Converter<T> convert)
+    private void ReadRun(TorchStorage storage, long first, Span<float> destination)
     {
         int size = TensorTypes.Size(storage.Type);
         byte[] buffer = new byte[(int)Math.Min((long)destination.Length * size, 1 << 16)];
@@ -163,7 +155,7 @@ internal sealed class TorchArchive : IDisposable
             Span<byte> bytes = buffer.AsSpan(0, count * size);
             if (storage.Inflated is not null) bytes = storage.Inflated.AsSpan((int)start, count * size);
             else ModelStream.ReadAt(_stream, Path, storage.Position + start, bytes);
-            convert(storage.Type, bytes, destination.Slice(done, count));
+            TensorTypes.ToFloats(storage.Type, bytes, destination.Slice(done, count));
             done += count;
         }
     }

@@ -147,16 +147,17 @@ public static class TorchImport
     // Weight normalisation (Salimans and Kingma 2016): w[o] = g[o] v[o] / ||v[o]||, the norm over every axis but the first; in double, rounded once.
     private static void Fuse(StateTensor g, StateTensor v, Span<float> weight)
     {
-        double[] gains = new double[g.Count], directions = new double[v.Count];
-        g.ReadDoubles(gains);
-        v.ReadDoubles(directions);
+        float[] gains = new float[g.Count];
+        g.ReadFloats(gains);
+        v.ReadFloats(weight);
         int width = weight.Length / gains.Length;
         for (int o = 0; o < gains.Length; o++)
         {
+            Span<float> row = weight.Slice(o * width, width);
             double squares = 0;
-            for (int i = 0; i < width; i++) squares += directions[o * width + i] * directions[o * width + i];
+            foreach (float value in row) squares += (double)value * value;
             double scale = gains[o] / Math.Sqrt(squares);
-            for (int i = 0; i < width; i++) weight[o * width + i] = (float)(scale * directions[o * width + i]);
+            foreach (ref float value in row) value = (float)(scale * value);
         }
     }
 }

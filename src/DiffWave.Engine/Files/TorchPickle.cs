@@ -11,9 +11,12 @@ namespace DiffWave.Engine;
 /// <remarks>Instruction set: CPython's pickletools. Tensors: torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks).</remarks>
 internal sealed class TorchPickle
 {
-    // A 256-layer checkpoint with optimiser state stays below each of these. Together they bound memory to about 60 MiB.
-    private const int MaxBytes = 16 << 20, MaxInstructions = 1_000_000, MaxContainers = 150_000, MaxStack = 10_000, MaxMarks = 64, MaxMemo = 1_000_000;
+    // A checkpoint of 10,000 tensors, the most a zip may hold, stays below each of these (36 layers with Adam state: 4,000). Together they bound memory to about 50 MiB.
+    private const int MaxInstructions = 500_000, MaxContainers = 80_000, MaxStack = 10_000, MaxMarks = 64, MaxMemo = 1_000_000;
     private const int MaxString = 1 << 16, MaxGlobal = 256, MaxRank = 16, MaxLongBytes = 16;
+    /// <summary>Longest pickle accepted.</summary>
+    public const int MaxBytes = 16 << 20;
+
     private const long MaxStorageCount = 1L << 40;
 
     private readonly Stream _stream;
@@ -157,10 +160,8 @@ internal sealed class TorchPickle
         var target = Top<TorchDict>("SETITEMS");
         if (pairs.Length % 2 != 0) throw Bad("has SETITEMS with a key without a value");
         for (int i = 0; i < pairs.Length; i += 2)
-        {
             if (pairs[i] is not (string or long)) throw Bad($"has a key that is {Describe(pairs[i])}, expected text or a whole number");
-            target.Set(pairs[i]!, pairs[i + 1]);
-        }
+        target.Add(pairs);
     }
 
     // --- globals, calls, tensors ---
@@ -265,7 +266,14 @@ internal sealed class TorchPickle
 
     private ReadOnlySpan<byte> Bytes(Span<byte> target)
     {
-        for (int i = 0; i < target.Length; i++) target[i] = Byte();
+        for (int done = 0; done < target.Length;)
+        {
+            if (_next == _filled) Fill();
+            int count = Math.Min(target.Length - done, _filled - _next);
+            _buffer.AsSpan(_next, count).CopyTo(target[done..]);
+            _next += count;
+            done += count;
+        }
         return target;
     }
 

@@ -3,20 +3,47 @@ namespace DiffWave.Engine;
 /// <summary>The globals a pickle of torch.save may name. Naming one runs nothing: each is a word to this reader, never a function.</summary>
 internal enum TorchGlobal { OrderedDict, RebuildTensor, RebuildParameter }
 
-/// <summary>A dict or OrderedDict of a pickle; keys are text or whole numbers.</summary>
+/// <summary>
+/// A dict or OrderedDict of a pickle; keys are text or whole numbers. Most hold one or two items and are never looked into, so the items are kept as they come and
+/// indexed on the first look-up: a hostile file full of small dicts stays cheap.
+/// </summary>
 internal sealed class TorchDict
 {
-    private Dictionary<object, object?>? _items;
+    private object?[] _pairs = [];
+    private int _used;
+    private Dictionary<object, object?>? _index;
 
-    public int Count => _items?.Count ?? 0;
+    public int Count => Index.Count;
 
-    public IEnumerable<KeyValuePair<object, object?>> Items => _items ?? [];
+    public IEnumerable<KeyValuePair<object, object?>> Items => Index;
 
-    public object? this[string key] => _items is not null && _items.TryGetValue(key, out object? value) ? value : null;
+    public object? this[string key] => Index.GetValueOrDefault(key);
 
-    public bool Has(string key) => _items is not null && _items.ContainsKey(key);
+    /// <summary>Adds keys and values in turn; a later value of a key replaces an earlier one, as in Python.</summary>
+    public void Add(object?[] pairs)
+    {
+        if (_used == 0) _pairs = pairs;
+        else
+        {
+            if (_used + pairs.Length > _pairs.Length) Array.Resize(ref _pairs, Math.Max(2 * _pairs.Length, _used + pairs.Length));
+            pairs.CopyTo(_pairs, _used);
+        }
+        _used += pairs.Length;
+        _index = null;
+    }
 
-    public void Set(object key, object? value) => (_items ??= [])[key] = value;
+    private Dictionary<object, object?> Index
+    {
+        get
+        {
+            if (_index is null)
+            {
+                _index = [];
+                for (int i = 0; i < _used; i += 2) _index[_pairs[i]!] = _pairs[i + 1];
+            }
+            return _index;
+        }
+    }
 }
 
 /// <summary>One block of elements of a checkpoint; its bytes stay in the file.</summary>
