@@ -3,18 +3,18 @@ using System.Runtime.ExceptionServices;
 namespace DiffWave.Cpu;
 
 /// <summary>
-/// A fixed set of threads that run numbered pieces of work together. Pieces are claimed as threads come free, so a piece must not depend on which thread runs it.
-/// Workers spin briefly between runs, because the next operation usually follows within microseconds, and sleep after that.
+/// A fixed set of threads that run numbered pieces of work together. Pieces are claimed as threads come free, so a piece must not depend on which thread runs it, and a
+/// thread the system holds back delays nobody: the others take its share. Workers spin briefly between jobs, because the next operation usually follows within
+/// microseconds, and sleep after that.
 /// </summary>
 internal sealed class Team : IDisposable
 {
-    private const int SpinsBeforeSleep = 4000;
+    private const int SpinsBeforeSleep = 2000;
     private readonly Thread[] _workers;
     private readonly object _gate = new();
-    private Action<int, int>? _body;
-    private int _count, _next, _running, _generation;
+    private Job? _job;
+    private int _sleepers;
     private bool _stop;
-    private ExceptionDispatchInfo? _failure;
 
     public int Threads => _workers.Length + 1;
 
@@ -38,63 +38,67 @@ internal sealed class Team : IDisposable
             for (int i = 0; i < count; i++) body(i, 0);
             return;
         }
-        _body = body;
-        _count = count;
-        _next = 0;
-        Volatile.Write(ref _running, _workers.Length);
-        lock (_gate)
-        {
-            _generation++;
-            Monitor.PulseAll(_gate);
-        }
-        Claim(0);
-        var spin = new SpinWait();
-        while (Volatile.Read(ref _running) > 0) spin.SpinOnce(sleep1Threshold: -1);
-        _body = null;
-        if (_failure is { } failure)
-        {
-            _failure = null;
-            failure.Throw();
-        }
+        var job = new Job(count, body);
+        Volatile.Write(ref _job, job);
+        Interlocked.MemoryBarrier(); // a worker counts itself as a sleeper before it looks at _job for the last time
+        if (Volatile.Read(ref _sleepers) > 0) Wake();
+        job.Help(0);
+        job.WaitForOthers();
     }
 
     public void Dispose()
     {
-        lock (_gate)
-        {
-            _stop = true;
-            _generation++;
-            Monitor.PulseAll(_gate);
-        }
+        Volatile.Write(ref _stop, true);
+        Volatile.Write(ref _job, new Job(0, (_, _) => { }));
+        Wake();
         foreach (var worker in _workers) worker.Join();
+    }
+
+    private void Wake()
+    {
+        lock (_gate) Monitor.PulseAll(_gate);
     }
 
     private void Work(int worker)
     {
-        int seen = 0;
+        Job? seen = null;
         while (true)
         {
-            for (int spins = 0; Volatile.Read(ref _generation) == seen && spins < SpinsBeforeSleep; spins++) Thread.SpinWait(8);
-            if (Volatile.Read(ref _generation) == seen)
+            for (int spins = 0; Volatile.Read(ref _job) == seen && spins < SpinsBeforeSleep; spins++) Thread.SpinWait(8);
+            if (Volatile.Read(ref _job) == seen)
                 lock (_gate)
-                    while (_generation == seen) Monitor.Wait(_gate);
-            seen++;
+                {
+                    Interlocked.Increment(ref _sleepers);
+                    while (Volatile.Read(ref _job) == seen) Monitor.Wait(_gate);
+                    Interlocked.Decrement(ref _sleepers);
+                }
             if (Volatile.Read(ref _stop)) return;
-            Claim(worker);
-            Interlocked.Decrement(ref _running);
+            seen = Volatile.Read(ref _job);
+            seen!.Help(worker);
         }
     }
 
-    private void Claim(int worker)
+    // One call of Run. Late workers find nothing left and go on; the caller waits only for pieces that somebody has begun.
+    private sealed class Job(int count, Action<int, int> body)
     {
-        try
+        private int _next, _done;
+        private ExceptionDispatchInfo? _failure;
+
+        public void Help(int thread)
         {
-            for (int piece; (piece = Interlocked.Increment(ref _next) - 1) < _count;) _body!(piece, worker);
+            for (int piece; (piece = Interlocked.Increment(ref _next) - 1) < count; Interlocked.Increment(ref _done))
+            {
+                if (Volatile.Read(ref _failure) is not null) continue;
+                try { body(piece, thread); }
+                catch (Exception e) { Volatile.Write(ref _failure, ExceptionDispatchInfo.Capture(e)); }
+            }
         }
-        catch (Exception e)
+
+        public void WaitForOthers()
         {
-            _failure ??= ExceptionDispatchInfo.Capture(e);
-            Volatile.Write(ref _next, _count);
+            var spin = new SpinWait();
+            while (Volatile.Read(ref _done) < count) spin.SpinOnce(sleep1Threshold: -1);
+            _failure?.Throw();
         }
     }
 }
