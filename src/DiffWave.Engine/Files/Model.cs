@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DiffWave.Audio;
 
 namespace DiffWave.Engine;
 
@@ -42,13 +43,5 @@ public sealed record ModelCard
         catch (Exception e) when (e is JsonException or InvalidOperationException) { throw new ModelFormatException(source, $"card: {e.Message}", e); }
     }
 
-    private static readonly JsonSerializerOptions JsonOptions = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-        AllowDuplicateProperties = false,
-        WriteIndented = true,
-        MaxDepth = 4,
-    };
+    private static readonly JsonSerializerOptions JsonOptions = new(StrictJson.Options()) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, RespectNullableAnnotations = false };
 }
