@@ -4,8 +4,8 @@ using DiffWave.Engine;
 namespace DiffWave.Cpu;
 
 /// <summary>
-/// Rows in ordinary memory, aligned to 64 bytes. A row takes <see cref="Stride"/> floats: the channels rounded up to <see cref="ChannelGrain"/> (one channel stays one float),
-/// so that whole vectors can be read and written; the padding lanes hold values nobody reads.
+/// Rows in ordinary memory, aligned to 64 bytes. A row takes <see cref="Stride"/> floats: the channels rounded up to <see cref="ChannelGrain"/>,
+/// so that whole vectors can be read and written; the padding lanes hold values nobody reads. Signals are packed, one float a row.
 /// </summary>
 internal sealed unsafe class CpuBuffer : IBuffer
 {
@@ -18,13 +18,13 @@ internal sealed unsafe class CpuBuffer : IBuffer
     public int Stride { get; }
     private float* _data;
 
-    public CpuBuffer(int batch, int rows, int channels)
+    public CpuBuffer(int batch, int rows, int channels, bool packed = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(channels);
         (Batch, Rows, Channels) = (batch, rows, channels);
-        Stride = channels == 1 ? 1 : RoundUp(channels);
+        Stride = packed ? channels : RoundUp(channels);
         _data = AllocateFloats(((long)batch * rows + SlackRows) * Stride + ChannelGrain);
     }
 

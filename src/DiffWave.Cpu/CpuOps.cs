@@ -39,6 +39,8 @@ internal sealed unsafe class CpuOps<S, V> : IOps where S : struct, ISimd<V> wher
 
     public IBuffer Allocate(int batch, int rows, int channels) => new CpuBuffer(batch, rows, channels);
 
+    public IBuffer AllocateSignal(int batch, int rows) => new CpuBuffer(batch, rows, 1, packed: true);
+
     public void Upload(ReadOnlySpan<float> values, IBuffer destination, int item, int row)
     {
         var buffer = (CpuBuffer)destination;
@@ -109,7 +111,7 @@ internal sealed unsafe class CpuOps<S, V> : IOps where S : struct, ISimd<V> wher
             fixed (float* w = weights.InputWeight, b = weights.InputBias)
                 for (int row = first; row < end; row++)
                 {
-                    V sample = S.Broadcast(source[row]);
+                    V sample = S.Broadcast(source[(nint)row * from.Stride]);
                     float* target = to.Row(item, x.Row + row);
                     for (int c = 0; c < weights.InputWeight.Length; c += S.Width)
                         S.Store(target + c, S.AtLeast(S.Zero, S.Fma(S.Load(w + c), sample, S.Load(b + c))));
@@ -180,19 +182,17 @@ internal sealed unsafe class CpuOps<S, V> : IOps where S : struct, ISimd<V> wher
 
     public void ReverseStep(TimeRange range, Window x, Window eps, Window noise, float scale, float epsWeight, float sigma, bool clamp, Window y)
     {
+        var (first, end) = Existing(range);
         for (int item = 0; item < x.Buffer.Batch; item++)
-        {
-            float* from = ((CpuBuffer)x.Buffer).Row(item, x.Row), e = ((CpuBuffer)eps.Buffer).Row(item, eps.Row), z = ((CpuBuffer)noise.Buffer).Row(item, noise.Row);
-            float* to = ((CpuBuffer)y.Buffer).Row(item, y.Row);
-            var (first, end) = Existing(range);
             for (int row = first; row < end; row++)
             {
                 // Plain products and sums, no FMA: the order and roundings of the reference samplers.
-                float value = scale * (from[row] - epsWeight * e[row]);
-                if (sigma != 0) value += sigma * z[row];
-                to[row] = clamp ? Math.Clamp(value, -1f, 1f) : value;
+                float value = scale * (*At(x, item, row) - epsWeight * *At(eps, item, row));
+                if (sigma != 0) value += sigma * *At(noise, item, row);
+                *At(y, item, row) = clamp ? Math.Clamp(value, -1f, 1f) : value;
             }
-        }
+
+        static float* At(Window window, int item, int row) => ((CpuBuffer)window.Buffer).Row(item, window.Row + row);
     }
 
     // Rows of a range that exist, relative to its start.

@@ -50,6 +50,10 @@ public interface IOps : IDisposable
     /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
     IBuffer Allocate(int batch, int rows, int channels);
 
+    /// <summary>New zero-filled memory [B, rows, 1] for a signal, packed: a long one takes four bytes a sample.</summary>
+    /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
+    IBuffer AllocateSignal(int batch, int rows);
+
     /// <summary>Copies host values [rows, channels] into one item, from a row on.</summary>
     void Upload(ReadOnlySpan<float> values, IBuffer destination, int item, int row);
 

@@ -59,7 +59,7 @@ public sealed record ModelConfig
     /// <summary>Slope of the upsampler's leaky ReLU on negative values.</summary>
     public const float UpsamplerSlope = 0.4f;
 
-    /// <summary>C, residual and skip channels, 2 to 1024 (buffers of one channel are signals).</summary>
+    /// <summary>C, residual and skip channels, 1 to 1024.</summary>
     public required int Channels { get; init; }
     /// <summary>Residual layers, 1 to 256.</summary>
     public required int Layers { get; init; }
@@ -160,7 +160,7 @@ public sealed record ModelConfig
     /// <summary>Checks ranges and that the fields fit each other: the first problem, or null when the configuration is sound.</summary>
     public string? Problem()
     {
-        if (Channels is < 2 or > 1024) return $"channels is {Channels}, expected 2 to 1024";
+        if (Channels is < 1 or > 1024) return $"channels is {Channels}, expected 1 to 1024";
         if (Layers is < 1 or > 256) return $"layers is {Layers}, expected 1 to 256";
         if (DilationCycle is < 1 or > 20) return $"dilation_cycle is {DilationCycle}, expected 1 to 20";
         if (SampleRate is < 1000 or > 768_000) return $"sample_rate is {SampleRate}, expected 1000 to 768000 Hz";

@@ -106,7 +106,7 @@ public sealed class Network : IDisposable
         using var work = new NetworkWorkspace(ops, config, batch, chunk);
         using var network = new Network(ops, config, length, work);
         using var mel = config.HasMel ? new MelConditioner(ops, config, mels ?? throw new ArgumentException("the model needs a mel"), length, chunk, chunk) : null;
-        using IBuffer input = ops.Allocate(batch, chunk, 1), output = ops.Allocate(batch, chunk, 1);
+        using IBuffer input = ops.AllocateSignal(batch, chunk), output = ops.AllocateSignal(batch, chunk);
         network.Condition(steps, labels);
         var eps = audio.Select(_ => new float[length]).ToArray();
         for (long front = 0; front < length + network.Lag; front += chunk)

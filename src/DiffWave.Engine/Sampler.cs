@@ -143,14 +143,14 @@ public sealed class Sampler(ModelConfig config, IOps ops)
         long length = request.Length;
         var work = owned.Add(new NetworkWorkspace(ops, config, batch, chunk));
         var mel = config.HasMel ? owned.Add(new MelConditioner(ops, config, request.Mels!, length, chunk, RingRows(steps.Length, chunk, length))) : null;
-        IBuffer eps = owned.Add(ops.Allocate(batch, chunk, 1)), noise = owned.Add(ops.Allocate(batch, chunk, 1)), finished = owned.Add(ops.Allocate(batch, chunk, 1));
+        IBuffer eps = owned.Add(ops.AllocateSignal(batch, chunk)), noise = owned.Add(ops.AllocateSignal(batch, chunk)), finished = owned.Add(ops.AllocateSignal(batch, chunk));
         var networks = new Network[steps.Length];
         var signals = new IBuffer[steps.Length + 1]; // x of each step, [B, lag + chunk, 1], row 0 stands lag behind the step's front
         int[] labels = [.. request.Labels];
         for (int s = 0; s < steps.Length; s++)
         {
             networks[s] = owned.Add(new Network(ops, config, length, work));
-            signals[s] = owned.Add(ops.Allocate(batch, lag + chunk, 1));
+            signals[s] = owned.Add(ops.AllocateSignal(batch, lag + chunk));
             networks[s].Condition([.. Enumerable.Repeat(steps[s].Step, batch)], labels);
         }
 

@@ -26,7 +26,7 @@ public sealed class CheckpointTests
 
     // Every switch of the configuration in turn.
     private static Arbitrary<ModelConfig> Configs() => (
-        from channels in Gen.Choose(2, 9)
+        from channels in Gen.Choose(1, 9)
         from layers in Gen.Choose(1, 4)
         from conditioner in Gen.Choose(0, 3)
         from bits in Gen.Choose(0, 31)

@@ -161,7 +161,7 @@ public class ModelConfigTests
     public void TheEndsOfEveryRangeAreAccepted()
     {
         Assert.Null((Base with { Channels = 1024, Layers = 256, DilationCycle = 20 }).Problem());
-        Assert.Null((Base with { Channels = 2, Layers = 1, DilationCycle = 1, TrainingBetas = [0.5], FastBetas = [0.5] }).Problem());
+        Assert.Null((Base with { Channels = 1, Layers = 1, DilationCycle = 1, TrainingBetas = [0.5], FastBetas = [0.5] }).Problem());
         Assert.Null((Base with { Conditioner = Conditioner.Mel | Conditioner.Label, Labels = 65_536 }).Problem());
         Assert.Null((Base with { SampleRate = 1000, Mel = MelRecipe.Lmnt(1000) }).Problem());
     }
