@@ -4,7 +4,7 @@ namespace DiffWave.Cpu.Tests;
 
 public class OneBandTests
 {
-    // Rows of one value are stored without padding, so a whole vector written over one reaches into the rows that follow.
+    // A whole vector written over a row of one value must not reach into the rows that follow.
     [Theory, MemberData(nameof(Setup.Levels), MemberType = typeof(Setup))]
     public void UpsamplerKeepsToItsRows(SimdLevel level)
     {
