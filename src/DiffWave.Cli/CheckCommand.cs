@@ -52,7 +52,7 @@ internal static class CheckCommand
                 ? $"--    {line.File}  {line.Name}"
                 : string.Create(CultureInfo.InvariantCulture, $"{(line.Ok ? "ok  " : "FAIL")}  {line.File}  {line.Name}  {line.Shape}  error {line.MaxError:0.0E+00}  bound {line.Bound:0.0E+00}"));
         int notes = lines.Count(line => line.IsNote), total = lines.Count - notes;
-        output.WriteLine($"{total} tensors, {total - failed} ok, {failed} failed on {choice.Ops.Device}{(notes > 0 ? $"; {notes} not checked" : "")}");
+        output.WriteLine($"{total} compared: {total - failed} ok, {failed} failed{(notes > 0 ? $", {notes} not checked" : "")}, on {choice.Ops.Device}");
     }
 
     private static JsonObject Json(DeviceChoice choice, IReadOnlyList<CheckLine> lines, int failed) => new()

@@ -43,7 +43,8 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         RequireFittingInputs(config);
         IReadOnlyList<SamplerStep> steps = Steps(config, betas);
         IReadOnlyList<SynthesisItem> items = SynthesisInputs.Expand(request);
-        session.Log($"device: {device.Text}");
+        bool reportToError = request.Output == SynthesisInputs.Stdout;
+        if (!(reportToError && request.Json)) session.Log($"device: {device.Text}"); // one JSON object alone on stderr can be read by a program
 
         var files = new List<SynthesizedFile>();
         foreach (SynthesisItem item in items)
@@ -52,7 +53,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
             files.Add(Make(item, config, device.Ops, steps, what));
         }
         var report = new SynthesisReport(request, config, device, steps.Count, files);
-        report.Write(request.Output == SynthesisInputs.Stdout ? session.Error : session.Out);
+        report.Write(reportToError ? session.Error : session.Out);
         return ExitCode.Ok;
     }
 
@@ -81,6 +82,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
             Labels = request.Label is { } label ? [label] : [],
             ChunkRows = (int)Math.Min(chunk, int.MaxValue / 2),
         };
+        if (item.Picture is not null && length > Array.MaxLength) throw new OutOfMemoryException();
         float[]? drawn = item.Picture is null ? null : new float[length];
         using WavOutput output = WavOutput.Open(item.Output, session.RawOut, config.SampleRate, request.Format, length);
         var clock = Stopwatch.StartNew();

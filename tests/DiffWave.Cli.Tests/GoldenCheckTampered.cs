@@ -16,6 +16,7 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     }
 
     public IBuffer Allocate(int batch, int rows, int channels) => ops.Allocate(batch, rows, channels);
+    public IBuffer AllocateSignal(int batch, int rows) => ops.AllocateSignal(batch, rows);
     public void Upload(ReadOnlySpan<float> values, IBuffer destination, int item, int row) => ops.Upload(values, destination, item, row);
     public void Download(IBuffer source, int item, int row, Span<float> values) => ops.Download(source, item, row, values);
     public void Copy(Window source, Window destination, int rows) => ops.Copy(source, destination, rows);
