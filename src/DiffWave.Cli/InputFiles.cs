@@ -29,7 +29,9 @@ internal static class InputFiles
                 files.Add(new InputFile(path, Path.GetFileNameWithoutExtension(path)));
                 continue;
             }
-            string[] found = [.. Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Where(file => belongs(file)).Order(StringComparer.Ordinal)];
+            string[] found;
+            try { found = [.. Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Where(file => belongs(file)).Order(StringComparer.Ordinal)]; }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException) { throw new InputFileException(path, $"the folder cannot be read: {e.Message}", e); }
             if (found.Length == 0) throw new InputFileException(path, $"the folder holds no {kind} files");
             files.AddRange(found.Select(file => new InputFile(file, Path.ChangeExtension(Path.GetRelativePath(path, file), null))));
         }
@@ -45,6 +47,7 @@ internal static class InputFiles
     /// <exception cref="UsageException">Two inputs would have the same output.</exception>
     public static IReadOnlyList<NamedOutput> Pair(IReadOnlyList<InputFile> files, string output, string extension, bool several)
     {
+        if (output.Length == 0) throw new UsageException("the output has an empty name");
         if (!Directory.Exists(output))
             return several ? throw new IOException($"{output}: cannot be written: no such folder, and several inputs need one") : [new NamedOutput(files[0].Path, output)];
         NamedOutput[] pairs = [.. files.Select(file => new NamedOutput(file.Path, Path.Combine(output, file.Stem + extension)))];

@@ -10,10 +10,11 @@ internal static class OutputPath
     /// <summary>Refuses a name that cannot be written or that is also read.</summary>
     /// <param name="path">The file to be written.</param>
     /// <param name="inputs">Files the command reads.</param>
-    /// <exception cref="UsageException">It is one of the inputs.</exception>
+    /// <exception cref="UsageException">It is one of the inputs, or nothing.</exception>
     /// <exception cref="IOException">Its folder does not exist, or it is a folder.</exception>
     public static void Check(string path, IEnumerable<string> inputs)
     {
+        if (path.Length == 0) throw new UsageException("the output has an empty name");
         string real = Real(path);
         foreach (string input in inputs)
             if (string.Equals(real, Real(input), OperatingSystem.IsLinux() ? StringComparison.Ordinal : StringComparison.OrdinalIgnoreCase))
@@ -54,6 +55,7 @@ internal static class OutputPath
     // The full name with every link on the way followed; what does not exist has no links.
     private static string Real(string path)
     {
+        if (path.Length == 0) return path;
         string full = Path.GetFullPath(path), real = Path.GetPathRoot(full)!;
         foreach (string part in full[real.Length..].Split(Path.DirectorySeparatorChar, StringSplitOptions.RemoveEmptyEntries))
         {

@@ -126,6 +126,17 @@ public sealed class SynthesizeErrorTests : IDisposable
     }
 
     [Fact]
+    public void EmptyNames()
+    {
+        string mel = _program.Mel("a.npy", 7);
+        Fails(2, ["empty name"], "-m", _model, "--mel", mel, "-o", "");
+        Fails(3, ["no such file"], "-m", _model, "--mel", "", "-o", Output);
+        Fails(4, [""], "-m", "", "--mel", mel, "-o", Output);
+        DiffWaveProgram.Run("import", "", "-o", Output).FailsWith(4);
+        DiffWaveProgram.Run("mel", mel, "-o", "").FailsWith(2, "empty name");
+    }
+
+    [Fact]
     public void NoCudaHere() => Fails(5, ["--device cuda: no CUDA backend in this build"], "-m", _model, "--mel", _program.Mel("a.npy", 7), "-o", Output, "--device", "cuda");
 
     [Fact]
