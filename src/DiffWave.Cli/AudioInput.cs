@@ -9,12 +9,13 @@ internal static class AudioInput
     /// <param name="path">The file.</param>
     /// <param name="sampleRate">The rate wanted in Hz.</param>
     /// <param name="owner">Whose rate that is, for the message.</param>
+    /// <param name="mix">What becomes of several channels.</param>
     /// <returns>Mono samples.</returns>
     /// <exception cref="InputFileException">The file cannot be read.</exception>
-    public static float[] Read(Session session, string path, int sampleRate, string owner)
+    public static float[] Read(Session session, string path, int sampleRate, string owner, ChannelMix mix)
     {
-        AudioClip clip = AudioFile.Read(path);
-        if (clip.SourceChannels > 1) session.Log($"{path}: {clip.SourceChannels} channels averaged to one");
+        AudioClip clip = AudioFile.Read(path, mix);
+        if (clip.SourceChannels > 1) session.Log($"{path}: {(mix == ChannelMix.First ? $"the first of {clip.SourceChannels} channels" : $"{clip.SourceChannels} channels averaged to one")}");
         if (clip.SampleRate == sampleRate) return clip.Samples;
         session.Log($"{path}: resampled from {clip.SampleRate} Hz to the {owner}'s {sampleRate} Hz");
         return Resampler.Resample(clip.Samples, clip.SampleRate, sampleRate);

@@ -27,7 +27,7 @@ internal static class ExportCommand
         {
             string source = parsed.GetRequiredValue(input), target = parsed.GetRequiredValue(output);
             OutputPath.Check(target, [source]);
-            Model model = Checkpoint.Load(source);
+            Model model = TorchImport.Import(source, new TorchImportOptions());
             session.Cancel.ThrowIfCancellationRequested();
             try { OutputPath.Writing(target, () => { LmntExport.Export(model, target); return true; }); }
             catch (ModelFormatException e) when (e.Path == target) { throw new ModelFormatException(source, e.Message[(target.Length + 2)..], e); } // the model is what does not fit

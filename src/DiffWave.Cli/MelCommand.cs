@@ -23,7 +23,7 @@ internal static class MelCommand
 
     public static Command Create(Session session)
     {
-        var input = new Argument<string>("input") { HelpName = "IN.wav|FOLDER", Description = "Audio of any sample rate and channels (averaged), or a folder of it, searched recursively" };
+        var input = new Argument<string>("input") { HelpName = "IN.wav|FOLDER", Description = "Audio of any sample rate and channels, or a folder of it, searched recursively" };
         var output = new Option<string>("--output", "-o") { HelpName = "OUT.npy|FOLDER", Required = true, Description = "The .npy file [bands, frames], float32; for a folder, an existing folder" };
         Option<string> model = Options.Model(required: false);
         model.Description = "Model file whose recipe to use";
@@ -32,7 +32,8 @@ internal static class MelCommand
         Option<int> hop = Options.Whole("--hop", "N", 1, 65536, 256, "Samples between frames; the window has four hops, at most --fft");
         Option<int> bands = Options.Whole("--bands", "N", 1, 1024, 80, "Mel bands");
         Option<int> fft = Options.Whole("--fft", "N", 16, 65536, 1024, "FFT size in samples");
-        var verb = new Verb("mel", Description, Notes, Examples) { input, output, model, recipe, rate, hop, bands, fft };
+        Option<string> mix = Options.Mix();
+        var verb = new Verb("mel", Description, Notes, Examples) { input, output, mix, model, recipe, rate, hop, bands, fft };
         verb.SetAction(parsed =>
         {
             bool own = ((Option[])[recipe, rate, hop, bands, fft]).Any(option => parsed.GetResult(option) is { Implicit: false });
@@ -40,7 +41,7 @@ internal static class MelCommand
             if (parsed.GetValue(model) is { } path)
             {
                 if (own) throw new UsageException("--model brings its own recipe: leave out --recipe, --sample-rate, --hop, --bands and --fft");
-                chosen = Checkpoint.Load(path).Config.Mel ?? throw new UsageException($"{path} is not conditioned on a mel: it has no recipe");
+                chosen = TorchImport.Import(path, new TorchImportOptions()).Config.Mel ?? throw new UsageException($"{path} is not conditioned on a mel: it has no recipe");
             }
             else
             {
@@ -48,13 +49,13 @@ internal static class MelCommand
                 chosen = make(parsed.GetValue(rate), parsed.GetValue(hop), parsed.GetValue(bands), parsed.GetValue(fft));
                 if (chosen.Problem() is { } problem) throw new UsageException($"the recipe does not work: {problem}");
             }
-            Run(session, parsed.GetRequiredValue(input), parsed.GetRequiredValue(output), new MelSpectrogram(chosen));
+            Run(session, parsed.GetRequiredValue(input), parsed.GetRequiredValue(output), new MelSpectrogram(chosen), Options.MixOf(parsed.GetValue(mix)));
             return ExitCode.Ok;
         });
         return verb;
     }
 
-    private static void Run(Session session, string input, string output, MelSpectrogram spectrogram)
+    private static void Run(Session session, string input, string output, MelSpectrogram spectrogram, ChannelMix mix)
     {
         IReadOnlyList<NamedOutput> files = InputFiles.Pair(InputFiles.List([input], AudioFile.HasKnownExtension, "audio"), output, ".npy", several: Directory.Exists(input));
         foreach (string written in files.SelectMany(file => (string[])[file.Output, MelFile.SidecarPath(file.Output)])) OutputPath.Check(written, files.Select(file => file.Input));
@@ -63,7 +64,7 @@ internal static class MelCommand
         {
             session.Cancel.ThrowIfCancellationRequested();
             (string path, string target) = files[i];
-            float[] samples = AudioInput.Read(session, path, spectrogram.Recipe.SampleRate, "recipe");
+            float[] samples = AudioInput.Read(session, path, spectrogram.Recipe.SampleRate, "recipe", mix);
             float[] mel = spectrogram.Compute(samples, out int frames);
             OutputPath.Writing(target, () => { MelFile.Write(target, mel, frames, spectrogram.Recipe); return true; });
             session.Out.WriteLine($"{target}: {spectrogram.Recipe.Bands} bands x {frames} frames ({spectrogram.Recipe.Name}, {spectrogram.Recipe.SampleRate} Hz, hop {spectrogram.Recipe.Hop})");

@@ -1,13 +1,18 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using DiffWave.Audio;
 
 namespace DiffWave.Cli;
 
 /// <summary>Options several verbs share, and numbers parsed with messages that say what is expected.</summary>
 internal static class Options
 {
-    public static Option<string> Model(bool required = true) => new("--model", "-m") { HelpName = "FILE", Required = required, Description = "Model file (.safetensors, see diffwave init and import)" };
+    public static Option<string> Model(bool required = true) => new("--model", "-m") { HelpName = "FILE", Required = required, Description = "Model file (see diffwave init and import), or a checkpoint that diffwave import reads" };
+
+    public static Option<string> Mix() => Choice("--mix", "What becomes of several channels: average, or the first alone (as lmnt's preprocess takes it)", "average", "first");
+
+    public static ChannelMix MixOf(string? word) => word == "first" ? ChannelMix.First : ChannelMix.Average;
 
     public static Option<string> Device() => new("--device") { HelpName = "auto|cpu|cuda", DefaultValueFactory = _ => "auto", Description = "Where to compute; auto takes the fastest there is, anything else never falls back" };
 

@@ -11,6 +11,7 @@ internal sealed record SynthesisRequest
     public required string Model { get; init; }
     public string[] Mels { get; init; } = [];
     public string[] Wavs { get; init; } = [];
+    public ChannelMix Mix { get; init; }
     public int? Label { get; init; }
     public string? Output { get; init; }
     public string? Picture { get; init; }
@@ -60,14 +61,14 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
     // The device keeps its own form of the weights; returning drops the file's.
     private ModelConfig LoadModel(IOps ops)
     {
-        Model model = Checkpoint.Load(request.Model);
+        Model model = TorchImport.Import(request.Model, new TorchImportOptions()); // a model file, or a checkpoint converted in memory
         ops.Load(model.Config, model.Parameters);
         return model.Config;
     }
 
     private SynthesizedFile Make(SynthesisItem item, ModelConfig config, IOps ops, IReadOnlyList<SamplerStep> steps, string what)
     {
-        float[]? source = item.Path is not null && request.Wavs.Length > 0 ? AudioInput.Read(session, item.Path, config.SampleRate, "model") : null;
+        float[]? source = item.Path is not null && request.Wavs.Length > 0 ? AudioInput.Read(session, item.Path, config.SampleRate, "model", request.Mix) : null;
         using IMelSource? mel = item.Path is null ? null : source is null ? MelFile.Open(item.Path, config.Mel!) : Analyse(source, config.Mel!);
         long wanted = (long)Math.Round((request.Seconds ?? 1) * config.SampleRate);
         long length = mel is null ? wanted : (long)mel.Frames * config.Hop;

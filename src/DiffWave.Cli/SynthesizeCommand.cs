@@ -40,6 +40,7 @@ internal static class SynthesizeCommand
         Option<string> model = Options.Model(), device = Options.Device();
         var mel = new Option<string[]>("--mel") { HelpName = "FILE.npy|FOLDER", AllowMultipleArgumentsPerToken = true, Description = "Mel spectrogram [bands, frames], of the model's recipe (see diffwave mel); read as it is needed, so an hour needs no more memory than a minute" };
         var wav = new Option<string[]>("--wav") { HelpName = "FILE|FOLDER", AllowMultipleArgumentsPerToken = true, Description = "Audio to analyse and synthesize again: any sample rate and channels; WAV, or what libsndfile reads" };
+        Option<string> mix = Options.Mix();
         Option<int?> label = Options.OptionalWhole("--label", "N", 0, int.MaxValue, "Class label, from 0, for models with labels");
         var output = new Option<string>("--output", "-o") { HelpName = "OUT.wav|FOLDER|-", Description = "Where to write; - is stdout. Default: <input>.diffwave.wav (or diffwave.wav) in the current folder" };
         var schedule = new Option<string>("--schedule") { HelpName = "fast|full|B1,B2,..", DefaultValueFactory = _ => "fast", Description = "Noise schedule: fast (the model's short one, 6 steps as a rule), full (every training step), or betas" };
@@ -55,7 +56,7 @@ internal static class SynthesizeCommand
         Option<bool> json = Options.Json();
         var verb = new Verb("synthesize", Description, Notes, Examples)
         {
-            model, mel, wav, label, output, schedule, fast, sampler, eta, seconds, seed, device, threads, chunk, bits, png, json,
+            model, mel, wav, mix, label, output, schedule, fast, sampler, eta, seconds, seed, device, threads, chunk, bits, png, json,
         };
         verb.Aliases.Add("synth");
         verb.Validators.Add(result =>
@@ -68,6 +69,7 @@ internal static class SynthesizeCommand
             Model = parsed.GetRequiredValue(model),
             Mels = parsed.GetValue(mel) ?? [],
             Wavs = parsed.GetValue(wav) ?? [],
+            Mix = Options.MixOf(parsed.GetValue(mix)),
             Label = parsed.GetValue(label),
             Output = parsed.GetValue(output),
             Schedule = parsed.GetValue(schedule)!,

@@ -89,7 +89,7 @@ public sealed record SamplerRequest
 /// </summary>
 public sealed class Sampler(ModelConfig config, IOps ops)
 {
-    private const int ChunkValues = 1 << 17, LeastChunkRows = 2048; // about half a megabyte of activations: fits the caches, and makes an operation long against its start
+    private const int ChunkValues = 1 << 18, LeastChunkRows = 2048; // a megabyte of activations: near the caches, and long against the start of an operation
 
     /// <summary>Runs the chain.</summary>
     /// <param name="request">What to sample.</param>

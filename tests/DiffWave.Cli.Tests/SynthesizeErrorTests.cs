@@ -53,9 +53,6 @@ public sealed class SynthesizeErrorTests : IDisposable
     }
 
     [Fact]
-    public void ForeignModel() => Fails(4, ["diffwave import"], "-m", DiffWaveProgram.Fixture("golden/cond_tiny.safetensors"), "--mel", _program.Mel("a.npy", 7), "-o", Output);
-
-    [Fact]
     public void MissingModel() => Fails(4, ["missing.safetensors", "no such file"], "-m", _program["missing.safetensors"], "-o", Output);
 
     [Fact]

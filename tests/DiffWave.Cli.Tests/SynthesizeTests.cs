@@ -59,6 +59,35 @@ public sealed class SynthesizeTests : IDisposable
         Assert.Equal(Make("-t", "1", "--schedule", "1e-4,1e-3,0.01,0.05,0.2,0.5"), expected); // what fast stands for
     }
 
+    // Trained weights, whose output depends on every layer: a foreign checkpoint is converted in memory, and gives what its imported model gives.
+    [Fact]
+    public void AForeignCheckpointSpeaksLikeItsImport()
+    {
+        string checkpoint = DiffWaveProgram.Fixture("golden/cond_tiny.safetensors"), model = _program["imported.safetensors"], mel = _program.Mel("a.npy", 30);
+        DiffWaveProgram.Run("import", checkpoint, "-o", model).Succeeds();
+        byte[] Make(string from, params string[] more)
+        {
+            DiffWaveProgram.Run(["synth", "-m", from, "--mel", mel, "-o", _program["x.wav"], .. more]).Succeeds();
+            return File.ReadAllBytes(_program["x.wav"]);
+        }
+        byte[] expected = Make(model, "-t", "1");
+        Assert.Equal(expected, Make(checkpoint, "-t", "2", "--chunk-seconds", "0.02"));
+        Assert.NotEqual(expected, Make(checkpoint, "--schedule", "full"));
+    }
+
+    [Fact]
+    public void TheFirstChannelAloneOrTheAverage()
+    {
+        string model = DiffWaveProgram.Fixture("golden/cond_tiny.safetensors"), stereo = DiffWaveProgram.Fixture("audio/wav/pcm16_stereo.wav");
+        byte[] Make(params string[] more)
+        {
+            DiffWaveProgram.Run(["synth", "-m", model, "--wav", stereo, "-o", _program["x.wav"], .. more]).Succeeds();
+            return File.ReadAllBytes(_program["x.wav"]);
+        }
+        Assert.Equal(Make(), Make("--mix", "average"));
+        Assert.NotEqual(Make(), Make("--mix", "first"));
+    }
+
     [Fact]
     public void StdoutCarriesTheSameFileAndStderrTheReport()
     {
