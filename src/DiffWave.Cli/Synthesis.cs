@@ -45,13 +45,12 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         IReadOnlyList<SamplerStep> steps = Steps(config, betas);
         IReadOnlyList<SynthesisItem> items = SynthesisInputs.Expand(request);
         bool reportToError = request.Output == SynthesisInputs.Stdout;
-        if (!(reportToError && request.Json)) session.Log($"device: {device.Text}"); // one JSON object alone on stderr can be read by a program
-
+        bool announce = !(reportToError && request.Json); // one JSON object alone on stderr can be read by a program
         var files = new List<SynthesizedFile>();
         foreach (SynthesisItem item in items)
         {
             string what = items.Count > 1 ? $"{Path.GetFileName(item.Path)} ({files.Count + 1} of {items.Count})" : "synthesize";
-            files.Add(Make(item, config, device.Ops, steps, what));
+            files.Add(Make(item, config, device, steps, what, announce: announce && files.Count == 0));
         }
         var report = new SynthesisReport(request, config, device, steps.Count, files);
         report.Write(reportToError ? session.Error : session.Out);
@@ -66,7 +65,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         return model.Config;
     }
 
-    private SynthesizedFile Make(SynthesisItem item, ModelConfig config, IOps ops, IReadOnlyList<SamplerStep> steps, string what)
+    private SynthesizedFile Make(SynthesisItem item, ModelConfig config, DeviceChoice device, IReadOnlyList<SamplerStep> steps, string what, bool announce)
     {
         float[]? source = item.Path is not null && request.Wavs.Length > 0 ? AudioInput.Read(session, item.Path, config.SampleRate, "model", request.Mix) : null;
         using IMelSource? mel = item.Path is null ? null : source is null ? MelFile.Open(item.Path, config.Mel!) : Analyse(source, config.Mel!);
@@ -86,12 +85,13 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         if (item.Picture is not null && length > Array.MaxLength) throw new OutOfMemoryException();
         float[]? drawn = item.Picture is null ? null : new float[length];
         using WavOutput output = WavOutput.Open(item.Output, session.RawOut, config.SampleRate, request.Format, length);
+        if (announce) session.Log($"device: {device.Text}"); // once the input is known to be good: a refusal is one line
         var clock = Stopwatch.StartNew();
         using (var progress = new ProgressReport(session, what))
         {
             try
             {
-                new Sampler(config, ops).Run(sampling, (_, first, samples) =>
+                new Sampler(config, device.Ops).Run(sampling, (_, first, samples) =>
                 {
                     output.Write(samples);
                     if (drawn is not null) samples.CopyTo(drawn.AsSpan((int)first));
