@@ -97,6 +97,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
                     if (drawn is not null) samples.CopyTo(drawn.AsSpan((int)first));
                 }, progress, session.Cancel);
             }
+            catch (ArgumentException e) { throw new UsageException(e.Message); }
             catch (NonFiniteSampleException e)
             {
                 throw new NotFiniteException($"{request.Model}: stopped: {e.Message}; the model's weights overflow or it was trained for other inputs");

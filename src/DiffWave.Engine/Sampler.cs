@@ -107,6 +107,8 @@ public sealed class Sampler(ModelConfig config, IOps ops)
         int chunk = checked((int)((wanted + grain - 1) / grain * grain));
         int stages = StagesPerPass(request, chunk), passes = (request.Steps.Count + stages - 1) / stages;
 
+        if (passes > 1 && request.Length > Array.MaxLength)
+            throw new ArgumentException($"{request.Length} samples in {passes} passes: at most {Array.MaxLength} can be kept between passes; raise the memory budget or use fewer steps");
         float[][]? x = null; // the signals between passes
         for (int pass = 0; pass < passes; pass++)
         {
