@@ -14,18 +14,59 @@ internal static unsafe class Gemm
 
     /// <summary>o[r, 0..2W) = bias[0..2W) + sum over k of a[r, k] * panel[k, 0..2W), for r in 0..7.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Panel<S, V>(float* a, nint lda, float* panel, int k, float* bias, float* o, nint ldo) where S : struct, ISimd<V> where V : struct
+    public static void Panel<S, V>(float* a, nint lda, float* panel, int k, float* bias, float* o, nint ldo) where S : struct, ISimd<V> where V : struct =>
+        Panel<S, V, Store<S, V>>(a, lda, panel, k, bias, new Store<S, V>(o, ldo));
+
+    /// <summary>The same product, handed to <paramref name="epilogue"/> row by row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Panel<S, V, E>(float* a, nint lda, float* panel, int k, float* bias, E epilogue) where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V>
     {
         if (S.Width == 8) // 16 registers: twice four rows
         {
-            Panel4<S, V>(a, lda, panel, k, bias, o, ldo);
-            Panel4<S, V>(a + 4 * lda, lda, panel, k, bias, o + 4 * ldo, ldo);
+            Panel4<S, V, E>(a, lda, panel, k, bias, epilogue, 0);
+            Panel4<S, V, E>(a + 4 * lda, lda, panel, k, bias, epilogue, 4);
         }
-        else Panel8<S, V>(a, lda, panel, k, bias, o, ldo);
+        else Panel8<S, V, E>(a, lda, panel, k, bias, epilogue);
+    }
+
+    /// <summary>What becomes of a row of two vectors.</summary>
+    public interface IEpilogue<V> where V : struct
+    {
+        void Row(int row, V p, V q);
+    }
+
+    /// <summary>Rows of one matrix.</summary>
+    public readonly struct Store<S, V>(float* o, nint ldo) : IEpilogue<V> where S : struct, ISimd<V> where V : struct
+    {
+        private readonly float* _o = o;
+        private readonly nint _ldo = ldo;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Row(int row, V p, V q)
+        {
+            S.Store(_o + row * _ldo, p);
+            S.Store(_o + row * _ldo + S.Width, q);
+        }
+    }
+
+    /// <summary>Rows anywhere in memory, each with the scaled row of another added: o[r] = product + scale * x[r], from a column on.</summary>
+    public readonly struct AddScaled<S, V>(float** x, V scale, float** o, nint column) : IEpilogue<V> where S : struct, ISimd<V> where V : struct
+    {
+        private readonly float** _x = x, _o = o;
+        private readonly V _scale = scale;
+        private readonly nint _column = column;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Row(int row, V p, V q)
+        {
+            float* from = _x[row] + _column, to = _o[row] + _column;
+            S.Store(to, S.Fma(S.Load(from), _scale, p));
+            S.Store(to + S.Width, S.Fma(S.Load(from + S.Width), _scale, q));
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Panel8<S, V>(float* a, nint lda, float* panel, int k, float* bias, float* o, nint ldo) where S : struct, ISimd<V> where V : struct
+    private static void Panel8<S, V, E>(float* a, nint lda, float* panel, int k, float* bias, E epilogue) where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V>
     {
         V p = S.Load(bias), q = S.Load(bias + S.Width);
         V p0 = p, q0 = q, p1 = p, q1 = q, p2 = p, q2 = q, p3 = p, q3 = q, p4 = p, q4 = q, p5 = p, q5 = q, p6 = p, q6 = q, p7 = p, q7 = q;
@@ -54,18 +95,18 @@ internal static unsafe class Gemm
             a++; a4++;
             panel += 2 * S.Width;
         }
-        S.Store(o, p0); S.Store(o + S.Width, q0); o += ldo;
-        S.Store(o, p1); S.Store(o + S.Width, q1); o += ldo;
-        S.Store(o, p2); S.Store(o + S.Width, q2); o += ldo;
-        S.Store(o, p3); S.Store(o + S.Width, q3); o += ldo;
-        S.Store(o, p4); S.Store(o + S.Width, q4); o += ldo;
-        S.Store(o, p5); S.Store(o + S.Width, q5); o += ldo;
-        S.Store(o, p6); S.Store(o + S.Width, q6); o += ldo;
-        S.Store(o, p7); S.Store(o + S.Width, q7);
+        epilogue.Row(0, p0, q0);
+        epilogue.Row(1, p1, q1);
+        epilogue.Row(2, p2, q2);
+        epilogue.Row(3, p3, q3);
+        epilogue.Row(4, p4, q4);
+        epilogue.Row(5, p5, q5);
+        epilogue.Row(6, p6, q6);
+        epilogue.Row(7, p7, q7);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Panel4<S, V>(float* a, nint lda, float* panel, int k, float* bias, float* o, nint ldo) where S : struct, ISimd<V> where V : struct
+    private static void Panel4<S, V, E>(float* a, nint lda, float* panel, int k, float* bias, E epilogue, int firstRow) where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V>
     {
         V p = S.Load(bias), q = S.Load(bias + S.Width);
         V p0 = p, q0 = q, p1 = p, q1 = q, p2 = p, q2 = q, p3 = p, q3 = q;
@@ -84,9 +125,9 @@ internal static unsafe class Gemm
             a++;
             panel += 2 * S.Width;
         }
-        S.Store(o, p0); S.Store(o + S.Width, q0); o += ldo;
-        S.Store(o, p1); S.Store(o + S.Width, q1); o += ldo;
-        S.Store(o, p2); S.Store(o + S.Width, q2); o += ldo;
-        S.Store(o, p3); S.Store(o + S.Width, q3);
+        epilogue.Row(firstRow, p0, q0);
+        epilogue.Row(firstRow + 1, p1, q1);
+        epilogue.Row(firstRow + 2, p2, q2);
+        epilogue.Row(firstRow + 3, p3, q3);
     }
 }

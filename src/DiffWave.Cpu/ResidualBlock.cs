@@ -33,7 +33,7 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
     public static int ScratchFloats(int channels)
     {
         int padded = CpuBuffer.RoundUp(channels);
-        return (Points + Outputs) * Tiles * padded + (Points * Tiles + Gemm.Rows) * 2 * S.Width + 4 * padded;
+        return (Points + Outputs) * Tiles * padded + Points * Tiles * 2 * S.Width + 8 * padded;
     }
 
     public void Run(Team team, Func<int, nint> scratch)
@@ -47,23 +47,40 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         team.Run(X.Batch * blocks, (piece, thread) => Block(piece / blocks, walk, piece % blocks * Tiles, first, end, dilation, (float*)scratch(thread)));
     }
 
-    // One block of tiles. Scratch: v [6, 32, C], z [4, 32, C], m [6, 32, 2W], t [8, 2W], and four vectors over channels.
+    // One block of tiles. Scratch: v [6, 32, C], z [4, 32, C], m [6, 32, 2W] and eight vectors over channels.
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Block(int item, in TileWalk walk, int firstTile, int first, int end, int dilation, float* v)
     {
         int padded = CpuBuffer.RoundUp(Config.Channels), tiles = Math.Min(Tiles, walk.Count - firstTile), tiles8 = (tiles + Gemm.Rows - 1) & -Gemm.Rows;
-        float* z = v + Points * Tiles * padded, m = z + Outputs * Tiles * padded, t = m + Points * Tiles * 2 * S.Width;
-        float* absent = t + Gemm.Rows * 2 * S.Width, filterBias = absent + padded, gateBias = filterBias + padded, zeros = gateBias + padded;
-        float* step = StepBias.Row(item, Layer);
+        float* z = v + Points * Tiles * padded, m = z + Outputs * Tiles * padded;
+        float* absent = m + Points * Tiles * 2 * S.Width, filterBias = absent + padded, gateBias = filterBias + padded, residualBias = gateBias + padded;
+        float* nowhere = residualBias + padded, zeros = nowhere + padded; // a row to write what nobody needs, and 2C zeros
         int* rows = stackalloc int[Tiles];
         walk.FirstRows(firstTile, new Span<int>(rows, tiles));
-        PrefetchConditioner(item, rows, tiles, dilation, first, end);
-        PrepareBiases(item, step, absent, filterBias, gateBias, zeros, padded);
+        PrepareBiases(item, absent, filterBias, gateBias, residualBias, zeros, padded);
+
+        // Where the rows of output j of each tile stand; rows outside the range are computed with the others and go nowhere.
+        float** conditioner = stackalloc float*[Outputs * Tiles], x = stackalloc float*[Outputs * Tiles], y = stackalloc float*[Outputs * Tiles];
+        float** skips = stackalloc float*[Outputs * Tiles], skipsBefore = stackalloc float*[Outputs * Tiles];
+        for (int j = 0; j < Outputs; j++)
+            for (int tile = 0; tile < tiles8; tile++)
+            {
+                int row = tile < tiles ? rows[tile] + j * dilation : -1, at = j * Tiles + tile;
+                bool needed = row >= first && row < end;
+                conditioner[at] = needed && Conditioner is not null ? Conditioner.Row(item, (ConditionerRow + row) % Conditioner.Rows) : zeros;
+                x[at] = needed ? X.Row(item, XRow + row) : zeros;
+                y[at] = needed ? Y.Row(item, YRow + row) : nowhere;
+                skips[at] = needed ? Skips.Row(item, SkipRow + row) : nowhere;
+                skipsBefore[at] = Layer == 0 ? zeros : skips[at];
+                // The conditioner comes from main memory, once a chain step; asked for here, it arrives while the products of the first panel are computed.
+                if (Sse.IsSupported)
+                    for (int c = 0; c < 2 * Config.Channels; c += 16) Sse.Prefetch1(conditioner[at] + c);
+            }
 
         // Inputs reach d rows over both ends of the range, never over the ends of the signal: there stands a row of -step, so that x + step is exactly zero.
         int low = (int)Math.Max(-dilation, -Range.First), high = (int)Math.Min(Range.Count + (long)dilation, Range.Length - Range.First);
-        TransformInputs(item, rows, tiles, dilation, low, high, step, absent, v, padded);
+        TransformInputs(item, rows, tiles, dilation, low, high, StepBias.Row(item, Layer), absent, v, padded);
 
         int width = S.Width, columns = 2 * width, panels = Weights.Dilated.Panels / Points;
         for (int panel = 0; panel < panels; panel++)
@@ -71,36 +88,40 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
             for (int xi = 0; xi < Points; xi++)
                 for (int tile = 0; tile < tiles8; tile += Gemm.Rows)
                     Gemm.Panel<S, V>(v + (xi * Tiles + tile) * padded, padded, Weights.Dilated.Panel(panel * Points + xi), Config.Channels, zeros, m + (xi * Tiles + tile) * columns, columns);
-            GateOutputs(item, rows, tiles, dilation, first, end, panel * width, filterBias, gateBias, m, z, padded);
+            GateOutputs(item, rows, tiles, dilation, first, end, panel * width, filterBias, gateBias, conditioner, m, z, padded);
         }
-        ProjectOutputs(item, rows, tiles, tiles8, dilation, first, end, step, z, t, padded);
+
+        // y = x sqrt(1/2) + residual columns (nobody reads the last layer's); skips = skips before (none for the first layer) + skip columns.
+        int half = Weights.Output.Panels / 2;
+        V rootHalf = S.Broadcast((float)Math.Sqrt(0.5)), one = S.Broadcast(1f);
+        for (int panel = Layer == Config.Layers - 1 ? half : 0; panel < 2 * half; panel++)
+        {
+            float* bias = panel < half ? residualBias + panel * columns : Weights.Output.Bias + panel * columns;
+            for (int j = 0; j < Outputs; j++)
+                for (int tile = 0; tile < tiles8; tile += Gemm.Rows)
+                {
+                    int at = j * Tiles + tile;
+                    var epilogue = panel < half
+                        ? new Gemm.AddScaled<S, V>(x + at, rootHalf, y + at, panel * columns)
+                        : new Gemm.AddScaled<S, V>(skipsBefore + at, one, skips + at, (panel - half) * columns);
+                    Gemm.Panel<S, V, Gemm.AddScaled<S, V>>(z + at * padded, padded, Weights.Output.Panel(panel), Config.Channels, bias, epilogue);
+                }
+        }
     }
 
-    // The conditioner comes from main memory, once a chain step; asked for here, it arrives while the products of the first panel are computed.
-    private void PrefetchConditioner(int item, int* rows, int tiles, int dilation, int first, int end)
-    {
-        if (Conditioner is null || !Sse.IsSupported) return;
-        for (int tile = 0; tile < tiles; tile++)
-            for (int j = 0, row = rows[tile]; j < Outputs; j++, row += dilation)
-            {
-                if (row < first || row >= end) continue;
-                int at = ConditionerRow + row;
-                float* values = Conditioner.Row(item, at < Conditioner.Rows ? at : at - Conditioner.Rows);
-                for (int c = 0; c < 2 * Config.Channels; c += 16) Sse.Prefetch1(values + c);
-            }
-    }
-
-    private void PrepareBiases(int item, float* step, float* absent, float* filterBias, float* gateBias, float* zeros, int padded)
+    private void PrepareBiases(int item, float* absent, float* filterBias, float* gateBias, float* residualBias, float* zeros, int padded)
     {
         var (filter, gate) = PackedWeights.Halves(Config);
-        float* label = LabelBias is null ? null : LabelBias.Row(item, Layer);
-        for (int c = 0; c < padded; c++)
+        float* step = StepBias.Row(item, Layer), label = LabelBias is null ? null : LabelBias.Row(item, Layer);
+        float stepScale = Config.ResidualIncludesStepEmbedding ? (float)Math.Sqrt(0.5) : 0;
+        new Span<float>(absent, 5 * padded).Clear();
+        new Span<float>(zeros, 2 * padded).Clear();
+        for (int c = 0; c < Config.Channels; c++)
         {
-            bool real = c < Config.Channels;
-            absent[c] = real ? -step[c] : 0;
-            filterBias[c] = real ? Weights.DilatedBias[filter + c] + (label == null ? 0 : label[filter + c]) : 0;
-            gateBias[c] = real ? Weights.DilatedBias[gate + c] + (label == null ? 0 : label[gate + c]) : 0;
-            zeros[c] = 0;
+            absent[c] = -step[c];
+            filterBias[c] = Weights.DilatedBias[filter + c] + (label == null ? 0 : label[filter + c]);
+            gateBias[c] = Weights.DilatedBias[gate + c] + (label == null ? 0 : label[gate + c]);
+            residualBias[c] = Weights.Output.Bias[c] + stepScale * step[c];
         }
     }
 
@@ -130,52 +151,35 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
 
     // Pre-gate sums of W channels from c on, and their gate: z[j, tile, c..c+W).
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void GateOutputs(int item, int* rows, int tiles, int dilation, int first, int end, int c, float* filterBias, float* gateBias, float* m, float* z, int padded)
+    private void GateOutputs(int item, int* rows, int tiles, int dilation, int first, int end, int c, float* filterBias, float* gateBias, float** conditioner, float* m, float* z, int padded)
     {
-        nint plane = Tiles * 2 * S.Width;
+        nint plane = Tiles * 2 * S.Width, next = Tiles * padded;
         var (filterAt, gateAt) = PackedWeights.Halves(Config);
-        var conditioner = Conditioner is null ? default : new ConditionerRows(Conditioner.Row(item, 0) + c, Conditioner.Stride, Conditioner.Rows, ConditionerRow, filterAt, gateAt);
         V biasF = S.Load(filterBias + c), biasG = S.Load(gateBias + c);
         for (int tile = 0; tile < tiles; tile++)
         {
             float* from = m + tile * 2 * S.Width, to = z + tile * padded + c;
-            int row = rows[tile];
             MinimalFilter.TransformOutput<S, V>(from, plane, out V filter0, out V filter1, out V filter2, out V filter3);
             MinimalFilter.TransformOutput<S, V>(from + S.Width, plane, out V gate0, out V gate1, out V gate2, out V gate3);
-            if (row >= first && row < end) GateRow(conditioner, item, row, c, S.Add(filter0, biasF), S.Add(gate0, biasG), to);
-            row += dilation; to += Tiles * padded;
-            if (row >= first && row < end) GateRow(conditioner, item, row, c, S.Add(filter1, biasF), S.Add(gate1, biasG), to);
-            row += dilation; to += Tiles * padded;
-            if (row >= first && row < end) GateRow(conditioner, item, row, c, S.Add(filter2, biasF), S.Add(gate2, biasG), to);
-            row += dilation; to += Tiles * padded;
-            if (row >= first && row < end) GateRow(conditioner, item, row, c, S.Add(filter3, biasF), S.Add(gate3, biasG), to);
+            filter0 = Sum(filter0, biasF, conditioner[tile] + filterAt + c); gate0 = Sum(gate0, biasG, conditioner[tile] + gateAt + c);
+            filter1 = Sum(filter1, biasF, conditioner[Tiles + tile] + filterAt + c); gate1 = Sum(gate1, biasG, conditioner[Tiles + tile] + gateAt + c);
+            filter2 = Sum(filter2, biasF, conditioner[2 * Tiles + tile] + filterAt + c); gate2 = Sum(gate2, biasG, conditioner[2 * Tiles + tile] + gateAt + c);
+            filter3 = Sum(filter3, biasF, conditioner[3 * Tiles + tile] + filterAt + c); gate3 = Sum(gate3, biasG, conditioner[3 * Tiles + tile] + gateAt + c);
+            S.Store(to, Gate.TanhSigmoid<S, V>(filter0, gate0));
+            S.Store(to + next, Gate.TanhSigmoid<S, V>(filter1, gate1));
+            S.Store(to + 2 * next, Gate.TanhSigmoid<S, V>(filter2, gate2));
+            S.Store(to + 3 * next, Gate.TanhSigmoid<S, V>(filter3, gate3));
+            if (Tape is not { } tape) continue;
+            int row = rows[tile];
+            if (row >= first && row < end) Keep(tape, item, row, c, filter0, gate0, to);
+            if (row + dilation >= first && row + dilation < end) Keep(tape, item, row + dilation, c, filter1, gate1, to + next);
+            if (row + 2 * dilation >= first && row + 2 * dilation < end) Keep(tape, item, row + 2 * dilation, c, filter2, gate2, to + 2 * next);
+            if (row + 3 * dilation >= first && row + 3 * dilation < end) Keep(tape, item, row + 3 * dilation, c, filter3, gate3, to + 3 * next);
         }
-    }
-
-    // Where the conditioner of a row stands, for W channels; Values is null without one.
-    private readonly struct ConditionerRows(float* values, nint stride, int ring, int first, int filterAt, int gateAt)
-    {
-        public readonly float* Values = values;
-        public readonly int FilterAt = filterAt, GateAt = gateAt;
-        private readonly nint _stride = stride;
-        private readonly int _ring = ring, _first = first;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public float* Row(int row) => Values + (_first + row < _ring ? _first + row : _first + row - _ring) * _stride;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void GateRow(in ConditionerRows conditioner, int item, int row, int c, V filter, V gate, float* gated)
-    {
-        if (conditioner.Values != null)
-        {
-            float* values = conditioner.Row(row);
-            filter = S.Add(filter, S.Load(values + conditioner.FilterAt));
-            gate = S.Add(gate, S.Load(values + conditioner.GateAt));
-        }
-        S.Store(gated, Gate.TanhSigmoid<S, V>(filter, gate));
-        if (Tape is { } tape) Keep(tape, item, row, c, filter, gate, gated);
-    }
+    private static V Sum(V value, V bias, float* conditioner) => S.Add(S.Add(value, bias), S.Load(conditioner));
 
     private void Keep(BlockTape tape, int item, int row, int c, V filter, V gate, float* gated)
     {
@@ -188,46 +192,5 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         S.Store(kept, gate);
         new Span<float>(kept, lanes).CopyTo(new Span<float>(preGate + gateAt + c, lanes));
         new Span<float>(gated, lanes).CopyTo(new Span<float>(((CpuBuffer)tape.Gated.Buffer).Row(item, tape.Gated.Row + row) + c, lanes));
-    }
-
-    // y = (x [+ step]) sqrt(1/2) + residual columns; skips (+)= skip columns.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void ProjectOutputs(int item, int* rows, int tiles, int tiles8, int dilation, int first, int end, float* step, float* z, float* t, int padded)
-    {
-        int columns = 2 * S.Width, half = Weights.Output.Panels / 2;
-        bool addStep = Config.ResidualIncludesStepEmbedding, starts = Layer == 0;
-        float* x = X.Row(item, 0) + (nint)XRow * X.Stride, y = Y.Row(item, 0) + (nint)YRow * Y.Stride, skips = Skips.Row(item, 0) + (nint)SkipRow * Skips.Stride;
-        V rootHalf = S.Broadcast((float)Math.Sqrt(0.5));
-        for (int panel = Layer == Config.Layers - 1 ? half : 0; panel < Weights.Output.Panels; panel++)
-        {
-            bool residual = panel < half;
-            int c = panel % half * columns;
-            float* weights = Weights.Output.Panel(panel), bias = Weights.Output.Bias + panel * columns;
-            V stepP = addStep ? S.Load(step + c) : S.Zero, stepQ = addStep ? S.Load(step + c + S.Width) : S.Zero;
-            for (int j = 0; j < Outputs; j++)
-                for (int tile = 0; tile < tiles8; tile += Gemm.Rows)
-                {
-                    Gemm.Panel<S, V>(z + (j * Tiles + tile) * padded, padded, weights, Config.Channels, bias, t, columns);
-                    int here = Math.Min(Gemm.Rows, tiles - tile);
-                    for (int i = 0; i < here; i++)
-                    {
-                        int row = rows[tile + i] + j * dilation;
-                        if (row < first || row >= end) continue;
-                        V p = S.Load(t + i * columns), q = S.Load(t + i * columns + S.Width);
-                        if (residual)
-                        {
-                            float* from = x + (nint)row * X.Stride + c, to = y + (nint)row * Y.Stride + c;
-                            S.Store(to, S.Fma(S.Add(S.Load(from), stepP), rootHalf, p));
-                            S.Store(to + S.Width, S.Fma(S.Add(S.Load(from + S.Width), stepQ), rootHalf, q));
-                        }
-                        else
-                        {
-                            float* to = skips + (nint)row * Skips.Stride + c;
-                            S.Store(to, starts ? p : S.Add(S.Load(to), p));
-                            S.Store(to + S.Width, starts ? q : S.Add(S.Load(to + S.Width), q));
-                        }
-                    }
-                }
-        }
     }
 }
