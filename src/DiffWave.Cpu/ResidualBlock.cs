@@ -63,15 +63,18 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         // Where the rows of output j of each tile stand; rows outside the range are computed with the others and go nowhere.
         float** conditioner = stackalloc float*[Outputs * Tiles], x = stackalloc float*[Outputs * Tiles], y = stackalloc float*[Outputs * Tiles];
         float** skips = stackalloc float*[Outputs * Tiles], skipsBefore = stackalloc float*[Outputs * Tiles];
+        float* conditioner0 = Conditioner is null ? null : Conditioner.Row(item, 0), x0 = X.Row(item, XRow), y0 = Y.Row(item, YRow), skips0 = Skips.Row(item, SkipRow);
+        nint conditionerStride = Conditioner?.Stride ?? 0, xStride = X.Stride, yStride = Y.Stride, skipStride = Skips.Stride;
+        int ring = Conditioner?.Rows ?? 0;
         for (int j = 0; j < Outputs; j++)
             for (int tile = 0; tile < tiles8; tile++)
             {
-                int row = tile < tiles ? rows[tile] + j * dilation : -1, at = j * Tiles + tile;
+                int row = tile < tiles ? rows[tile] + j * dilation : -1, at = j * Tiles + tile, conditionerRow = ConditionerRow + row;
                 bool needed = row >= first && row < end;
-                conditioner[at] = needed && Conditioner is not null ? Conditioner.Row(item, (ConditionerRow + row) % Conditioner.Rows) : zeros;
-                x[at] = needed ? X.Row(item, XRow + row) : zeros;
-                y[at] = needed ? Y.Row(item, YRow + row) : nowhere;
-                skips[at] = needed ? Skips.Row(item, SkipRow + row) : nowhere;
+                conditioner[at] = needed && conditioner0 != null ? conditioner0 + (conditionerRow < ring ? conditionerRow : conditionerRow - ring) * conditionerStride : zeros;
+                x[at] = needed ? x0 + row * xStride : zeros;
+                y[at] = needed ? y0 + row * yStride : nowhere;
+                skips[at] = needed ? skips0 + row * skipStride : nowhere;
                 skipsBefore[at] = Layer == 0 ? zeros : skips[at];
                 // The conditioner comes from main memory, once a chain step; asked for here, it arrives while the products of the first panel are computed.
                 if (Sse.IsSupported)

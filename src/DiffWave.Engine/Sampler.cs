@@ -89,7 +89,7 @@ public sealed record SamplerRequest
 /// </summary>
 public sealed class Sampler(ModelConfig config, IOps ops)
 {
-    private const int ChunkValues = 1 << 18, LeastChunkRows = 2048; // a megabyte of activations: near the caches, and long against the start of an operation
+    private const int DefaultChunkRows = 4096; // near the caches, and long against the start of an operation
 
     /// <summary>Runs the chain.</summary>
     /// <param name="request">What to sample.</param>
@@ -103,7 +103,7 @@ public sealed class Sampler(ModelConfig config, IOps ops)
         if (request.Length < 1) throw new ArgumentException($"length is {request.Length}, expected at least 1 sample");
         if (config.HasMel && request.Mels?.Count != request.Batch) throw new ArgumentException($"the model needs a mel an item: {request.Batch} expected, {request.Mels?.Count ?? 0} given");
         int grain = Network.ChunkGrain(config);
-        long wanted = request.ChunkRows > 0 ? request.ChunkRows : Math.Min(Math.Max(LeastChunkRows, ChunkValues / config.Channels), request.Length);
+        long wanted = request.ChunkRows > 0 ? request.ChunkRows : Math.Min(DefaultChunkRows, request.Length);
         int chunk = checked((int)((wanted + grain - 1) / grain * grain));
         int stages = StagesPerPass(request, chunk), passes = (request.Steps.Count + stages - 1) / stages;
 
