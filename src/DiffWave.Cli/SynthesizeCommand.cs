@@ -50,7 +50,7 @@ internal static class SynthesizeCommand
         Option<double?> seconds = Options.Number("--seconds", "S", 1e-3, 1e6, "Length in seconds; default 1. With --mel or --wav: at most this much");
         Option<ulong> seed = Options.Seed("Seed of the noise. The same seed gives the same bytes, whatever the threads, chunks and device");
         Option<int> threads = Options.Threads();
-        Option<double?> chunk = Options.Number("--chunk-seconds", "S", 1e-3, 1e4, "Audio computed at a time, in seconds: more is faster up to a point and takes more memory; default about 0.1. The result does not depend on it");
+        Option<double?> chunk = Options.Number("--chunk-seconds", "S", 1e-3, 1e4, "Audio computed at a time, in seconds: more is faster up to a point and takes more memory; default: 4096 samples or a little more. The result does not depend on it");
         Option<string> bits = Options.Choice("--bits", "Samples of the WAV file: 16- or 24-bit PCM, or 32-bit float", "16", "24", "32f");
         var png = new Option<string>("--png") { HelpName = "FILE.png|FOLDER", Description = "Also draw the spectrogram, with --wav below that of the input. Keeps the audio in memory, 4 bytes a sample" };
         Option<bool> json = Options.Json();
