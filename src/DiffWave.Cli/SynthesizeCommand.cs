@@ -48,7 +48,7 @@ internal static class SynthesizeCommand
         Option<string> sampler = Options.Choice("--sampler", "Reverse step: ddpm (ancestral) or ddim", "ddpm", "ddim");
         Option<double?> eta = Options.Number("--eta", "X", 0, 1, "Noise of ddim: 0 (deterministic, the default) to 1");
         Option<double?> seconds = Options.Number("--seconds", "S", 1e-3, 1e6, "Length in seconds; default 1. With --mel or --wav: at most this much");
-        Option<ulong> seed = Options.Seed("Seed of the noise. The same seed gives the same bytes, whatever the threads, chunks and device");
+        Option<ulong> seed = Options.Seed("Seed of the noise. The same seed gives the same bytes, whatever the threads and chunks");
         Option<int> threads = Options.Threads();
         Option<double?> chunk = Options.Number("--chunk-seconds", "S", 1e-3, 1e4, "Audio computed at a time, in seconds: more is faster up to a point and takes more memory; default: 4096 samples or a little more. The result does not depend on it");
         Option<string> bits = Options.Choice("--bits", "Samples of the WAV file: 16- or 24-bit PCM, or 32-bit float", "16", "24", "32f");

@@ -29,9 +29,8 @@ internal static unsafe class MelUpsampler<S, V> where S : struct, ISimd<V> where
     /// <summary>Floats of scratch a thread needs: two planes of rows.</summary>
     public static int ScratchFloats(int bands, IReadOnlyList<UpsamplerStage> stages)
     {
-        long rows = BlockRows;
-        for (int s = stages.Count - 1; s >= 0; s--) rows = Math.Max(rows, BlockRows / stages[s].Factor + 4);
-        return bands == 0 ? 0 : (int)(2 * (rows + 4) * Pitch(bands));
+        // No stage reads more rows than it gives, but for a few at the ends.
+        return stages.Count == 0 ? 0 : 2 * (BlockRows + 8) * Pitch(bands);
     }
 
     /// <summary>Computes output rows [first, end) into target rows, <paramref name="targetStride"/> floats apart.</summary>

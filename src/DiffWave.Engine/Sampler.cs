@@ -101,6 +101,7 @@ public sealed class Sampler(ModelConfig config, IOps ops)
     public void Run(SamplerRequest request, Action<int, long, ReadOnlySpan<float>> write, IProgress<double>? progress = null, CancellationToken cancel = default)
     {
         if (request.Length < 1) throw new ArgumentException($"length is {request.Length}, expected at least 1 sample");
+        if (request.Steps.Count == 0) throw new ArgumentException("steps is empty, expected at least one reverse step");
         if (config.HasMel && request.Mels?.Count != request.Batch) throw new ArgumentException($"the model needs a mel an item: {request.Batch} expected, {request.Mels?.Count ?? 0} given");
         int grain = Network.ChunkGrain(config);
         long wanted = request.ChunkRows > 0 ? request.ChunkRows : Math.Min(DefaultChunkRows, request.Length);
@@ -147,7 +148,7 @@ public sealed class Sampler(ModelConfig config, IOps ops)
         var mel = config.HasMel ? owned.Add(new MelConditioner(ops, config, request.Mels!, length, chunk, RingRows(steps.Length, chunk, length))) : null;
         IBuffer eps = owned.Add(ops.AllocateSignal(batch, chunk)), noise = owned.Add(ops.AllocateSignal(batch, chunk)), finished = owned.Add(ops.AllocateSignal(batch, chunk));
         var networks = new Network[steps.Length];
-        var signals = new IBuffer[steps.Length + 1]; // x of each step, [B, lag + chunk, 1], row 0 stands lag behind the step's front
+        var signals = new IBuffer[steps.Length]; // x of each step, [B, lag + chunk, 1], row 0 stands lag behind the step's front
         int[] labels = [.. request.Labels];
         for (int s = 0; s < steps.Length; s++)
         {
