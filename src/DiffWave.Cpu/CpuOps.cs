@@ -8,7 +8,7 @@ namespace DiffWave.Cpu;
 /// The CPU backend: <see cref="IOps"/> over threads and vectors of one width. Work is cut into fixed pieces that share nothing, so results depend neither on the
 /// number of threads nor on the vector width. Make one with <see cref="CpuDevice.Create"/>.
 /// </summary>
-internal sealed unsafe class CpuOps<S, V> : IOps where S : struct, ISimd<V> where V : struct
+internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd<V> where V : struct
 {
     private const int BlockRows = 128;
     private readonly Team _team;
@@ -53,6 +53,13 @@ internal sealed unsafe class CpuOps<S, V> : IOps where S : struct, ISimd<V> wher
         var buffer = (CpuBuffer)source;
         for (int to = 0; to < values.Length; to += buffer.Channels)
             new Span<float>(buffer.Row(item, row++), buffer.Channels).CopyTo(values.Slice(to, buffer.Channels));
+    }
+
+    public void Clear(IBuffer buffer)
+    {
+        var cleared = (CpuBuffer)buffer;
+        for (int item = 0; item < cleared.Batch; item++) // rows of 2 MB at a time, so that Span's length never overflows
+            for (int row = 0; row < cleared.Rows; row += 4096) new Span<float>(cleared.Row(item, row), Math.Min(4096, cleared.Rows - row) * cleared.Stride).Clear();
     }
 
     public void Copy(Window source, Window destination, int rows)

@@ -187,13 +187,21 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
     private void Keep(BlockTape tape, int item, int row, int c, V filter, V gate, float* gated)
     {
         var (filterAt, gateAt) = PackedWeights.Halves(Config);
+        float* preGate = ((CpuBuffer)tape.PreGate.Buffer).Row(item, tape.PreGate.Row + row) + c;
         int lanes = Math.Min(S.Width, Config.Channels - c);
-        float* preGate = ((CpuBuffer)tape.PreGate.Buffer).Row(item, tape.PreGate.Row + row);
-        float* kept = stackalloc float[S.Width];
-        S.Store(kept, filter);
-        new Span<float>(kept, lanes).CopyTo(new Span<float>(preGate + filterAt + c, lanes));
-        S.Store(kept, gate);
-        new Span<float>(kept, lanes).CopyTo(new Span<float>(preGate + gateAt + c, lanes));
-        new Span<float>(gated, lanes).CopyTo(new Span<float>(((CpuBuffer)tape.Gated.Buffer).Row(item, tape.Gated.Row + row) + c, lanes));
+        if (lanes == S.Width)
+        {
+            S.Store(preGate + filterAt, filter);
+            S.Store(preGate + gateAt, gate);
+        }
+        else // the other half may stand right behind
+        {
+            float* kept = stackalloc float[S.Width];
+            S.Store(kept, filter);
+            new Span<float>(kept, lanes).CopyTo(new Span<float>(preGate + filterAt, lanes));
+            S.Store(kept, gate);
+            new Span<float>(kept, lanes).CopyTo(new Span<float>(preGate + gateAt, lanes));
+        }
+        if (tape.Gated is { } target) new Span<float>(gated, lanes).CopyTo(new Span<float>(((CpuBuffer)target.Buffer).Row(item, target.Row + row) + c, lanes));
     }
 }

@@ -30,9 +30,9 @@ public readonly record struct TimeRange(long First, int Count, long Length)
 }
 
 /// <summary>What a residual block keeps when asked: the inner activations of its range.</summary>
-/// <param name="PreGate">[B, rows, 2C]: dilated convolution plus conditioners, input of the gate.</param>
-/// <param name="Gated">[B, rows, C]: tanh(filter) * sigmoid(gate).</param>
-public readonly record struct BlockTape(Window PreGate, Window Gated);
+/// <param name="PreGate">[B, rows, 2C]: dilated convolution plus conditioners, input of the gate; what backward needs.</param>
+/// <param name="Gated">[B, rows, C]: tanh(filter) * sigmoid(gate); null when nobody needs it.</param>
+public readonly record struct BlockTape(Window PreGate, Window? Gated = null);
 
 /// <summary>
 /// The only door to a device: every operation the network needs, on buffers the device owns. Letters: B batch, T time, C residual channels, M mel bands,
@@ -59,6 +59,9 @@ public interface IOps : IDisposable
 
     /// <summary>Copies rows of one item to the host, [rows, channels].</summary>
     void Download(IBuffer source, int item, int row, Span<float> values);
+
+    /// <summary>Fills a buffer with zeros.</summary>
+    void Clear(IBuffer buffer);
 
     /// <summary>Copies rows of every item; the two windows may overlap in one buffer.</summary>
     void Copy(Window source, Window destination, int rows);
@@ -132,4 +135,92 @@ public interface IOps : IDisposable
     /// <param name="clamp">True: clamp after adding the noise.</param>
     /// <param name="y">Out: [B, rows, 1]; may be <paramref name="x"/>.</param>
     void ReverseStep(TimeRange range, Window x, Window eps, Window noise, float scale, float epsWeight, float sigma, bool clamp, Window y);
+
+    // ---- Training. Buffers hold whole crops: row t is time t, rows = T. Gradients of weights are summed into one arena of the device, laid out like Parameters; every
+    // sum has a fixed order, so results depend neither on the number of threads nor on how a batch is cut into calls.
+
+    /// <summary>Copies weights, moments and average to the device and readies it for training; includes what <see cref="Load"/> does for the weights.</summary>
+    void LoadTraining(ModelConfig config, TrainingState state);
+
+    /// <summary>Copies weights, moments and average of the device back. <see cref="TrainingState.Step"/> is not touched.</summary>
+    void ReadTraining(TrainingState state);
+
+    /// <summary>Sets all gradients to zero.</summary>
+    void ZeroGradients();
+
+    /// <summary>Copies the gradients to the host.</summary>
+    /// <param name="gradients">Receives as many values as the weights' arena holds.</param>
+    void ReadGradients(Span<float> gradients);
+
+    /// <summary>L2 norm of all gradients, summed in float64. NaN or infinity when any gradient is.</summary>
+    double GradientNorm();
+
+    /// <summary>Updates weights, moments and average from the gradients; operations that follow use the new weights.</summary>
+    void UpdateWeights(AdamStep step);
+
+    /// <summary>The forward diffusion process (Ho et al., 2020, equation 4): noisy = sqrt(alpha_bar) audio + sqrt(1 - alpha_bar) noise.</summary>
+    /// <param name="audio">[B, T, 1].</param>
+    /// <param name="noise">[B, T, 1], standard normal.</param>
+    /// <param name="alphaBars">One noise level an item.</param>
+    /// <param name="noisy">Out: [B, T, 1].</param>
+    void Diffuse(IBuffer audio, IBuffer noise, ReadOnlySpan<float> alphaBars, IBuffer noisy);
+
+    /// <summary>The loss and its gradient. L1: sum |eps - noise|, scale sign(eps - noise); MSE: sum (eps - noise)^2, 2 scale (eps - noise).</summary>
+    /// <param name="kind">Which loss.</param>
+    /// <param name="eps">[B, T, 1], predicted.</param>
+    /// <param name="noise">[B, T, 1], true.</param>
+    /// <param name="validSamples">Samples of each item that count; the gradient of the others is 0.</param>
+    /// <param name="scale">Factor of the gradient: 1 / number of samples that count in the whole batch.</param>
+    /// <param name="sums">Out: the sum over each item, in float64.</param>
+    /// <param name="dEps">Out: [B, T, 1].</param>
+    void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, Span<double> sums, IBuffer dEps);
+
+    /// <summary>Backward of <see cref="Head"/>; the hidden layer is computed again.</summary>
+    /// <param name="skips">[B, T, C].</param>
+    /// <param name="dEps">[B, T, 1].</param>
+    /// <param name="dSkips">Out: [B, T, C], gradient of the sum, which is the gradient of each layer's skip.</param>
+    void HeadBackward(IBuffer skips, IBuffer dEps, IBuffer dSkips);
+
+    /// <summary>Backward of <see cref="ResidualBlock"/>.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="x">[B, T, C], input of the block.</param>
+    /// <param name="stepBias">[B, L, C].</param>
+    /// <param name="preGate">In: [B, T, 2C] as <see cref="ResidualBlock"/> gave it. Out: its gradient, which is also that of the conditioner.</param>
+    /// <param name="dSkips">[B, T, C].</param>
+    /// <param name="dX">In: [B, T, C], gradient of y; not read for the last layer, which has no y. Out: gradient of x.</param>
+    /// <param name="dStepBias">Out: row <paramref name="layer"/> of [B, L, C].</param>
+    /// <param name="dLabelBias">Out: row <paramref name="layer"/> of [B, L, 2C]; or null.</param>
+    void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dX, IBuffer dStepBias, IBuffer? dLabelBias);
+
+    /// <summary>Backward of <see cref="ConditionerProjection"/>.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="upsampled">[B, T, M].</param>
+    /// <param name="dConditioner">[B, T, 2C].</param>
+    /// <param name="dUpsampled">In and out: [B, T, M], to which the gradient is added.</param>
+    void ConditionerProjectionBackward(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled);
+
+    /// <summary>Backward of <see cref="UpsampleMel"/>; the inner stages are computed again. The mel itself gets no gradient.</summary>
+    /// <param name="layer">The layer; ignored by models whose upsampler is shared.</param>
+    /// <param name="mel">[B, frames, M], T = frames * hop.</param>
+    /// <param name="upsampled">[B, T, M].</param>
+    /// <param name="dUpsampled">In: [B, T, M], gradient of the result. Afterwards its content is undefined.</param>
+    void UpsampleMelBackward(int layer, IBuffer mel, IBuffer upsampled, IBuffer dUpsampled);
+
+    /// <summary>Backward of <see cref="InputProjection"/>.</summary>
+    /// <param name="audio">[B, T, 1].</param>
+    /// <param name="x">[B, T, C], its result.</param>
+    /// <param name="dX">[B, T, C], gradient of the result.</param>
+    /// <param name="dAudio">Out: [B, T, 1], or null when nobody needs it.</param>
+    void InputProjectionBackward(IBuffer audio, IBuffer x, IBuffer dX, IBuffer? dAudio);
+
+    /// <summary>Backward of <see cref="StepEmbedding"/>; the first layer is computed again.</summary>
+    /// <param name="table">[B, 1, 128].</param>
+    /// <param name="embedding">[B, 1, 512].</param>
+    /// <param name="dStepBias">[B, L, C].</param>
+    void StepEmbeddingBackward(IBuffer table, IBuffer embedding, IBuffer dStepBias);
+
+    /// <summary>Backward of <see cref="LabelBias"/>.</summary>
+    /// <param name="labels">One label an item.</param>
+    /// <param name="dLabelBias">[B, L, 2C].</param>
+    void LabelBiasBackward(ReadOnlySpan<int> labels, IBuffer dLabelBias);
 }

@@ -7,18 +7,23 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
 {
     public string Device => ops.Device;
 
-    public void Load(ModelConfig config, Parameters parameters)
+    public void Load(ModelConfig config, Parameters parameters) => ops.Load(config, Changed(config, parameters));
+
+    public void LoadTraining(ModelConfig config, TrainingState state) => ops.LoadTraining(config, new TrainingState(config, Changed(config, state.Weights), state.Average is not null));
+
+    private Parameters Changed(ModelConfig config, Parameters parameters)
     {
         var copy = new Parameters(config);
         parameters.Arena.CopyTo(copy.Arena, 0);
         copy[parameter][0] += change;
-        ops.Load(config, copy);
+        return copy;
     }
 
     public IBuffer Allocate(int batch, int rows, int channels) => ops.Allocate(batch, rows, channels);
     public IBuffer AllocateSignal(int batch, int rows) => ops.AllocateSignal(batch, rows);
     public void Upload(ReadOnlySpan<float> values, IBuffer destination, int item, int row) => ops.Upload(values, destination, item, row);
     public void Download(IBuffer source, int item, int row, Span<float> values) => ops.Download(source, item, row, values);
+    public void Clear(IBuffer buffer) => ops.Clear(buffer);
     public void Copy(Window source, Window destination, int rows) => ops.Copy(source, destination, rows);
     public void StepEmbedding(IBuffer table, IBuffer embedding, IBuffer stepBias) => ops.StepEmbedding(table, embedding, stepBias);
     public void LabelBias(ReadOnlySpan<int> labels, IBuffer labelBias) => ops.LabelBias(labels, labelBias);
@@ -30,5 +35,21 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public void Head(TimeRange range, Window skips, Window eps) => ops.Head(range, skips, eps);
     public void ReverseStep(TimeRange range, Window x, Window eps, Window noise, float scale, float epsWeight, float sigma, bool clamp, Window y) =>
         ops.ReverseStep(range, x, eps, noise, scale, epsWeight, sigma, clamp, y);
+    public void ReadTraining(TrainingState state) => ops.ReadTraining(state);
+    public void ZeroGradients() => ops.ZeroGradients();
+    public void ReadGradients(Span<float> gradients) => ops.ReadGradients(gradients);
+    public double GradientNorm() => ops.GradientNorm();
+    public void UpdateWeights(AdamStep step) => ops.UpdateWeights(step);
+    public void Diffuse(IBuffer audio, IBuffer noise, ReadOnlySpan<float> alphaBars, IBuffer noisy) => ops.Diffuse(audio, noise, alphaBars, noisy);
+    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, Span<double> sums, IBuffer dEps) =>
+        ops.Loss(kind, eps, noise, validSamples, scale, sums, dEps);
+    public void HeadBackward(IBuffer skips, IBuffer dEps, IBuffer dSkips) => ops.HeadBackward(skips, dEps, dSkips);
+    public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dX, IBuffer dStepBias, IBuffer? dLabelBias) =>
+        ops.ResidualBlockBackward(layer, x, stepBias, preGate, dSkips, dX, dStepBias, dLabelBias);
+    public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled) => ops.ConditionerProjectionBackward(layer, upsampled, dConditioner, dUpsampled);
+    public void UpsampleMelBackward(int layer, IBuffer mel, IBuffer upsampled, IBuffer dUpsampled) => ops.UpsampleMelBackward(layer, mel, upsampled, dUpsampled);
+    public void InputProjectionBackward(IBuffer audio, IBuffer x, IBuffer dX, IBuffer? dAudio) => ops.InputProjectionBackward(audio, x, dX, dAudio);
+    public void StepEmbeddingBackward(IBuffer table, IBuffer embedding, IBuffer dStepBias) => ops.StepEmbeddingBackward(table, embedding, dStepBias);
+    public void LabelBiasBackward(ReadOnlySpan<int> labels, IBuffer dLabelBias) => ops.LabelBiasBackward(labels, dLabelBias);
     public void Dispose() => ops.Dispose();
 }

@@ -1,0 +1,50 @@
+namespace DiffWave.Engine;
+
+/// <summary>Everything optimisation changes: the numbers a checkpoint must hold to go on bit for bit.</summary>
+public sealed class TrainingState
+{
+    /// <summary>Optimiser steps taken.</summary>
+    public long Step { get; set; }
+
+    /// <summary>The weights being optimised.</summary>
+    public Parameters Weights { get; }
+
+    /// <summary>Adam's first moment m, laid out like the weights.</summary>
+    public float[] FirstMoment { get; }
+
+    /// <summary>Adam's second moment v, laid out like the weights.</summary>
+    public float[] SecondMoment { get; }
+
+    /// <summary>Exponential moving average of the weights, the model to use; null when none is kept.</summary>
+    public Parameters? Average { get; }
+
+    /// <summary>The weights a user of the model takes: the average where there is one.</summary>
+    public Parameters Best => Average ?? Weights;
+
+    /// <summary>A fresh state: zero moments, and the average, if kept, equal to the weights.</summary>
+    /// <param name="config">The model.</param>
+    /// <param name="weights">Initial weights; they become the state's own.</param>
+    /// <param name="keepAverage">Whether to keep an average.</param>
+    public TrainingState(ModelConfig config, Parameters weights, bool keepAverage)
+    {
+        Weights = weights;
+        FirstMoment = new float[weights.Arena.Length];
+        SecondMoment = new float[weights.Arena.Length];
+        if (!keepAverage) return;
+        Average = new Parameters(config);
+        weights.Arena.CopyTo(Average.Arena, 0);
+    }
+}
+
+/// <summary>
+/// One update of every weight (Kingma and Ba, 2015): m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
+/// w -= rate / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + epsilon), in PyTorch's order of operations; then average = decay average + (1 - decay) w.
+/// </summary>
+/// <param name="Step">Number of this update, from 1.</param>
+/// <param name="LearningRate">Rate of this update.</param>
+/// <param name="Beta1">Decay of the first moment.</param>
+/// <param name="Beta2">Decay of the second moment.</param>
+/// <param name="Epsilon">Added to the denominator.</param>
+/// <param name="GradientScale">Factor on the gradients first: below 1 when their norm is clipped.</param>
+/// <param name="AverageDecay">Decay of the average; not used when the state keeps none.</param>
+public readonly record struct AdamStep(long Step, double LearningRate, double Beta1, double Beta2, double Epsilon, double GradientScale, double AverageDecay);
