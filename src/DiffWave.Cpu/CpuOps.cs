@@ -15,6 +15,7 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
     private readonly string _simd;
     private PackedWeights? _weights;
     private nint[] _scratch = [];
+    private int _scratchFloats;
 
     public CpuOps(int threads, string simd)
     {
@@ -31,10 +32,16 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         _weights?.Dispose();
         _weights = new PackedWeights(config, parameters, S.Width);
         int floats = Math.Max(ResidualBlock<S, V>.ScratchFloats(config.Channels), MelUpsampler<S, V>.ScratchFloats(config.Bands, _weights.Layers[0].Upsampler));
-        floats = Math.Max(floats, Gemm.Rows * (CpuBuffer.RoundUp(config.Channels) + 4 * S.Width));
+        EnsureScratch(Math.Max(floats, Gemm.Rows * (CpuBuffer.RoundUp(config.Channels) + 4 * S.Width)));
+    }
+
+    private void EnsureScratch(int floats)
+    {
+        if (floats <= _scratchFloats) return;
         FreeScratch();
         _scratch = new nint[_team.Threads];
         for (int i = 0; i < _scratch.Length; i++) _scratch[i] = (nint)CpuBuffer.AllocateFloats(floats + CpuBuffer.ChannelGrain);
+        _scratchFloats = floats;
     }
 
     public IBuffer Allocate(int batch, int rows, int channels) => new CpuBuffer(batch, rows, channels);
@@ -223,6 +230,8 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         _team.Dispose();
         _weights?.Dispose();
         _weights = null;
+        FreeBackward();
+        _sums.Dispose();
         FreeScratch();
     }
 
@@ -230,5 +239,6 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
     {
         foreach (nint scratch in _scratch) NativeMemory.AlignedFree((void*)scratch);
         _scratch = [];
+        _scratchFloats = 0;
     }
 }

@@ -25,6 +25,19 @@ internal static class Gate
         return S.Div(u, S.Mul(S.Add(u, S.Broadcast(2f)), S.Add(e, S.Broadcast(1f))));
     }
 
+    /// <summary>The two factors on their own, as backward needs them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void TanhAndSigmoid<S, V>(V filter, V gate, out V tanh, out V sigmoid) where S : struct, ISimd<V> where V : struct
+    {
+        V f = S.AtLeast(S.Broadcast(-TanhLimit), S.AtMost(S.Broadcast(TanhLimit), filter));
+        V g = S.AtLeast(S.Broadcast(-SigmoidLimit), S.AtMost(S.Broadcast(SigmoidLimit), gate));
+        Exp<S, V>(S.Add(f, f), out V q, out V power);
+        V u = S.Fma(q, power, S.Sub(power, S.Broadcast(1f)));
+        tanh = S.Div(u, S.Add(u, S.Broadcast(2f)));
+        Exp<S, V>(S.Sub(S.Zero, g), out q, out power);
+        sigmoid = S.Div(S.Broadcast(1f), S.Add(S.Fma(q, power, power), S.Broadcast(1f)));
+    }
+
     // e^x = power * (1 + q)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Exp<S, V>(V x, out V q, out V power) where S : struct, ISimd<V> where V : struct
