@@ -41,7 +41,8 @@ public sealed partial class AtomicFile : IDisposable
     {
         if (_closed) return;
         _closed = true;
-        _stream.Dispose();
+        try { _stream.Dispose(); }
+        catch (IOException) { } // the disk is full, and what its buffer still holds is not wanted any more
         File.Delete(_temporary);
     }
 
