@@ -15,6 +15,7 @@ public sealed class RunFolderFailureTests
         using RunFolder run = RunFolder.Create(path, RunFolderTests.Config);
         string first = RunFolderTests.Save(run, 1), pointer = File.ReadAllText(Path.Combine(path, "latest.json"));
         run.Append(new JsonObject { ["step"] = 1 });
+        using var events = new EventFile(run.EventsFolder);
         disk.Fill(leave: new FileInfo(first).Length / 2);
 
         string message = Assert.Throws<IOException>(() => RunFolderTests.Save(run, 2)).Message;
@@ -27,6 +28,8 @@ public sealed class RunFolderFailureTests
         disk.Fill(leave: 0);
         message = Assert.Throws<IOException>(() => { for (long step = 2; step < 10_000; step++) run.Append(new JsonObject { ["step"] = step }); }).Message;
         Assert.StartsWith(Path.Combine(path, "log.jsonl") + ": ", message);
+        message = Assert.Throws<IOException>(() => { for (long step = 2; step < 10_000; step++) events.Scalars(step, ("loss", 1)); }).Message;
+        Assert.StartsWith(events.Path + ": ", message);
 
         disk.Free();
         run.CutLog(1);
