@@ -132,13 +132,13 @@ internal static unsafe class Gemm
     }
 
     /// <summary>
-    /// acc[i, 0..2W) += sum over t of a[t, i] * b[t, 0..2W), for i in 0..7: eight rows of a weight gradient from some rows of inputs a and output gradients b. Each sum is one chain of FMAs
-    /// in the order of t. FLOPs: 2 * 8 * rows * 2 W a call.
+    /// The product of two tall matrices, as weight gradients need it: acc[i, 0..2W) += sum over rows t of a[t, i] * b[t, 0..2W), for i in 0..7. Each output is one chain
+    /// of FMAs in the order of t, started from what stands in acc. FLOPs: 2 * 8 * rows * 2 W a call.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Outer<S, V>(float* a, nint aStride, float* b, nint bStride, int rows, float* acc, nint accStride) where S : struct, ISimd<V> where V : struct
     {
-        if (S.Width == 8) // 16 registers: twice four rows
+        if (S.Width == 8)
         {
             Outer4<S, V>(a, aStride, b, bStride, rows, acc, accStride);
             Outer4<S, V>(a + 4, aStride, b, bStride, rows, acc + 4 * accStride, accStride);
@@ -149,18 +149,16 @@ internal static unsafe class Gemm
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Outer8<S, V>(float* a, nint aStride, float* b, nint bStride, int rows, float* acc, nint accStride) where S : struct, ISimd<V> where V : struct
     {
-        float* o = acc;
-        V p0 = S.Load(o), q0 = S.Load(o + S.Width); o += accStride;
-        V p1 = S.Load(o), q1 = S.Load(o + S.Width); o += accStride;
-        V p2 = S.Load(o), q2 = S.Load(o + S.Width); o += accStride;
-        V p3 = S.Load(o), q3 = S.Load(o + S.Width); o += accStride;
-        V p4 = S.Load(o), q4 = S.Load(o + S.Width); o += accStride;
-        V p5 = S.Load(o), q5 = S.Load(o + S.Width); o += accStride;
-        V p6 = S.Load(o), q6 = S.Load(o + S.Width); o += accStride;
-        V p7 = S.Load(o), q7 = S.Load(o + S.Width);
+        float* acc4 = acc + 4 * accStride;
+        nint stride3 = 3 * accStride;
+        V p0 = S.Load(acc), q0 = S.Load(acc + S.Width), p1 = S.Load(acc + accStride), q1 = S.Load(acc + accStride + S.Width);
+        V p2 = S.Load(acc + 2 * accStride), q2 = S.Load(acc + 2 * accStride + S.Width), p3 = S.Load(acc + stride3), q3 = S.Load(acc + stride3 + S.Width);
+        V p4 = S.Load(acc4), q4 = S.Load(acc4 + S.Width), p5 = S.Load(acc4 + accStride), q5 = S.Load(acc4 + accStride + S.Width);
+        V p6 = S.Load(acc4 + 2 * accStride), q6 = S.Load(acc4 + 2 * accStride + S.Width), p7 = S.Load(acc4 + stride3), q7 = S.Load(acc4 + stride3 + S.Width);
         for (; rows > 0; rows--)
         {
-            V p = S.Load(b), q = S.Load(b + S.Width), x = S.Broadcast(a[0]);
+            V p = S.Load(b), q = S.Load(b + S.Width);
+            V x = S.Broadcast(a[0]);
             p0 = S.Fma(x, p, p0); q0 = S.Fma(x, q, q0);
             x = S.Broadcast(a[1]);
             p1 = S.Fma(x, p, p1); q1 = S.Fma(x, q, q1);
@@ -179,27 +177,26 @@ internal static unsafe class Gemm
             a += aStride;
             b += bStride;
         }
-        S.Store(acc, p0); S.Store(acc + S.Width, q0); acc += accStride;
-        S.Store(acc, p1); S.Store(acc + S.Width, q1); acc += accStride;
-        S.Store(acc, p2); S.Store(acc + S.Width, q2); acc += accStride;
-        S.Store(acc, p3); S.Store(acc + S.Width, q3); acc += accStride;
-        S.Store(acc, p4); S.Store(acc + S.Width, q4); acc += accStride;
-        S.Store(acc, p5); S.Store(acc + S.Width, q5); acc += accStride;
-        S.Store(acc, p6); S.Store(acc + S.Width, q6); acc += accStride;
-        S.Store(acc, p7); S.Store(acc + S.Width, q7);
+        S.Store(acc, p0); S.Store(acc + S.Width, q0);
+        S.Store(acc + accStride, p1); S.Store(acc + accStride + S.Width, q1);
+        S.Store(acc + 2 * accStride, p2); S.Store(acc + 2 * accStride + S.Width, q2);
+        S.Store(acc + stride3, p3); S.Store(acc + stride3 + S.Width, q3);
+        S.Store(acc4, p4); S.Store(acc4 + S.Width, q4);
+        S.Store(acc4 + accStride, p5); S.Store(acc4 + accStride + S.Width, q5);
+        S.Store(acc4 + 2 * accStride, p6); S.Store(acc4 + 2 * accStride + S.Width, q6);
+        S.Store(acc4 + stride3, p7); S.Store(acc4 + stride3 + S.Width, q7);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Outer4<S, V>(float* a, nint aStride, float* b, nint bStride, int rows, float* acc, nint accStride) where S : struct, ISimd<V> where V : struct
     {
-        float* o = acc;
-        V p0 = S.Load(o), q0 = S.Load(o + S.Width); o += accStride;
-        V p1 = S.Load(o), q1 = S.Load(o + S.Width); o += accStride;
-        V p2 = S.Load(o), q2 = S.Load(o + S.Width); o += accStride;
-        V p3 = S.Load(o), q3 = S.Load(o + S.Width);
+        nint stride3 = 3 * accStride;
+        V p0 = S.Load(acc), q0 = S.Load(acc + S.Width), p1 = S.Load(acc + accStride), q1 = S.Load(acc + accStride + S.Width);
+        V p2 = S.Load(acc + 2 * accStride), q2 = S.Load(acc + 2 * accStride + S.Width), p3 = S.Load(acc + stride3), q3 = S.Load(acc + stride3 + S.Width);
         for (; rows > 0; rows--)
         {
-            V p = S.Load(b), q = S.Load(b + S.Width), x = S.Broadcast(a[0]);
+            V p = S.Load(b), q = S.Load(b + S.Width);
+            V x = S.Broadcast(a[0]);
             p0 = S.Fma(x, p, p0); q0 = S.Fma(x, q, q0);
             x = S.Broadcast(a[1]);
             p1 = S.Fma(x, p, p1); q1 = S.Fma(x, q, q1);
@@ -210,9 +207,9 @@ internal static unsafe class Gemm
             a += aStride;
             b += bStride;
         }
-        S.Store(acc, p0); S.Store(acc + S.Width, q0); acc += accStride;
-        S.Store(acc, p1); S.Store(acc + S.Width, q1); acc += accStride;
-        S.Store(acc, p2); S.Store(acc + S.Width, q2); acc += accStride;
-        S.Store(acc, p3); S.Store(acc + S.Width, q3);
+        S.Store(acc, p0); S.Store(acc + S.Width, q0);
+        S.Store(acc + accStride, p1); S.Store(acc + accStride + S.Width, q1);
+        S.Store(acc + 2 * accStride, p2); S.Store(acc + 2 * accStride + S.Width, q2);
+        S.Store(acc + stride3, p3); S.Store(acc + stride3 + S.Width, q3);
     }
 }
