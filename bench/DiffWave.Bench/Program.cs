@@ -24,7 +24,14 @@ var synthesis = new Command("synthesis", "whole syntheses: times real time, memo
 synthesis.SetAction(p => Save(p.GetValue(json), "synthesis", SynthesisBench.Run(p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(full), p.GetValue(threads), p.GetValue(level),
     p.GetValue(rounds), p.GetValue(python), p.GetValue(script)!, p.GetValue(cached))));
 
-return new RootCommand("Benchmarks of DiffWaveKernels on the CPU.") { block, synthesis }.Parse(args).Invoke();
+var batch = new Option<int>("--batch") { Description = "crops a step", DefaultValueFactory = _ => 4 };
+var cropFrames = new Option<int>("--crop-frames") { Description = "mel frames a crop", DefaultValueFactory = _ => 62 };
+var recompute = new Option<bool>("--recompute") { Description = "compute the inputs of the gates again in backward instead of keeping them" };
+var training = new Command("training", "optimiser steps: time, memory, and the ratio to PyTorch, both checked to compute the same") { preset, batch, cropFrames, recompute, threads, level, rounds, python, script, json };
+training.SetAction(p => Save(p.GetValue(json), "training", TrainingBench.Run(p.GetValue(preset)!, p.GetValue(batch), p.GetValue(cropFrames), p.GetValue(recompute), p.GetValue(threads), p.GetValue(level),
+    p.GetValue(rounds), p.GetValue(python), p.GetValue(script)!)));
+
+return new RootCommand("Benchmarks of DiffWaveKernels on the CPU.") { block, synthesis, training }.Parse(args).Invoke();
 
 static void Save(string? path, string name, object results)
 {

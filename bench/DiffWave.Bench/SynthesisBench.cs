@@ -36,43 +36,16 @@ internal static class SynthesisBench
         }
 
         Console.WriteLine($"synthesis, {preset} (C={config.Channels}, {config.Layers} layers), {audio:f2} s of audio, {steps.Count} steps, {ops.Device}, {rounds} rounds");
-        if (peer is not null) Console.WriteLine($"peer: PyTorch {peer.Ready.GetProperty("torch").GetString()}, {threads} threads, conditioner {(cachedPeer ? "computed once" : "computed each step")}");
+        if (peer is not null) Console.WriteLine($"peer: PyTorch {peer.Version}, {threads} threads, conditioner {(cachedPeer ? "computed once" : "computed each step")}");
         Once();
-        Sample ours = new(), theirs = new(), ratio = new(), peak = new();
-        long peerMemory = 0;
-        for (int round = 0; round < rounds; round++)
-        {
-            peak.Add(FmaPeak.Measure(threads));
-            double own = Once();
-            ours.Add(own);
-            if (peer is null) continue;
-            var (other, memory) = peer.Synthesize();
-            theirs.Add(other);
-            ratio.Add(other / own);
-            peerMemory = Math.Max(peerMemory, memory);
-        }
-
-        void Line(string name, Sample time, long memory) => Console.WriteLine(
-            $"{name,-10} median {time.Median,7:f3} s  [{time.Low:f3} .. {time.High:f3}]  {audio / time.Median,6:f2} x real time  {flops / time.Median / 1e9,6:f0} GFLOP/s  peak memory {memory / 1048576.0,6:f0} MiB");
-        Line("diffwave", ours, Machine.PeakMemory());
-        if (peer is not null)
-        {
-            Line("pytorch", theirs, peerMemory);
-            Console.WriteLine($"pytorch / diffwave, round by round: median {ratio.Median:f2}  [{ratio.Low:f2} .. {ratio.High:f2}]");
-        }
-        Console.WriteLine($"GFLOP/s count {flops / 1e9:f0} GFLOP by definition (every step computing everything); FMA peak {peak.Median / 1e9:f0} GFLOP/s");
+        var measured = new Alternation(rounds, threads, flops, Once, peer is null ? null : () => peer.Timed("run"));
+        measured.Print(median => $"{audio / median,6:f2} x real time");
 
         var result = new Dictionary<string, object>
         {
-            ["preset"] = preset, ["audio_seconds"] = audio, ["steps"] = steps.Count, ["device"] = ops.Device, ["rounds"] = rounds, ["flops"] = flops, ["fma_peak_gflops"] = peak.Median / 1e9,
-            ["median_seconds"] = ours.Median, ["low_seconds"] = ours.Low, ["high_seconds"] = ours.High, ["times_real_time"] = audio / ours.Median, ["peak_memory_bytes"] = Machine.PeakMemory(),
+            ["preset"] = preset, ["audio_seconds"] = audio, ["steps"] = steps.Count, ["device"] = ops.Device, ["times_real_time"] = audio / measured.Seconds,
         };
-        if (peer is not null)
-            result["peer"] = new Dictionary<string, object>
-            {
-                ["torch"] = peer.Ready.GetProperty("torch").GetString()!, ["cached_conditioner"] = cachedPeer, ["median_seconds"] = theirs.Median, ["low_seconds"] = theirs.Low,
-                ["high_seconds"] = theirs.High, ["peak_memory_bytes"] = peerMemory, ["ratio_median"] = ratio.Median, ["ratio_low"] = ratio.Low, ["ratio_high"] = ratio.High,
-            };
+        measured.AddTo(result, peer is null ? null : new() { ["torch"] = peer.Version, ["cached_conditioner"] = cachedPeer });
         return result;
     }
 }

@@ -8,8 +8,8 @@ internal sealed class TorchPeer : IDisposable
 {
     private readonly Process _process;
 
-    /// <summary>The peer's first line: versions and sizes.</summary>
-    public JsonElement Ready { get; }
+    /// <summary>PyTorch's version.</summary>
+    public string Version { get; }
 
     public TorchPeer(string python, string script, string arguments, int threads)
     {
@@ -18,15 +18,21 @@ internal sealed class TorchPeer : IDisposable
         // Keeps large blocks in the process between operations: PyTorch's strongest setting under glibc (bench/peers/README.md).
         start.Environment["GLIBC_TUNABLES"] = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:glibc.malloc.hugetlb=1";
         _process = Process.Start(start) ?? throw new InvalidOperationException($"{python} did not start");
-        Ready = Answer();
+        Version = Answer().GetProperty("torch").GetString()!;
     }
 
-    /// <summary>One whole synthesis: its seconds and the process's peak memory.</summary>
-    public (double Seconds, long PeakMemory) Synthesize()
+    /// <summary>Has the peer do something and gives its answer.</summary>
+    public JsonElement Send(string command)
     {
-        _process.StandardInput.WriteLine("run");
+        _process.StandardInput.WriteLine(command);
         _process.StandardInput.Flush();
-        var answer = Answer();
+        return Answer();
+    }
+
+    /// <summary>Has the peer do something: its seconds and the process's peak memory.</summary>
+    public (double Seconds, long PeakMemory) Timed(string command)
+    {
+        var answer = Send(command);
         return (answer.GetProperty("seconds").GetDouble(), answer.GetProperty("peak_rss_bytes").GetInt64());
     }
 

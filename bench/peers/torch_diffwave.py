@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """DiffWave in plain PyTorch on the CPU, as a peer to measure against. See README.md beside this file.
 
-The graph is lmnt-com/diffwave's (Kong et al. 2021, section 3; conditional), written from the equations:
+The graph is lmnt-com/diffwave's (Kong et al. 2021, section 3), written from the equations; the lines with m only in models that take a mel:
 
   x  = relu(W_in audio)                                        [B, C, L]
   e  = silu(W_2 silu(W_1 table(step)))                         [B, 512]
@@ -11,6 +11,8 @@ The graph is lmnt-com/diffwave's (Kong et al. 2021, section 3; conditional), wri
      z = W_o (sigmoid(y[:C]) * tanh(y[C:]))                    [B, 2C, L]
      x = (x + z[:C]) / sqrt(2);  skip += z[C:]
   eps = W_out relu(W_skip skip / sqrt(layers))                 [B, 1, L]
+
+A training step is that of lmnt's learner: sqrt(a) audio + sqrt(1 - a) noise goes in, mean |noise - eps| is the loss, Adam follows its gradient.
 """
 import argparse
 import json
@@ -67,7 +69,7 @@ def read_safetensors(path):
 
 
 def random_weights(channels, layers, mels, seed):
-    """Weights of the right shapes and magnitudes; time does not depend on their values."""
+    """Weights of the right shapes and magnitudes; time does not depend on their values. mels 0: an unconditional model."""
     generator = torch.Generator().manual_seed(seed)
     weights = {}
 
@@ -79,12 +81,13 @@ def random_weights(channels, layers, mels, seed):
     add("input_projection", channels, 1, 1)
     add("diffusion_embedding.projection1", 512, 128)
     add("diffusion_embedding.projection2", 512, 512)
-    for stage, factor in enumerate(HOP_FACTORS):
+    for stage, factor in enumerate(HOP_FACTORS if mels else ()):
         add(f"spectrogram_upsampler.conv{stage + 1}", 1, 1, 3, 2 * factor)
     for i in range(layers):
         add(f"residual_layers.{i}.dilated_conv", 2 * channels, channels, 3)
         add(f"residual_layers.{i}.diffusion_projection", channels, 512)
-        add(f"residual_layers.{i}.conditioner_projection", 2 * channels, mels, 1)
+        if mels:
+            add(f"residual_layers.{i}.conditioner_projection", 2 * channels, mels, 1)
         add(f"residual_layers.{i}.output_projection", 2 * channels, channels, 1)
     add("skip_projection", channels, channels, 1)
     add("output_projection", 1, channels, 1)
@@ -96,9 +99,10 @@ class Model:
         self.w, self.cycle = weights, cycle
         self.channels = weights["skip_projection.weight"].shape[0]
         self.layers = sum(name.endswith(".dilated_conv.weight") for name in weights)
-        self.mels = weights["residual_layers.0.conditioner_projection.weight"].shape[1]
+        projection = weights.get("residual_layers.0.conditioner_projection.weight")
+        self.mels = 0 if projection is None else projection.shape[1]
         arguments = torch.arange(table_steps)[:, None] * 10.0 ** (torch.arange(64) * 4.0 / 63.0)
-        self.table = torch.cat([torch.sin(arguments), torch.cos(arguments)], dim=1)
+        self.table = torch.cat([torch.sin(arguments), torch.cos(arguments)], dim=1).to(weights["skip_projection.weight"].dtype)
 
     def _conv(self, name, x, **options):
         return F.conv1d(x, self.w[name + ".weight"], self.w[name + ".bias"], **options)
@@ -129,8 +133,8 @@ class Model:
         return [self._conv(f"residual_layers.{i}.conditioner_projection", m) for i in range(self.layers)]
 
     def forward(self, audio, step, mel=None, conditions=None):
-        """Predicted noise [B, 1, L] of audio [B, L]; the conditioner from the mel, or from `condition`."""
-        m = self.upsample(mel) if conditions is None else None
+        """Predicted noise [B, 1, L] of audio [B, L]; the conditioner from the mel, or from `condition`, or none."""
+        m = None if mel is None or conditions is not None else self.upsample(mel)
         x = F.relu(self._conv("input_projection", audio[:, None]))
         e = self.embed(step)
         skip = None
@@ -138,7 +142,8 @@ class Model:
             layer, dilation = f"residual_layers.{i}", 1 << (i % self.cycle)
             y = x + self._linear(f"{layer}.diffusion_projection", e)[:, :, None]
             y = self._conv(f"{layer}.dilated_conv", y, padding=dilation, dilation=dilation)
-            y += self._conv(f"{layer}.conditioner_projection", m) if conditions is None else conditions[i]
+            if m is not None or conditions is not None:
+                y += self._conv(f"{layer}.conditioner_projection", m) if conditions is None else conditions[i]
             gate, content = y.chunk(2, dim=1)
             residual, more = self._conv(f"{layer}.output_projection", torch.sigmoid(gate) * torch.tanh(content)).chunk(2, dim=1)
             x = (x + residual) / math.sqrt(2)
@@ -162,25 +167,44 @@ class Model:
         return x
 
 
+class Training:
+    """Steps on one batch with fixed noise and diffusion steps: tensors in.audio [B, L], in.noise [B, L], in.step [B], noise_level [T], and in.spectrogram [B, M, F] or none."""
+
+    def __init__(self, weights, cycle, batch, loss=F.l1_loss, dtype=torch.float32):
+        self.weights = {name: weight.to(dtype).clone().requires_grad_() for name, weight in weights.items()}
+        self.model = Model(self.weights, cycle, len(batch["noise_level"]))
+        self.audio, self.noise = batch["in.audio"].to(dtype), batch["in.noise"].to(dtype)
+        self.mel = batch["in.spectrogram"].to(dtype) if "in.spectrogram" in batch else None
+        self.steps = batch["in.step"].long()
+        self.level = batch["noise_level"].to(dtype)[self.steps][:, None]
+        self.loss, self.adam = loss, torch.optim.Adam(self.weights.values(), lr=2e-4)
+
+    def noisy(self):
+        return self.level.sqrt() * self.audio + (1 - self.level).sqrt() * self.noise
+
+    def predict(self):
+        return self.model.forward(self.noisy(), self.steps.to(self.level.dtype), self.mel)[:, 0]
+
+    def step(self):
+        """One step as lmnt's learner takes it; returns the loss and the norm of all gradients."""
+        for weight in self.weights.values():
+            weight.grad = None
+        loss = self.loss(self.noise, self.predict())
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(list(self.weights.values()), 1e9)
+        self.adam.step()
+        return loss.item(), norm.item()
+
+
 def check(folder):
     """Compares with reference outputs; returns the exit code."""
     weights, metadata = read_safetensors(os.path.join(folder, "cond_tiny.safetensors"))
-    params = json.loads(metadata["params"])
-    model = Model(weights, params["dilation_cycle_length"])
-    golden, _ = read_safetensors(os.path.join(folder, "forward.safetensors"))
-    chain, _ = read_safetensors(os.path.join(folder, "sample.safetensors"))
-    audio, mel = golden["in.audio"], golden["in.spectrogram"]
-    fast_mel = chain["fast6.in.spectrogram"][None]
-    betas, steps = list(FAST_BETAS), aligned_steps(FAST_BETAS, linear_betas(50))
-    noise = (chain["fast6.noise_init"], chain["fast6.noise"][:, 0])
-    whole, fractional = golden["in.step_int"].float(), golden["in.step_frac"]
-    rows = [
-        ("forward, whole steps", model.forward(audio, whole, mel), golden["cond.int.output"], 1e-5),
-        ("forward, fractional step", model.forward(audio, fractional, mel), golden["cond.frac.output"], 1e-5),
-        ("forward, cached conditioner", model.forward(audio, whole, conditions=model.condition(mel)), golden["cond.int.output"], 1e-5),
-        ("6-step chain", model.synthesize(fast_mel, betas, steps, False, noise), chain["fast6.audio"], 5e-6),
-        ("6-step chain, cached", model.synthesize(fast_mel, betas, steps, True, noise), chain["fast6.audio"], 5e-6),
-    ]
+    cycle = json.loads(metadata["params"])["dilation_cycle_length"]
+
+    def tensors(name):
+        return read_safetensors(os.path.join(folder, name))[0]
+
+    rows = check_synthesis(Model(weights, cycle), tensors("forward.safetensors"), tensors("sample.safetensors")) + check_training(weights, cycle, tensors("backward.safetensors"))
     ok = True
     for name, found, expected, tolerance in rows:
         error = (found - expected).abs().max().item()
@@ -188,6 +212,42 @@ def check(folder):
         ok &= good
         print(f"{'ok  ' if good else 'FAIL'} {name}: largest difference {error:.2e}, allowed {tolerance:.0e}")
     return 0 if ok else 1
+
+
+@torch.inference_mode()
+def check_synthesis(model, golden, chain):
+    audio, mel = golden["in.audio"], golden["in.spectrogram"]
+    fast_mel = chain["fast6.in.spectrogram"][None]
+    betas, steps = list(FAST_BETAS), aligned_steps(FAST_BETAS, linear_betas(50))
+    noise = (chain["fast6.noise_init"], chain["fast6.noise"][:, 0])
+    whole, fractional = golden["in.step_int"].float(), golden["in.step_frac"]
+    return [
+        ("forward, whole steps", model.forward(audio, whole, mel), golden["cond.int.output"], 1e-5),
+        ("forward, fractional step", model.forward(audio, fractional, mel), golden["cond.frac.output"], 1e-5),
+        ("forward, cached conditioner", model.forward(audio, whole, conditions=model.condition(mel)), golden["cond.int.output"], 1e-5),
+        ("6-step chain", model.synthesize(fast_mel, betas, steps, False, noise), chain["fast6.audio"], 5e-6),
+        ("6-step chain, cached", model.synthesize(fast_mel, betas, steps, True, noise), chain["fast6.audio"], 5e-6),
+    ]
+
+
+def check_training(weights, cycle, golden):
+    """Losses, gradient norms and gradients of three steps; a tensor `name#k` holds every k-th value."""
+    rows = []
+    for kind, loss in (("l1", F.l1_loss), ("mse", F.mse_loss)):
+        training = Training(weights, cycle, golden, loss)
+        first = training.step()
+        gradients = {name: weight.grad for name, weight in training.weights.items()}
+        results = torch.tensor([first] + [training.step() for _ in range(2)], dtype=torch.float64)
+        for column, (name, tolerance) in enumerate((("loss", 2e-6), ("grad_norm", 2e-5))):
+            rows.append((f"{kind} {name}, relative", results[:, column] / golden[f"{kind}.{name}"], torch.ones(len(results), dtype=torch.float64), tolerance))
+        worst = []
+        for name, expected in golden.items():
+            if name.startswith(f"{kind}.grad."):
+                parameter, _, stride = name[len(f"{kind}.grad."):].partition("#")
+                found = gradients[parameter].flatten()[::int(stride or 1)]
+                worst.append((found - expected.flatten()).abs().max() / expected.abs().max())
+        rows.append((f"{kind} gradients of {len(worst)} weights, each relative to its largest", torch.stack(worst), torch.zeros(len(worst)), 1e-4))
+    return rows
 
 
 def peak_rss_bytes():
@@ -205,6 +265,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--weights", metavar="FILE.safetensors", help="lmnt-named weights in place of random ones; decides channels, layers and mels")
+    parser.add_argument("--train", metavar="FILE.safetensors", help="serve training steps on the batch in FILE (in.audio, in.spectrogram, in.noise, in.step, noise_level), starting from --weights")
     parser.add_argument("--cache-conditioner", action="store_true", help="compute upsampler and conditioner projections once a synthesis, not once a step")
     parser.add_argument("--repeat", type=int, metavar="N", help="time N syntheses and print the median, instead of serving commands")
     parser.add_argument("--check", metavar="FOLDER", help="compare with the reference outputs in FOLDER and exit")
@@ -212,45 +273,66 @@ def main():
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    with torch.inference_mode():
-        if arguments.check:
-            return check(arguments.check)
-        weights = read_safetensors(arguments.weights)[0] if arguments.weights else random_weights(arguments.channels, arguments.layers, arguments.mels, arguments.seed)
-        model = Model(weights, arguments.cycle)
-        training = linear_betas(50)
-        betas, steps = (list(FAST_BETAS), aligned_steps(FAST_BETAS, training)) if arguments.steps == 6 else (training, list(range(50)))
-        mel = torch.rand(1, model.mels, arguments.frames)
-        audio = torch.randn(1, arguments.frames * math.prod(HOP_FACTORS))
-        step = torch.tensor([10.5])
+    if arguments.check:
+        return check(arguments.check)
+    return train(arguments) if arguments.train else synthesize(arguments)
 
-        def timed(work):
-            start = time.perf_counter()
-            work()
-            return {"seconds": time.perf_counter() - start, "peak_rss_bytes": peak_rss_bytes()}
 
-        def run():
-            return timed(lambda: model.synthesize(mel, betas, steps, arguments.cache_conditioner))
+def timed(work):
+    start = time.perf_counter()
+    result = work()
+    return {"seconds": time.perf_counter() - start, "peak_rss_bytes": peak_rss_bytes(), **(result or {})}
 
-        def evaluate():
-            conditions = model.condition(mel) if arguments.cache_conditioner else None
-            return timed(lambda: model.forward(audio, step, mel, conditions))
 
-        setting = {
-            "torch": torch.__version__, "threads": torch.get_num_threads(), "channels": model.channels, "layers": model.layers, "frames": arguments.frames,
-            "samples": audio.shape[1], "steps": len(betas), "cache_conditioner": arguments.cache_conditioner,
-        }
-        model.forward(audio, step, mel)  # warm-up: thread pool, code paths, memory pool
-        if arguments.repeat:
-            seconds = [run()["seconds"] for _ in range(arguments.repeat)]
-            print(json.dumps({**setting, "median_seconds": statistics.median(seconds), "seconds": seconds, "peak_rss_bytes": peak_rss_bytes()}))
-            return 0
-        print(json.dumps({"ready": True, **setting}), flush=True)
-        for line in sys.stdin:
-            command = line.strip()
-            if command == "quit":
-                break
-            answer = run() if command == "run" else evaluate() if command == "eval" else {"error": f"unknown command '{command}': run, eval or quit"}
-            print(json.dumps(answer), flush=True)
+def serve(setting, commands):
+    """Answers each line on standard input that names a command with one line of JSON, until `quit` or the end."""
+    print(json.dumps({"ready": True, "torch": torch.__version__, "threads": torch.get_num_threads(), **setting}), flush=True)
+    for line in sys.stdin:
+        command = line.strip()
+        if command == "quit":
+            break
+        answer = timed(commands[command]) if command in commands else {"error": f"unknown command '{command}': {', '.join(commands)} or quit"}
+        print(json.dumps(answer), flush=True)
+    return 0
+
+
+def train(arguments):
+    if not arguments.weights:
+        raise SystemExit("--train needs --weights: the weights to start from")
+    batch = read_safetensors(arguments.train)[0]
+    training = Training(read_safetensors(arguments.weights)[0], arguments.cycle, batch)
+
+    def step():
+        loss, norm = training.step()
+        return {"loss": loss, "grad_norm": norm}
+
+    return serve({"channels": training.model.channels, "layers": training.model.layers, "batch": len(training.audio), "samples": training.audio.numel()}, {"step": step})
+
+
+@torch.inference_mode()
+def synthesize(arguments):
+    weights = read_safetensors(arguments.weights)[0] if arguments.weights else random_weights(arguments.channels, arguments.layers, arguments.mels, arguments.seed)
+    model = Model(weights, arguments.cycle)
+    training = linear_betas(50)
+    betas, steps = (list(FAST_BETAS), aligned_steps(FAST_BETAS, training)) if arguments.steps == 6 else (training, list(range(50)))
+    mel = torch.rand(1, model.mels, arguments.frames)
+    audio = torch.randn(1, arguments.frames * math.prod(HOP_FACTORS))
+    step = torch.tensor([10.5])
+
+    def run():
+        model.synthesize(mel, betas, steps, arguments.cache_conditioner)
+
+    def evaluate():
+        model.forward(audio, step, mel, model.condition(mel) if arguments.cache_conditioner else None)
+
+    setting = {
+        "channels": model.channels, "layers": model.layers, "frames": arguments.frames, "samples": audio.shape[1], "steps": len(betas), "cache_conditioner": arguments.cache_conditioner,
+    }
+    model.forward(audio, step, mel)  # warm-up: thread pool, code paths, memory pool
+    if not arguments.repeat:
+        return serve(setting, {"run": run, "eval": evaluate})
+    seconds = [timed(run)["seconds"] for _ in range(arguments.repeat)]
+    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(), **setting, "median_seconds": statistics.median(seconds), "seconds": seconds, "peak_rss_bytes": peak_rss_bytes()}))
     return 0
 
 

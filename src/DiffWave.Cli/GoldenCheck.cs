@@ -19,8 +19,9 @@ public sealed record CheckLine(string File, string Name, string Shape, double Ma
 }
 
 /// <summary>
-/// Replays reference data of the public PyTorch implementations on a device: forward passes with their intermediates, schedules, whole sampling chains with recorded
-/// noise, mels, imported weights. Files are recognised by the tensors they hold, models are described by their own metadata, so data of any configuration laid out the same way will do.
+/// Replays reference data of the public PyTorch implementations on a device: forward passes with their intermediates, schedules, whole sampling chains with recorded noise,
+/// training steps with every gradient, mels, imported weights. Files are recognised by the tensors they hold, models are described by their own metadata, so data of any
+/// configuration laid out the same way will do.
 /// </summary>
 public static class GoldenCheck
 {
@@ -54,7 +55,7 @@ public static class GoldenCheck
     {
         if (file.Metadata.ContainsKey("check_names")) new GoldenCheckOfficial(file, models, ops).Run();
         else if (file.Metadata.ContainsKey("params")) models.CompareContainers(file);
-        else if (file.Has("noise_level") && file.Has("noisy_audio")) GoldenCheckForward.Training(file, models, ops);
+        else if (GoldenCheckTraining.Has(file)) GoldenCheckTraining.Run(file, models, ops);
         else if (file.Names.Any(name => name.EndsWith(".noise_init", StringComparison.Ordinal))) GoldenCheckChains.Run(file, models, ops);
         else if (file.Names.Any(name => name.EndsWith(".filterbank", StringComparison.Ordinal) || name.EndsWith(".mel", StringComparison.Ordinal))) GoldenCheckMels.Run(file, models);
         else if (file.Has("embedding_table") || file.Names.Any(name => name.EndsWith(".output", StringComparison.Ordinal))) GoldenCheckForward.Run(file, models, ops);

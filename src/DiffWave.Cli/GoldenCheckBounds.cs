@@ -35,6 +35,22 @@ internal static class GoldenCheckBounds
     public const double OfficialAudio = 1e-5;
     /// <summary>Weights after weight normalisation, computed in float64 here and in float32 by the reference.</summary>
     public const double FusedRelative = 1e-6;
+    /// <summary>Audio and noise mixed for a training step.</summary>
+    public const double NoisyAudio = 2e-6;
+    /// <summary>Losses, as a ratio.</summary>
+    public const double LossRelative = 2e-6;
+    /// <summary>L2 norms of all gradients, as a ratio.</summary>
+    public const double GradientNormRelative = 2e-5;
+    /// <summary>A parameter's gradient: its largest difference over the reference's largest magnitude.</summary>
+    public const double GradientRelative = 1e-4;
+    /// <summary>A parameter's gradient: L2 norm of the difference over the reference's L2 norm.</summary>
+    public const double GradientL2 = 5e-5;
+    /// <summary>Weights after three Adam steps.</summary>
+    public const double Updated = 5e-6;
+    /// <summary>The same where the gradient is below <see cref="SmallGradient"/>: three steps of the learning rate, because rounding may turn its sign.</summary>
+    public const double UpdatedSmall = 6e-4;
+    /// <summary>Gradients from which on rounding cannot turn the sign: fifty times the largest whose updates differed between float32 and float64.</summary>
+    public const double SmallGradient = 1e-6;
     /// <summary>Mel in decibels against torchaudio's float32.</summary>
     public const double Mel = 1e-4;
     /// <summary>Mels against float64 references.</summary>

@@ -1,6 +1,26 @@
+using System.Globalization;
 using DiffWave.Engine;
 
 namespace DiffWave.Cli;
+
+/// <summary>Reference values of one tensor.</summary>
+/// <param name="Name">Name in the file.</param>
+/// <param name="ShapeText">Shape in the file.</param>
+/// <param name="Values">The values the file has.</param>
+/// <param name="Stride">k: these are every k-th value of the tensor, from the first on.</param>
+internal sealed record GoldenCheckSample(string Name, string ShapeText, double[] Values, int Stride)
+{
+    /// <summary>The same part of a whole tensor of ours.</summary>
+    public double[] Of(double[] all)
+    {
+        double[] part = new double[all.Length == 0 ? 0 : (all.Length - 1) / Stride + 1];
+        for (int i = 0; i < part.Length; i++) part[i] = all[i * Stride];
+        return part;
+    }
+
+    /// <inheritdoc cref="Of(double[])"/>
+    public double[] Of(float[] all) => Of(Array.ConvertAll(all, value => (double)value));
+}
 
 /// <summary>A file of reference tensors, and the lines its comparisons add to the report.</summary>
 internal sealed class GoldenCheckFile(string path, List<CheckLine> lines) : IDisposable
@@ -44,18 +64,32 @@ internal sealed class GoldenCheckFile(string path, List<CheckLine> lines) : IDis
         return all.Chunk(all.Length / count).ToArray();
     }
 
-    /// <summary>Compares with a tensor, if the file has it and the model has such values.</summary>
-    public void Compare(string name, float[]? actual, double bound) => Compare(name, actual is null ? null : Array.ConvertAll(actual, value => (double)value), bound, relative: false);
+    /// <summary>
+    /// A tensor stored whole, or thinned to save space: <c>name#k</c> holds every k-th of its values in row-major order, from the first on. Null when the file has neither.
+    /// </summary>
+    public GoldenCheckSample? Sample(string name)
+    {
+        string? stored = Has(name) ? name : Names.FirstOrDefault(entry => entry.Length > name.Length && entry[name.Length] == '#' && entry.StartsWith(name, StringComparison.Ordinal));
+        if (stored is null) return null;
+        int stride = 1;
+        if (stored != name && !(int.TryParse(stored.AsSpan(name.Length + 1), NumberStyles.None, CultureInfo.InvariantCulture, out stride) && stride > 0))
+            throw new ModelFormatException(path, $"tensor '{stored}' has no number behind #, expected every how many values it holds one");
+        return new GoldenCheckSample(stored, _data.Entry(stored).ShapeText, Doubles(stored), stride);
+    }
+
+    /// <summary>Compares with a tensor, if the file has it (whole or thinned) and the model has such values.</summary>
+    public void Compare(string name, float[]? actual, double bound) => Compare(name, actual, bound, relative: false);
 
     /// <summary>Likewise; the bound is a fraction of the tensor's largest magnitude.</summary>
-    public void CompareRelative(string name, float[]? actual, double fraction) => Compare(name, actual is null ? null : Array.ConvertAll(actual, value => (double)value), fraction, relative: true);
+    public void CompareRelative(string name, float[]? actual, double fraction) => Compare(name, actual, fraction, relative: true);
+
+    public void Compare(string name, float[]? actual, double bound, bool relative) => Compare(name, actual is null ? null : Array.ConvertAll(actual, value => (double)value), bound, relative);
 
     public void Compare(string name, double[]? actual, double bound, bool relative)
     {
-        if (actual is null || !Has(name)) return;
-        double[] expected = Doubles(name);
-        if (relative) bound *= expected.Length == 0 ? 0 : expected.Max(Math.Abs);
-        Add(name, _data.Entry(name).ShapeText, expected, actual, bound);
+        if (actual is null || Sample(name) is not { } sample) return;
+        if (relative) bound *= sample.Values.Length == 0 ? 0 : sample.Values.Max(Math.Abs);
+        Add(sample.Name, sample.ShapeText, sample.Values, sample.Of(actual), bound);
     }
 
     /// <summary>Compares numbers that are not a tensor of this file.</summary>

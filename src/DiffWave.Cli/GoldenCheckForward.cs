@@ -2,7 +2,7 @@ using DiffWave.Engine;
 
 namespace DiffWave.Cli;
 
-/// <summary>Forward passes of lmnt's models: <c>forward.safetensors</c>, and the first pass of <c>backward.safetensors</c>.</summary>
+/// <summary>Forward passes of lmnt's models: <c>forward.safetensors</c>.</summary>
 internal static class GoldenCheckForward
 {
     /// <summary>Tensors <c>prefix.*</c> and <c>prefix.kind.*</c>, a kind for each set of steps <c>in.step_kind</c>.</summary>
@@ -79,23 +79,5 @@ internal static class GoldenCheckForward
         float[] table = new float[steps * ModelConfig.StepTableWidth];
         for (int t = 0; t < steps; t++) StepEmbedding.Row(StepExponent.Positive, t, steps, table.AsSpan(t * ModelConfig.StepTableWidth, ModelConfig.StepTableWidth));
         file.Compare("embedding_table", table, GoldenCheckBounds.EmbeddingTable);
-    }
-
-    /// <summary>The noise levels of training, and the first prediction on a training batch.</summary>
-    public static void Training(GoldenCheckFile file, GoldenCheckModels models, IOps ops)
-    {
-        bool conditional = file.Has("in.spectrogram");
-        if (models.Find(conditional ? "cond" : "uncond", conditional) is not { } model)
-        {
-            file.Note(GoldenCheckModels.Missing("noise_level, predicted", conditional));
-            return;
-        }
-        file.Compare("noise_level", [.. new NoiseSchedule(model.Config.TrainingBetas).AlphaBars.Select(level => (float)level)], GoldenCheckBounds.OneUlp);
-        int batch = file.Shape("noisy_audio", 2)[0];
-        var input = new GoldenCheckInput(file.Items("noisy_audio", batch), GoldenCheckInput.StepsFor(file.Numbers("in.step"), batch),
-            conditional ? GoldenCheckInput.MelsOf(file, "in.spectrogram", batch, model.Config.Bands) : null);
-        RequireSteps(file, input);
-        ops.Load(model.Config, model.Parameters);
-        Output(file, ops, model.Config, input, "predicted");
     }
 }

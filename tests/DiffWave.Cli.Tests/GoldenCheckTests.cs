@@ -32,7 +32,7 @@ public class GoldenCheckTests
     {
         // The float64 table cannot be met on purpose; check.* and sigma have lines of other names.
         string[] inputs = ["in.", "noise", "check.", "embedding_table_f64", "chain.sigma"];
-        foreach (string file in new[] { "forward", "sample", "official_vocoder", "official_uncond" })
+        foreach (string file in new[] { "forward", "sample", "official_vocoder", "official_uncond", "backward", "backward_cond_24", "backward_uncond_9" })
         {
             using var data = SafetensorsFile.Open(Path.Combine(Fixtures("golden"), $"{file}.safetensors"));
             var names = Golden.Value.Where(line => line.File == $"{file}.safetensors").Select(line => line.Name).ToHashSet();
