@@ -126,10 +126,12 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         });
     }
 
-    public void UpsampleMel(int layer, TimeRange range, Window mel, int firstFrame, int frames, Window upsampled)
+    public void UpsampleMel(int layer, TimeRange range, Window mel, int firstFrame, int frames, Window upsampled) =>
+        Upsample(Weights.Layers[layer].Upsampler, range, mel, firstFrame, frames, upsampled);
+
+    private void Upsample(UpsamplerStage[] stages, TimeRange range, Window mel, int firstFrame, int frames, Window upsampled)
     {
         var (from, to) = ((CpuBuffer)mel.Buffer, (CpuBuffer)upsampled.Buffer);
-        var stages = Weights.Layers[layer].Upsampler;
         Rows(range, from.Batch, (item, first, end, thread) =>
         {
             for (int block = first; block < end; block += MelUpsampler<S, V>.BlockRows)
@@ -223,6 +225,8 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         _team.Dispose();
         _weights?.Dispose();
         _weights = null;
+        _training?.Dispose();
+        _training = null;
         FreeScratch();
     }
 
