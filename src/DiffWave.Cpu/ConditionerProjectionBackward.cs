@@ -14,13 +14,13 @@ internal static unsafe class ConditionerProjectionBackward<S, V> where S : struc
     /// <summary>Floats of scratch a thread needs.</summary>
     public static int ScratchFloats(int channels, int bands) => 2 * CpuBuffer.RoundUp(Math.Max(2 * channels, bands)) + CpuBuffer.ChannelGrain;
 
-    public static void Run(Team team, Func<int, nint> scratch, SliceSums<S, V> sums, BackwardLayer layer, CpuBuffer upsampled, CpuBuffer dConditioner, CpuBuffer dUpsampled)
+    public static void Run(Team team, TrainingMemory memory, BackwardLayer layer, CpuBuffer upsampled, CpuBuffer dConditioner, CpuBuffer dUpsampled)
     {
         int rows = upsampled.Rows, bands = upsampled.Channels, outputs = dConditioner.Channels, slices = SliceSums<S, V>.Slices(rows);
         int columns = SliceSums<S, V>.Columns(outputs), biasAt = SliceSums<S, V>.Inputs(bands) * columns, floats = biasAt + columns;
         for (int item = 0; item < upsampled.Batch; item++)
         {
-            float* partial = sums.Reserve((long)slices * floats);
+            float* partial = memory.Partials.AtLeast((long)slices * floats);
             team.Run(slices, (slice, thread) =>
             {
                 float* sum = partial + (long)slice * floats;
@@ -32,12 +32,12 @@ internal static unsafe class ConditionerProjectionBackward<S, V> where S : struc
                     float* gradient = dConditioner.Row(item, row);
                     SliceSums<S, V>.AddRows(gradient, dConditioner.Stride, count, outputs, sum + biasAt);
                     SliceSums<S, V>.AddProducts(upsampled.Row(item, row), upsampled.Stride, bands, gradient, dConditioner.Stride, outputs, count, sum);
-                    AddInputGradient(layer.Conditioner!, gradient, dConditioner.Stride, dUpsampled.Row(item, row), dUpsampled.Stride, count, (float*)scratch(thread));
+                    AddInputGradient(layer.Conditioner!, gradient, dConditioner.Stride, dUpsampled.Row(item, row), dUpsampled.Stride, count, memory.Scratch(thread, ScratchFloats(outputs / 2, bands)));
                 }
             });
             team.Run(bands + 1, (band, thread) =>
             {
-                float* total = (float*)scratch(thread);
+                float* total = memory.Scratch(thread, ScratchFloats(outputs / 2, bands));
                 SliceSums<S, V>.Total(partial + (long)(band < bands ? band * columns : biasAt), floats, slices, columns, total);
                 Span<float> target = band < bands ? layer.ConditionerWeight[band..] : layer.ConditionerBias;
                 int stride = band < bands ? bands : 1;

@@ -15,7 +15,6 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
     private readonly string _simd;
     private PackedWeights? _weights;
     private nint[] _scratch = [];
-    private int _scratchFloats;
 
     public CpuOps(int threads, string simd)
     {
@@ -32,16 +31,10 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         _weights?.Dispose();
         _weights = new PackedWeights(config, parameters, S.Width);
         int floats = Math.Max(ResidualBlock<S, V>.ScratchFloats(config.Channels), MelUpsampler<S, V>.ScratchFloats(config.Bands, _weights.Layers[0].Upsampler));
-        EnsureScratch(Math.Max(floats, Gemm.Rows * (CpuBuffer.RoundUp(config.Channels) + 4 * S.Width)));
-    }
-
-    private void EnsureScratch(int floats)
-    {
-        if (floats <= _scratchFloats) return;
+        floats = Math.Max(floats, Gemm.Rows * (CpuBuffer.RoundUp(config.Channels) + 4 * S.Width));
         FreeScratch();
         _scratch = new nint[_team.Threads];
         for (int i = 0; i < _scratch.Length; i++) _scratch[i] = (nint)CpuBuffer.AllocateFloats(floats + CpuBuffer.ChannelGrain);
-        _scratchFloats = floats;
     }
 
     public IBuffer Allocate(int batch, int rows, int channels) => new CpuBuffer(batch, rows, channels);
@@ -133,10 +126,12 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         });
     }
 
-    public void UpsampleMel(int layer, TimeRange range, Window mel, int firstFrame, int frames, Window upsampled)
+    public void UpsampleMel(int layer, TimeRange range, Window mel, int firstFrame, int frames, Window upsampled) =>
+        Upsample(Weights.Layers[layer].Upsampler, range, mel, firstFrame, frames, upsampled);
+
+    private void Upsample(UpsamplerStage[] stages, TimeRange range, Window mel, int firstFrame, int frames, Window upsampled)
     {
         var (from, to) = ((CpuBuffer)mel.Buffer, (CpuBuffer)upsampled.Buffer);
-        var stages = Weights.Layers[layer].Upsampler;
         Rows(range, from.Batch, (item, first, end, thread) =>
         {
             for (int block = first; block < end; block += MelUpsampler<S, V>.BlockRows)
@@ -230,8 +225,8 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         _team.Dispose();
         _weights?.Dispose();
         _weights = null;
-        FreeBackward();
-        _sums.Dispose();
+        _training?.Dispose();
+        _training = null;
         FreeScratch();
     }
 
@@ -239,6 +234,5 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
     {
         foreach (nint scratch in _scratch) NativeMemory.AlignedFree((void*)scratch);
         _scratch = [];
-        _scratchFloats = 0;
     }
 }

@@ -42,21 +42,21 @@ internal sealed unsafe class ResidualBlockBackward<S, V> where S : struct, ISimd
         return Math.Max(slices, tiles) + 2 * CpuBuffer.ChannelGrain;
     }
 
-    public void Run(Team team, Func<int, nint> scratch, SliceSums<S, V> sums)
+    public void Run(Team team, TrainingMemory memory)
     {
         int rows = X.Rows, slices = SliceSums<S, V>.Slices(rows), c = Config.Channels;
         var walk = new TileWalk(0, rows, Config.Dilation(Layer.Index));
         int blocks = (walk.Count + Tiles - 1) / Tiles, stepAt = slices * SumFloats;
         for (int item = 0; item < X.Batch; item++)
         {
-            float* partial = sums.Reserve(stepAt + blocks * Padded);
+            float* partial = memory.Partials.AtLeast(stepAt + (long)blocks * Padded);
             team.Run(slices, (slice, thread) =>
-                WeightGradients(item, slice * SliceSums<S, V>.SliceRows, Math.Min(rows, (slice + 1) * SliceSums<S, V>.SliceRows), partial + slice * SumFloats, (float*)scratch(thread)));
+                WeightGradients(item, slice * SliceSums<S, V>.SliceRows, Math.Min(rows, (slice + 1) * SliceSums<S, V>.SliceRows), partial + slice * SumFloats, memory.Scratch(thread, ScratchFloats(c))));
             int sumRows = 4 * c + 2;
             team.Run(sumRows + blocks, (piece, thread) =>
             {
-                if (piece < sumRows) AddSums(item, piece, slices, partial, (float*)scratch(thread));
-                else DataGradient(item, walk, (piece - sumRows) * Tiles, partial + stepAt + (piece - sumRows) * Padded, (float*)scratch(thread));
+                if (piece < sumRows) AddSums(item, piece, slices, partial, memory.Scratch(thread, ScratchFloats(c)));
+                else DataGradient(item, walk, (piece - sumRows) * Tiles, partial + stepAt + (piece - sumRows) * Padded, memory.Scratch(thread, ScratchFloats(c)));
             });
             SliceSums<S, V>.Total(partial + stepAt, Padded, blocks, Padded, DStepBias.Row(item, Layer.Index));
         }

@@ -1,18 +1,13 @@
-using System.Runtime.InteropServices;
-
 namespace DiffWave.Cpu;
 
 /// <summary>
 /// Sums over all rows of a signal in two stages: fixed slices of rows sum on their own, side by side, then the slices' sums are added in order. The result does not depend on
 /// the number of threads.
 /// </summary>
-internal sealed unsafe class SliceSums<S, V> : IDisposable where S : struct, ISimd<V> where V : struct
+internal static unsafe class SliceSums<S, V> where S : struct, ISimd<V> where V : struct
 {
     /// <summary>Rows of a slice.</summary>
     public const int SliceRows = 512;
-
-    private float* _memory;
-    private long _floats;
 
     /// <summary>Slices of a signal.</summary>
     public static int Slices(int rows) => (rows + SliceRows - 1) / SliceRows;
@@ -22,18 +17,6 @@ internal sealed unsafe class SliceSums<S, V> : IDisposable where S : struct, ISi
 
     /// <summary>Rows of a sum of products: the inputs, rounded up to the eight the kernel takes.</summary>
     public static int Inputs(int inputs) => (inputs + Gemm.Rows - 1) / Gemm.Rows * Gemm.Rows;
-
-    /// <summary>Memory for the slices' sums; what it held before is lost.</summary>
-    public float* Reserve(long floats)
-    {
-        if (floats <= _floats) return _memory;
-        NativeMemory.AlignedFree(_memory);
-        _memory = null;
-        _floats = 0;
-        _memory = CpuBuffer.AllocateFloats(floats);
-        _floats = floats;
-        return _memory;
-    }
 
     /// <summary>sum[i, o] += sum over rows of a[row, i] b[row, o].</summary>
     public static void AddProducts(float* a, nint aStride, int inputs, float* b, nint bStride, int outputs, int rows, float* sum)
@@ -64,12 +47,5 @@ internal sealed unsafe class SliceSums<S, V> : IDisposable where S : struct, ISi
             for (int slice = 1; slice < slices; slice++) value = S.Add(value, S.Load(sums + slice * sliceStride + c));
             S.Store(total + c, value);
         }
-    }
-
-    public void Dispose()
-    {
-        NativeMemory.AlignedFree(_memory);
-        _memory = null;
-        _floats = 0;
     }
 }

@@ -1,0 +1,205 @@
+using DiffWave.Engine;
+
+namespace DiffWave.Cpu.Tests;
+
+public class OptimiserTests
+{
+    // Gradients a test can name: the input projection's, from one sample a row. dw[c] = sum dX audio, db[c] = sum dX.
+    private static void SetGradients(IOps ops, ModelConfig config, float audio, float[] dX)
+    {
+        using var buffers = new Buffers(ops);
+        float[] positive = new float[config.Channels];
+        Array.Fill(positive, 1);
+        ops.ZeroGradients();
+        ops.InputProjectionBackward(buffers.Of([[audio]], 1), buffers.Of([positive], config.Channels), buffers.Of([dX], config.Channels), null);
+    }
+
+    // torch.optim.Adam's documented algorithm (no weight decay, no amsgrad), evaluated in float64 from the same gradients.
+    [Theory, MemberData(nameof(Setup.Levels), MemberType = typeof(Setup))]
+    public void AdamIsTorchsFormula(SimdLevel level)
+    {
+        using var ops = Setup.Device(level, 2);
+        var config = Setup.Config(37, layers: 2);
+        foreach (var (beta1, beta2, epsilon, rate, scale, decay) in new[] { (0.9, 0.999, 1e-8, 2e-4, 1.0, 0.999), (0.0, 0.5, 1e-3, 0.1, 0.25, 0.0), (0.4, 0.9, 1e-8, 0.01, 3.0, 0.5) })
+        {
+            var state = new TrainingState(config, Setup.Weights(config), keepAverage: true);
+            double[] w = Reference<double>.Of(state.Weights.Arena), m = new double[w.Length], v = new double[w.Length], average = [.. w], before = [.. w];
+            ops.LoadTraining(config, state);
+            float[] gradients = new float[w.Length];
+            for (int step = 1; step <= 5; step++)
+            {
+                float[] dX = Setup.Normals(config.Channels, (uint)step);
+                dX[3] = 0;
+                SetGradients(ops, config, 0.7f, dX);
+                ops.ReadGradients(gradients);
+                ops.UpdateWeights(new AdamStep(step, rate, beta1, beta2, epsilon, scale, decay));
+                for (int i = 0; i < w.Length; i++)
+                {
+                    double g = gradients[i] * scale;
+                    m[i] = beta1 * m[i] + (1 - beta1) * g;
+                    v[i] = beta2 * v[i] + (1 - beta2) * g * g;
+                    w[i] -= rate * (m[i] / (1 - Math.Pow(beta1, step))) / (Math.Sqrt(v[i] / (1 - Math.Pow(beta2, step))) + epsilon);
+                    average[i] = decay * average[i] + (1 - decay) * w[i];
+                }
+            }
+            ops.ReadTraining(state);
+            AssertClose("m", m, state.FirstMoment);
+            AssertClose("v", v, state.SecondMoment);
+            AssertClose("weights", w, state.Weights.Arena);
+            AssertClose("average", average, state.Average!.Arena);
+            int moved = 0;
+            for (int i = 0; i < w.Length; i++)
+                if (state.Weights.Arena[i] != (float)before[i]) moved++;
+            Assert.Equal(2 * (config.Channels - 1), moved); // all that had a gradient, and nothing else
+            Assert.Equal((float)before[3], state.Weights.Arena[3]);
+        }
+
+        // Five steps of a handful of roundings each, every one half a unit in the last place of the value or of a step.
+        static void AssertClose(string what, double[] truth, float[] values)
+        {
+            double largest = truth.Max(Math.Abs), error = Setup.MaxError(truth, values);
+            Assert.True(error <= 20 * Math.Pow(2, -24) * largest, $"{what}: error {error:g3}, largest {largest:g3}");
+        }
+    }
+
+    // The same steps with every operation rounded to float32 on its own, as PyTorch's kernels do; lerp is one fused multiply-add there.
+    [Theory, MemberData(nameof(Setup.Levels), MemberType = typeof(Setup))]
+    public void AdamRoundsAsTorchDoes(SimdLevel level)
+    {
+        using var ops = Setup.Device(level);
+        var config = Setup.Config(37, layers: 2);
+        var state = new TrainingState(config, Setup.Weights(config), keepAverage: false);
+        float[] w = [.. state.Weights.Arena], m = new float[w.Length], v = new float[w.Length], gradients = new float[w.Length];
+        ops.LoadTraining(config, state);
+        for (int step = 1; step <= 3; step++)
+        {
+            SetGradients(ops, config, 0.7f, Setup.Normals(config.Channels, (uint)step));
+            ops.ReadGradients(gradients);
+            ops.UpdateWeights(new AdamStep(step, 2e-4, 0.9, 0.999, 1e-8, 0.3, 0));
+            float correction2 = (float)Math.Sqrt(1 - Math.Pow(0.999, step)), rate = (float)-(2e-4 / (1 - Math.Pow(0.9, step)));
+            for (int i = 0; i < w.Length; i++)
+            {
+                float g = gradients[i] * 0.3f;
+                m[i] = MathF.FusedMultiplyAdd((float)(1 - 0.9), g - m[i], m[i]);
+                v[i] = v[i] * 0.999f + (float)(1 - 0.999) * g * g;
+                w[i] += rate * m[i] / (MathF.Sqrt(v[i]) / correction2 + 1e-8f);
+            }
+        }
+        ops.ReadTraining(state);
+        Setup.AssertSameBits("m", m, state.FirstMoment);
+        Setup.AssertSameBits("v", v, state.SecondMoment);
+        Setup.AssertSameBits("weights", w, state.Weights.Arena);
+    }
+
+    [Fact]
+    public void OperationsUseTheUpdatedWeights()
+    {
+        using var ops = Setup.Device(SimdLevel.Auto);
+        var config = Setup.Config(5);
+        var state = new TrainingState(config, Setup.Weights(config), keepAverage: false);
+        ops.LoadTraining(config, state);
+        SetGradients(ops, config, 0.7f, [1, -1, 1, -1, 1]);
+        ops.UpdateWeights(new AdamStep(1, 0.1, 0.9, 0.999, 1e-8, 1, 0));
+        ops.ReadTraining(state);
+        using var buffers = new Buffers(ops);
+        IBuffer x = buffers.New(1, 1, 5);
+        ops.InputProjection(new TimeRange(0, 1, 1), new Window(buffers.Of([[0.5f]], 1), 0), new Window(x, 0));
+        ReadOnlySpan<float> weight = state.Weights["input_projection.weight"], bias = state.Weights["input_projection.bias"];
+        for (int c = 0; c < 5; c++) Assert.Equal(Math.Max(0, MathF.FusedMultiplyAdd(weight[c], 0.5f, bias[c])), buffers.Read(x, 0, 0, 1)[c]);
+    }
+
+    [Fact]
+    public void StateComesBackAsItWent()
+    {
+        using var ops = Setup.Device(SimdLevel.Auto, 2);
+        var config = Setup.Config(5);
+        TrainingState New(bool average) => new(config, new Parameters(config), average);
+        var state = new TrainingState(config, Setup.Weights(config), keepAverage: true) { Step = 12 };
+        PhiloxNoise.Fill(1, 1, 0, 0, state.FirstMoment);
+        PhiloxNoise.Fill(1, 2, 0, 0, state.SecondMoment);
+        PhiloxNoise.Fill(1, 3, 0, 0, state.Average!.Arena);
+        Assert.Throws<InvalidOperationException>(() => ops.ZeroGradients());
+        ops.LoadTraining(config, state);
+        var read = New(average: true);
+        ops.ReadTraining(read);
+        Setup.AssertSameBits("weights", state.Weights.Arena, read.Weights.Arena);
+        Setup.AssertSameBits("m", state.FirstMoment, read.FirstMoment);
+        Setup.AssertSameBits("v", state.SecondMoment, read.SecondMoment);
+        Setup.AssertSameBits("average", state.Average!.Arena, read.Average!.Arena);
+        Assert.Equal(0, read.Step);
+        Assert.Throws<ArgumentException>(() => ops.ReadTraining(New(average: false)));
+        ops.ZeroGradients();
+        Assert.Equal(0, ops.GradientNorm());
+    }
+
+    [Fact]
+    public void GradientNormIsTheRootOfTheSumOfSquares()
+    {
+        using var ops = Setup.Device(SimdLevel.Auto, 2);
+        var config = Setup.Config(24);
+        BackwardTests.Load(ops, config);
+        using var buffers = new Buffers(ops);
+        ops.HeadBackward(buffers.Of([Setup.Normals(40 * 24, 1)], 24), buffers.Of([Setup.Normals(40, 2)], 1), buffers.New(1, 40, 24));
+        float[] gradients = new float[new Parameters(config).Arena.Length];
+        ops.ReadGradients(gradients);
+        double expected = Math.Sqrt(gradients.Sum(g => (double)g * g));
+        Assert.True(expected > 0);
+        Assert.Equal(expected, ops.GradientNorm(), expected * 1e-13);
+        ops.HeadBackward(buffers.Of([Setup.Normals(40 * 24, 1)], 24), buffers.Of([Setup.Normals(40, 2)], 1), buffers.New(1, 40, 24));
+        Assert.Equal(2 * expected, ops.GradientNorm(), expected * 1e-6); // gradients are summed over calls
+    }
+
+    [Fact]
+    public void DiffuseIsThePlainFloat32Formula()
+    {
+        const int Rows = 301;
+        using var ops = Setup.Device(SimdLevel.Auto);
+        using var buffers = new Buffers(ops);
+        float[][] audio = [Setup.Normals(Rows, 0), Setup.Normals(Rows, 1)], noise = [Setup.Normals(Rows, 2), Setup.Normals(Rows, 3)];
+        float[] alphaBars = [0.9f, 0.03f];
+        using IBuffer noisy = ops.AllocateSignal(2, Rows);
+        ops.Diffuse(buffers.Of(audio, 1), buffers.Of(noise, 1), alphaBars, noisy);
+        for (int item = 0; item < 2; item++)
+        {
+            float signal = MathF.Sqrt(alphaBars[item]), rest = MathF.Sqrt(1 - alphaBars[item]);
+            Setup.AssertSameBits("noisy", [.. audio[item].Select((value, t) => signal * value + rest * noise[item][t])], buffers.Read(noisy, item, 0, Rows));
+        }
+    }
+
+    [Theory, InlineData(LossKind.L1), InlineData(LossKind.Mse)]
+    public void LossAndItsGradient(LossKind kind)
+    {
+        const int Rows = 301;
+        const float Scale = 1f / 500;
+        using var ops = Setup.Device(SimdLevel.Auto, 2);
+        using var buffers = new Buffers(ops);
+        float[][] eps = [Setup.Normals(Rows, 0), Setup.Normals(Rows, 1)], noise = [Setup.Normals(Rows, 2), Setup.Normals(Rows, 3)];
+        noise[0][7] = eps[0][7];
+        eps[1][250] = float.NaN; // behind the last sample that counts
+        int[] valid = [Rows, 199];
+        double[] sums = new double[2];
+        IBuffer dEps = buffers.Poisoned(2, Rows, 1);
+        ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), valid, Scale, sums, dEps);
+        for (int item = 0; item < 2; item++)
+        {
+            float[] gradient = buffers.Read(dEps, item, 0, Rows);
+            double sum = 0;
+            for (int t = 0; t < Rows; t++)
+            {
+                double difference = (double)eps[item][t] - noise[item][t];
+                if (t >= valid[item])
+                {
+                    Assert.Equal(0, gradient[t]);
+                    continue;
+                }
+                sum += kind == LossKind.L1 ? Math.Abs(difference) : difference * difference;
+                double expected = kind == LossKind.L1 ? Math.Sign(difference) * (double)Scale : 2 * Scale * difference;
+                Assert.Equal(expected, gradient[t], Math.Pow(2, -22) * Math.Abs(expected));
+            }
+            Assert.Equal(sum, sums[item], 1e-12 * sum);
+        }
+        eps[0][9] = float.NaN;
+        ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), valid, Scale, sums, dEps);
+        Assert.True(double.IsNaN(sums[0]) && float.IsNaN(buffers.Read(dEps, 0, 9, 1)[0]) && double.IsFinite(sums[1]));
+    }
+}
