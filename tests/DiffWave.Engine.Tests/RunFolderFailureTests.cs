@@ -75,8 +75,7 @@ public sealed class RunFolderFailureTests
         public void Fill(long leave)
         {
             using var ballast = new FileStream(System.IO.Path.Combine(Path, "ballast"), FileMode.Append, FileAccess.Write, FileShare.None, bufferSize: 0);
-            byte[] page = new byte[4096];
-            while (new DriveInfo(Path).AvailableFreeSpace > leave) ballast.Write(page);
+            ballast.Write(new byte[Math.Max(0, new DriveInfo(Path).AvailableFreeSpace - leave)]);
         }
 
         public void Free() => File.Delete(System.IO.Path.Combine(Path, "ballast"));

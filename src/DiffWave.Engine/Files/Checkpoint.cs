@@ -78,7 +78,8 @@ public static class Checkpoint
     internal static void RequireSound(ModelConfig config, Parameters parameters)
     {
         if (config.Problem() is { } problem) throw new ArgumentException($"config: {problem}");
-        if (Parameters.CountOf(config) != parameters.Arena.Length) throw new ArgumentException($"the parameters hold {parameters.Arena.Length} values, the configuration asks for {Parameters.CountOf(config)}");
+        if (Parameters.CountOf(config) != parameters.Arena.Length)
+            throw new ArgumentException($"the parameters hold {parameters.Arena.Length} values, the configuration asks for {Parameters.CountOf(config)}");
     }
 
     /// <summary>Names, shapes and values of all parameters in canonical order, without copying.</summary>

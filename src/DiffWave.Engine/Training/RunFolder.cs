@@ -17,7 +17,9 @@ namespace DiffWave.Engine;
 /// </remarks>
 public sealed partial class RunFolder : IDisposable
 {
-    private const string ConfigName = "config.json", LogName = "log.jsonl", LockName = "lock", ReportName = "report.html", SamplesName = "samples", EventsName = "events";
+    internal const string LogName = "log.jsonl", ReportName = "report.html", SamplesName = "samples";
+
+    private const string ConfigName = "config.json", LockName = "lock", EventsName = "events";
 
     private readonly FileStream _lock;
     private readonly RunFolderLog _log;
@@ -209,8 +211,8 @@ public sealed partial class RunFolder : IDisposable
     {
         if (!Directory.Exists(folder)) return;
         foreach (string file in Directory.EnumerateFiles(folder))
-            if (TemporaryName().Match(System.IO.Path.GetFileName(file)) is { Success: true } match && int.TryParse(match.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out int process)
-                && (process == Environment.ProcessId || !IsRunning(process))) File.Delete(file);
+            if (TemporaryName().Match(System.IO.Path.GetFileName(file)) is { Success: true } match
+                && int.TryParse(match.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out int process) && (process == Environment.ProcessId || !IsRunning(process))) File.Delete(file);
     }
 
     private static bool IsRunning(int process)

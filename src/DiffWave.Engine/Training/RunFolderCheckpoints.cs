@@ -15,7 +15,8 @@ internal static class RunFolderCheckpoints
 
     /// <summary>Every checkpoint by its name, the highest step first; nothing is said about their content.</summary>
     public static List<(long Step, string Path)> List(string folder) =>
-        [.. Directory.EnumerateFiles(folder, "step-*.safetensors").Select(path => (Step: StepOf(Path.GetFileName(path)), Path: path)).Where(file => file.Step >= 0).OrderByDescending(file => file.Step)];
+        [.. Directory.EnumerateFiles(folder, "step-*.safetensors").Select(path => (Step: StepOf(Path.GetFileName(path)), Path: path))
+            .Where(file => file.Step >= 0).OrderByDescending(file => file.Step)];
 
     /// <summary>Writes a checkpoint, names it in <c>latest.json</c>, then deletes older ones.</summary>
     /// <returns>Path of the checkpoint.</returns>
@@ -64,6 +65,13 @@ internal static class RunFolderCheckpoints
         throw new IOException($"{folder}: none of its checkpoints loads: {string.Join("; ", warnings)}; restore one of them from a copy, or start a new run in another folder");
     }
 
+    /// <summary>The step <c>latest.json</c> names; null when it cannot be read.</summary>
+    public static long? LatestStep(string folder)
+    {
+        try { return ReadPointer(Path.Combine(folder, PointerName)).Step; }
+        catch (Exception e) when (e is ModelFormatException or IOException or UnauthorizedAccessException) { return null; }
+    }
+
     private static TrainingCheckpoint Load(string path, long step, ModelConfig model)
     {
         TrainingCheckpoint checkpoint = TrainingCheckpoint.Load(path);
@@ -92,7 +100,8 @@ internal static class RunFolderCheckpoints
     private static string NameOf(long step) => string.Create(CultureInfo.InvariantCulture, $"step-{step}.safetensors");
 
     // -1 for any name that NameOf does not make.
-    private static long StepOf(string name) => name.Length > 17 && long.TryParse(name.AsSpan(5, name.Length - 17), NumberStyles.None, CultureInfo.InvariantCulture, out long step) && NameOf(step) == name ? step : -1;
+    private static long StepOf(string name) =>
+        name.Length > 17 && long.TryParse(name.AsSpan(5, name.Length - 17), NumberStyles.None, CultureInfo.InvariantCulture, out long step) && NameOf(step) == name ? step : -1;
 
     private static string Sha256(string path)
     {

@@ -39,8 +39,10 @@ public sealed record RunFolderConfig(ModelConfig Model, TrainingOptions Training
         catch (JsonException e) { throw new ModelFormatException(source, $"is not valid JSON: {e.Message}", e); }
         if (root is null) throw new ModelFormatException(source, "holds no JSON object");
         string[] keys = ["format", "format_version", "model", "training", "data"];
-        foreach (string key in keys) if (root[key] is null) throw new ModelFormatException(source, $"key '{key}' is missing: not the configuration of a training run");
-        if (root.Select(pair => pair.Key).FirstOrDefault(key => !keys.Contains(key)) is { } unknown) throw new ModelFormatException(source, $"key '{unknown}' is unknown, expected {string.Join(", ", keys)}");
+        foreach (string key in keys)
+            if (root[key] is null) throw new ModelFormatException(source, $"key '{key}' is missing: not the configuration of a training run");
+        if (root.Select(pair => pair.Key).FirstOrDefault(key => !keys.Contains(key)) is { } unknown)
+            throw new ModelFormatException(source, $"key '{unknown}' is unknown, expected {string.Join(", ", keys)}");
         RequireText(root, "format", Format, source);
         RequireText(root, "format_version", FormatVersion, source);
         if (root["data"] is not JsonObject data) throw new ModelFormatException(source, "data: expected an object");
