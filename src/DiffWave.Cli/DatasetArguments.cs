@@ -23,19 +23,20 @@ internal sealed class DatasetArguments
         foreach (Option option in (Option[])[_metadata, _trim, _short, _validation, _heldOut, _mix]) verb.Add(option);
     }
 
+    /// <summary>The options given on the command line, over those of <paramref name="start"/>.</summary>
     /// <exception cref="UsageException">Options that exclude each other.</exception>
-    public DatasetOptions Of(ParseResult parsed, IReadOnlyList<string> roots)
+    public DatasetOptions Over(ParseResult parsed, DatasetOptions start)
     {
         if (parsed.GetValue(_validation) is not null && parsed.GetValue(_heldOut) is not null) throw new UsageException("--validation and --held-out exclude each other");
-        var options = new DatasetOptions
+        bool Given(Option option) => parsed.GetResult(option) is { Implicit: false };
+        return start with
         {
-            Roots = roots,
-            Metadata = parsed.GetValue(_metadata),
-            TrimSilence = parsed.GetValue(_trim),
-            ShortClips = parsed.GetValue(_short) == "skip" ? ShortClips.Skip : ShortClips.Pad,
-            HeldOut = parsed.GetValue(_heldOut),
-            Mix = Options.MixOf(parsed.GetValue(_mix)),
+            Metadata = parsed.GetValue(_metadata) ?? start.Metadata,
+            TrimSilence = Given(_trim) ? parsed.GetValue(_trim) : start.TrimSilence,
+            ShortClips = !Given(_short) ? start.ShortClips : parsed.GetValue(_short) == "skip" ? ShortClips.Skip : ShortClips.Pad,
+            ValidationFraction = parsed.GetValue(_validation) ?? start.ValidationFraction,
+            HeldOut = parsed.GetValue(_heldOut) ?? start.HeldOut,
+            Mix = Given(_mix) ? Options.MixOf(parsed.GetValue(_mix)) : start.Mix,
         };
-        return parsed.GetValue(_validation) is { } share ? options with { ValidationFraction = share } : options;
     }
 }

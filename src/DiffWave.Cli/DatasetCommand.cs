@@ -47,7 +47,7 @@ internal static class DatasetCommand
             try { samples = new TrainingOptions { CropFrames = parsed.GetValue(crop) }.CropSamples(model); }
             catch (OverflowException) { throw new UsageException($"--crop-frames {parsed.GetValue(crop)}: a crop has more samples than fit in memory"); }
             DatasetScan scan;
-            using (var progress = new ProgressReport(session, "dataset")) scan = DatasetScan.Read(model, samples, data.Of(parsed, parsed.GetRequiredValue(roots)), progress, session.Cancel);
+            using (var progress = new ProgressReport(session, "dataset")) scan = DatasetScan.Read(model, samples, data.Over(parsed, new DatasetOptions { Roots = parsed.GetRequiredValue(roots) }), progress, session.Cancel);
             DatasetReport.Write(session.Out, scan, parsed.GetValue(json));
             if (scan.Obstacle is not { } obstacle) return ExitCode.Ok;
             if (scan.Clips.Count == 0)

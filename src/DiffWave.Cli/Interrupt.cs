@@ -14,6 +14,7 @@ internal sealed class Interrupt : IDisposable
     private readonly PosixSignalRegistration[] _registrations;
     private Timer? _deadline;
     private int _exitCode;
+    private bool _patient;
 
     public Interrupt() => _registrations =
     [
@@ -27,11 +28,14 @@ internal sealed class Interrupt : IDisposable
     /// <summary>128 plus the number of the signal that came; 0 when none did.</summary>
     public int ExitCode => _exitCode;
 
+    /// <summary>From now on the work ends itself soon after the signal, however long that takes; only a second signal ends the process without it.</summary>
+    public void Wait() => _patient = true;
+
     private void Handle(PosixSignalContext context, int exitCode)
     {
         context.Cancel = true;
         if (Interlocked.CompareExchange(ref _exitCode, exitCode, 0) != 0) Leave(exitCode);
-        _deadline = new Timer(_ => Leave(exitCode), null, Patience, Timeout.InfiniteTimeSpan);
+        if (!_patient) _deadline = new Timer(_ => Leave(exitCode), null, Patience, Timeout.InfiniteTimeSpan);
         _source.Cancel();
     }
 

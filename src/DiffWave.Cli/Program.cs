@@ -13,14 +13,14 @@ internal static class Program
         if (Console.IsOutputRedirected) Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
         using var interrupt = new Interrupt();
         using Stream rawOutput = Console.OpenStandardOutput();
-        return Run(args, new Session(Console.Out, Console.Error, rawOutput, ProgressReport.TerminalIsInteractive, interrupt.Token), interrupt);
+        return Run(args, new Session(Console.Out, Console.Error, rawOutput, ProgressReport.TerminalIsInteractive, interrupt.Token) { Interrupt = interrupt });
     }
 
     /// <summary>Runs one command line inside another process; results go to <paramref name="output"/>, logs to <paramref name="error"/>, <c>-o -</c> to <paramref name="rawOutput"/>.</summary>
     public static int Run(string[] args, TextWriter output, TextWriter error, Stream rawOutput) =>
-        Run(args, new Session(output, error, rawOutput, ErrorIsTerminal: false, CancellationToken.None), null);
+        Run(args, new Session(output, error, rawOutput, ErrorIsTerminal: false, CancellationToken.None));
 
-    private static int Run(string[] args, Session session, Interrupt? interrupt)
+    private static int Run(string[] args, Session session)
     {
         try
         {
@@ -37,7 +37,7 @@ internal static class Program
         catch (OperationCanceledException) when (session.Cancel.IsCancellationRequested)
         {
             session.Log("interrupted: no output was left behind");
-            return interrupt?.ExitCode ?? ExitCode.Interrupted;
+            return session.Interrupt?.ExitCode ?? ExitCode.Interrupted;
         }
         catch (Exception e)
         {
@@ -51,7 +51,7 @@ internal static class Program
     {
         var root = new RootCommand("DiffWave: a diffusion vocoder and audio generator.")
         {
-            SynthesizeCommand.Create(session), InitCommand.Create(session), MelCommand.Create(session), ImportCommand.Create(session), ExportCommand.Create(session),
+            SynthesizeCommand.Create(session), TrainCommand.Create(session), InitCommand.Create(session), MelCommand.Create(session), ImportCommand.Create(session), ExportCommand.Create(session),
             InfoCommand.Create(session), DatasetCommand.Create(session), DevicesCommand.Create(session), CheckCommand.Create(session),
         };
         foreach (Option option in root.Options)

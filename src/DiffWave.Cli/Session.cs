@@ -8,6 +8,9 @@ namespace DiffWave.Cli;
 /// <param name="Cancel">Signalled when the user wants to stop.</param>
 internal sealed record Session(TextWriter Out, TextWriter Error, Stream RawOut, bool ErrorIsTerminal, CancellationToken Cancel)
 {
+    /// <summary>The signals behind <see cref="Cancel"/>; null inside another process.</summary>
+    public Interrupt? Interrupt { get; init; }
+
     public void Log(string line) => Error.WriteLine(line);
 
     public void Warn(string line) => Error.WriteLine($"warning: {line}");

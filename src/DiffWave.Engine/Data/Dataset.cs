@@ -73,7 +73,18 @@ public sealed class Dataset : ITrainingData
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         int clip = OrderOf(index / _clips.Length)[index % _clips.Length];
-        return Cut(_clips[clip], Load(clip), (int)Below(_seed, StartStream, 0, (ulong)index, Starts(_clips[clip])));
+        return Cut(_clips[clip], Load(clip), (int)Below(_seed, StartStream, 0, (ulong)index, Starts(_clips[clip])), _frames);
+    }
+
+    /// <summary>The beginnings of some clips, to listen to: held-out ones, or where none is held out the first that are trained on.</summary>
+    /// <param name="count">How many at most.</param>
+    /// <param name="seconds">Their length at most.</param>
+    /// <exception cref="InputFileException">A recording cannot be read any more, or has changed.</exception>
+    public IReadOnlyList<TrainingItem> Excerpts(int count, double seconds)
+    {
+        IEnumerable<Clip> held = Scan.Clips.Where(clip => clip.HeldOut), clips = held.Any() ? held : _clips;
+        int most = Math.Max(1, (int)(seconds * Scan.Config.SampleRate / _hop));
+        return [.. clips.Take(count).Select(clip => Cut(clip, new Prepared(Read(clip), null), 0, Math.Clamp(clip.Length / _hop, 1, most)))];
     }
 
     // Frames at which a crop may start.
@@ -101,19 +112,19 @@ public sealed class Dataset : ITrainingData
         return (long)Math.BigMul((ulong)words.Y << 32 | words.X, (ulong)count, out _);
     }
 
-    private TrainingItem Cut(Clip clip, Prepared prepared, int frame)
+    private TrainingItem Cut(Clip clip, Prepared prepared, int frame, int frames)
     {
-        var audio = new float[CropSamples];
-        prepared.Samples.AsSpan(frame * _hop, CropSamples).CopyTo(audio);
+        var audio = new float[frames * _hop];
+        prepared.Samples.AsSpan(frame * _hop, audio.Length).CopyTo(audio);
         float[]? mel = null;
         if (_mel is { } spectrogram)
         {
             int bands = spectrogram.Recipe.Bands;
-            mel = new float[_frames * bands];
+            mel = new float[frames * bands];
             if (prepared.Mel is { } whole) whole.AsSpan(frame * bands, mel.Length).CopyTo(mel);
-            else spectrogram.ComputeFrames(prepared.Samples, frame, _frames, mel);
+            else spectrogram.ComputeFrames(prepared.Samples, frame, frames, mel);
         }
-        return new TrainingItem(audio, mel, Scan.Config.HasLabel ? clip.Label : 0, Math.Min(CropSamples, clip.Length - frame * _hop), clip.Info.File.Name);
+        return new TrainingItem(audio, mel, Scan.Config.HasLabel ? clip.Label : 0, Math.Min(audio.Length, clip.Length - frame * _hop), clip.Info.File.Name);
     }
 
     // Two threads that want the same clip at the same time may both prepare it; they get the same numbers.
@@ -157,7 +168,7 @@ public sealed class Dataset : ITrainingData
         {
             Prepared? prepared = null;
             for (; taken < count && SlotOf(taken) < before + Slots(clip); taken++)
-                yield return Cut(clip, prepared ??= new Prepared(Read(clip), null), (int)(SlotOf(taken) - before) * _frames);
+                yield return Cut(clip, prepared ??= new Prepared(Read(clip), null), (int)(SlotOf(taken) - before) * _frames, _frames);
             before += Slots(clip);
         }
 

@@ -33,6 +33,9 @@ public sealed partial class RunFolder : IDisposable
     /// <summary>The folder of the event files.</summary>
     public string EventsFolder => System.IO.Path.Combine(Path, EventsName);
 
+    /// <summary>Where the checkpoint of a step goes.</summary>
+    public string CheckpointPath(long step) => System.IO.Path.Combine(Path, RunFolderCheckpoints.NameOf(step));
+
     /// <summary>Where the finished model goes.</summary>
     public string ModelPath => System.IO.Path.Combine(Path, "model.safetensors");
 

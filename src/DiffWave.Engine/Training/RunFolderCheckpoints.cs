@@ -97,7 +97,7 @@ internal static class RunFolderCheckpoints
             if (keepEvery == 0 || step % keepEvery != 0) File.Delete(path);
     }
 
-    private static string NameOf(long step) => string.Create(CultureInfo.InvariantCulture, $"step-{step}.safetensors");
+    public static string NameOf(long step) => string.Create(CultureInfo.InvariantCulture, $"step-{step}.safetensors");
 
     // -1 for any name that NameOf does not make.
     private static long StepOf(string name) =>

@@ -10,9 +10,11 @@ namespace DiffWave.Engine;
 /// </remarks>
 public sealed class TrainingPass : IDisposable
 {
+    private const int ChunkRows = 2048; // a conditioner of so many rows is still in a cache when the block reads it: up to twice as fast forward, 64 channels
+
     private readonly IOps _ops;
     private readonly ModelConfig _config;
-    private readonly int _length, _frames;
+    private readonly int _length, _frames, _chunk;
     private readonly bool _recompute;
     private readonly List<IBuffer> _buffers = [];
     private readonly IBuffer _audio, _noise, _noisy, _eps, _dEps;
@@ -36,7 +38,8 @@ public sealed class TrainingPass : IDisposable
     {
         if (length <= 0 || length % config.Hop != 0) throw new ArgumentException($"crops of {length} samples, expected a multiple of the hop {config.Hop}");
         (_ops, _config, Batch, _length, _recompute, _frames) = (ops, config, batch, length, recompute, length / config.Hop);
-        int c = config.Channels, layers = config.Layers;
+        int c = config.Channels, layers = config.Layers, grain = Network.ChunkGrain(config);
+        _chunk = Math.Min(length, (ChunkRows + grain - 1) / grain * grain);
         (_audio, _noise, _noisy) = (Signal(), Signal(), Signal());
         (_eps, _dEps) = (Signal(), Signal());
         (_stepTable, _embedding) = (New(1, ModelConfig.StepTableWidth), New(1, ModelConfig.StepWidth));
@@ -44,7 +47,7 @@ public sealed class TrainingPass : IDisposable
         if (config.HasLabel) (_labelBias, _dLabelBias) = (New(layers, 2 * c), New(layers, 2 * c));
         if (config.HasMel)
         {
-            (_mel, _conditioner) = (New(_frames, config.Bands), New(length, 2 * c));
+            (_mel, _conditioner) = (New(_frames, config.Bands), New(_chunk, 2 * c));
             (_upsampled, _dUpsampled) = (New(length, config.Bands), New(length, config.Bands));
         }
         _x = [.. Enumerable.Range(0, layers).Select(_ => New(length, c))];
@@ -108,19 +111,17 @@ public sealed class TrainingPass : IDisposable
         if (_dLabelBias is not null) _ops.LabelBiasBackward(labels, _dLabelBias);
     }
 
-    // One residual block with its conditioner; the shared upsampler runs once, for the first.
+    // One residual block with its conditioner, some rows at a time; the shared upsampler runs once, for the first layer.
     private void Block(int layer, IBuffer y, IBuffer skips, IBuffer preGate)
     {
-        var range = new TimeRange(0, _length, _length);
-        Window? conditioner = null;
-        if (_mel is not null)
+        if (_mel is not null && (layer == 0 || _config.Upsampler == Upsampler.PerLayer)) Upsample(layer);
+        for (int row = 0; row < _length; row += _chunk)
         {
-            if (layer == 0 || _config.Upsampler == Upsampler.PerLayer) Upsample(layer);
-            _ops.ConditionerProjection(layer, range, new Window(_upsampled!, 0), new Window(_conditioner!, 0));
-            conditioner = new Window(_conditioner!, 0);
+            var range = new TimeRange(row, Math.Min(_chunk, _length - row), _length);
+            Window? conditioner = _conditioner is null ? null : new Window(_conditioner, 0);
+            if (conditioner is { } projected) _ops.ConditionerProjection(layer, range, new Window(_upsampled!, row), projected);
+            _ops.ResidualBlock(layer, range, new Window(_x[layer], row), _stepBias, _labelBias, conditioner, new Window(y, row), new Window(skips, row), new BlockTape(new Window(preGate, row)));
         }
-        _ops.ResidualBlock(layer, range, new Window(_x[layer], 0), _stepBias, _labelBias, conditioner, new Window(y, 0), new Window(skips, 0),
-            new BlockTape(new Window(preGate, 0)));
     }
 
     private void Upsample(int layer) => _ops.UpsampleMel(layer, new TimeRange(0, _length, _length), new Window(_mel!, 0), 0, _frames, new Window(_upsampled!, 0));
