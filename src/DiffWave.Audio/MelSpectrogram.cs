@@ -20,6 +20,9 @@ public sealed class MelSpectrogram
     /// <summary>The recipe.</summary>
     public MelRecipe Recipe { get; }
 
+    /// <summary>The weights of each band, window normalisation included, and the bin of the first.</summary>
+    internal ReadOnlySpan<(int FirstBin, double[] Weights)> Filters => _filters;
+
     /// <exception cref="ArgumentException">The recipe is out of range.</exception>
     public MelSpectrogram(MelRecipe recipe)
     {

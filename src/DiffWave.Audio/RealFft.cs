@@ -52,6 +52,31 @@ internal sealed class RealFft
         else TransformChirp(input, output, work);
     }
 
+    /// <summary>
+    /// The real signal [N] of a spectrum [N/2+1] whose other half is its mirror image; of bin 0, and of bin N/2 when N is even, only the real part counts.
+    /// <paramref name="scratch"/> holds <see cref="Bins"/> numbers, <paramref name="work"/> <see cref="WorkSize"/>.
+    /// </summary>
+    public void Inverse(ReadOnlySpan<(double Re, double Im)> spectrum, Span<double> output, Span<(double Re, double Im)> scratch, Span<(double Re, double Im)> work)
+    {
+        // x[n] = 1/N sum_k (Re X[k] cos - Im X[k] sin)(2 pi k n / N). Re X is even in k and Im X odd, so the transform of the real sequence Re X + Im X has the cosine sum as its
+        // real part and minus the sine sum as its imaginary part.
+        output = output[..Size];
+        output[0] = spectrum[0].Re;
+        for (int k = 1; k < Bins; k++)
+        {
+            double im = 2 * k == Size ? 0 : spectrum[k].Im;
+            output[Size - k] = spectrum[k].Re - im;
+            output[k] = spectrum[k].Re + im;
+        }
+        Transform(output, scratch, work);
+        output[0] = scratch[0].Re / Size;
+        for (int n = 1; n < Bins; n++)
+        {
+            output[Size - n] = (scratch[n].Re - scratch[n].Im) / Size;
+            output[n] = (scratch[n].Re + scratch[n].Im) / Size;
+        }
+    }
+
     private void TransformPacked(ReadOnlySpan<double> input, Span<(double Re, double Im)> output, Span<(double Re, double Im)> work)
     {
         int half = Size / 2;

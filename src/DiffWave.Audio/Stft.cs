@@ -1,7 +1,7 @@
 namespace DiffWave.Audio;
 
 /// <summary>
-/// Magnitudes of the short-time Fourier transform: periodic Hann window, centred in the FFT frame when it is shorter; frame f is centred on sample f * hop, the signal is
+/// The short-time Fourier transform and its least-squares inverse: periodic Hann window, centred in the FFT frame when it is shorter; frame f is centred on sample f * hop, the signal is
 /// reflected about its first and last sample. In double precision, unnormalised. Immutable; threads may share one.
 /// </summary>
 public sealed class Stft
@@ -77,9 +77,60 @@ public sealed class Stft
         }
     }
 
+    /// <summary>The spectra of all frames.</summary>
+    /// <param name="samples">The whole clip.</param>
+    /// <returns>[frames, bins].</returns>
+    /// <exception cref="ArgumentException">No samples.</exception>
+    public (double Re, double Im)[] Forward(ReadOnlySpan<double> samples)
+    {
+        if (samples.IsEmpty) throw new ArgumentException("the clip has no samples", nameof(samples));
+        int size = _fft.Size, frames = Frames(samples.Length);
+        var spectra = new (double Re, double Im)[checked(frames * Bins)];
+        var frame = new double[size];
+        var work = new (double Re, double Im)[_fft.WorkSize];
+        for (int f = 0; f < frames; f++)
+        {
+            long start = (long)f * Hop - size / 2;
+            for (int n = 0; n < size; n++) frame[n] = samples[Reflect(start + n, samples.Length)] * _window[n];
+            _fft.Transform(frame, spectra.AsSpan(f * Bins, Bins), work);
+        }
+        return spectra;
+    }
+
+    /// <summary>
+    /// The signal whose spectra come closest to given ones in the sum of squares over all FFT bins (Griffin and Lim 1984, equation 6): every sample is the mean of its values in all
+    /// frames that hold it, weighted by the window, the reflected places at both ends included. The spectra of a signal give it back, except samples under no window, which become 0.
+    /// </summary>
+    /// <param name="spectra">[frames, bins].</param>
+    /// <param name="samples">Length of the clip, 1 or more.</param>
+    /// <exception cref="ArgumentException">The spectra are not those of so many samples.</exception>
+    public double[] Inverse(ReadOnlySpan<(double Re, double Im)> spectra, int samples)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(samples, 1);
+        int size = _fft.Size, frames = Frames(samples);
+        if (spectra.Length != (long)frames * Bins) throw new ArgumentException($"{spectra.Length} numbers, expected {frames} frames x {Bins} bins", nameof(spectra));
+        double[] sum = new double[samples], weight = new double[samples], frame = new double[size];
+        var scratch = new (double Re, double Im)[Bins];
+        var work = new (double Re, double Im)[_fft.WorkSize];
+        for (int f = 0; f < frames; f++)
+        {
+            _fft.Inverse(spectra.Slice(f * Bins, Bins), frame, scratch, work);
+            long start = (long)f * Hop - size / 2;
+            for (int n = 0; n < size; n++)
+            {
+                int index = Reflect(start + n, samples);
+                sum[index] += _window[n] * frame[n];
+                weight[index] += _window[n] * _window[n];
+            }
+        }
+        for (int i = 0; i < samples; i++) sum[i] = weight[i] > 0 ? sum[i] / weight[i] : 0;
+        return sum;
+    }
+
     // The index under reflection about 0 and length-1, which do not repeat: a triangle wave of period 2 (length - 1).
     private static int Reflect(long index, int length)
     {
+        if ((ulong)index < (ulong)length) return (int)index;
         if (length == 1) return 0;
         long period = 2L * (length - 1);
         long folded = ((index % period) + period) % period;
