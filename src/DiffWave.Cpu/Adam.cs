@@ -4,8 +4,8 @@ using DiffWave.Engine;
 namespace DiffWave.Cpu;
 
 /// <summary>
-/// Adam for a run of weights, in the order of operations and with the roundings of PyTorch's optimiser for float32 tensors: lerp, mul, addcmul, sqrt, div, add, addcdiv. The
-/// scalars are computed in float64 and rounded once.
+/// Adam for a run of weights, in the order of operations and with the roundings of PyTorch's CPU kernels for float32: lerp, mul, addcmul (both with a
+/// fused multiply-add), sqrt, div, add, addcdiv. The scalars are computed in float64 and rounded once.
 /// </summary>
 internal readonly unsafe struct Adam<S, V> where S : struct, ISimd<V> where V : struct
 {
@@ -43,7 +43,7 @@ internal readonly unsafe struct Adam<S, V> where S : struct, ISimd<V> where V : 
         V g = S.Mul(S.Load(gradients), S.Broadcast(_gradientScale)), first = S.Load(m), change = S.Sub(g, first);
         // lerp takes its start from the nearer end.
         first = _weight1 < 0.5f ? S.Fma(S.Broadcast(_weight1), change, first) : S.Fma(S.Broadcast(_weight1 - 1f), change, g);
-        V second = S.Add(S.Mul(S.Load(v), S.Broadcast(_beta2)), S.Mul(S.Mul(S.Broadcast(_weight2), g), g));
+        V second = S.Fma(S.Mul(S.Broadcast(_weight2), g), g, S.Mul(S.Load(v), S.Broadcast(_beta2)));
         V denominator = S.Add(S.Div(S.Sqrt(second), S.Broadcast(_rootCorrection2)), S.Broadcast(_epsilon));
         V w = S.Add(S.Load(weights), S.Div(S.Mul(S.Broadcast(_minusRate), first), denominator));
         S.Store(m, first);

@@ -64,7 +64,7 @@ public class BackwardBitsTests
             }
     }
 
-    private static bool Exists(SimdLevel level)
+    internal static bool Exists(SimdLevel level)
     {
         try
         {
