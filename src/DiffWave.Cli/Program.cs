@@ -52,7 +52,7 @@ internal static class Program
         var root = new RootCommand("DiffWave: a diffusion vocoder and audio generator.")
         {
             SynthesizeCommand.Create(session), InitCommand.Create(session), MelCommand.Create(session), ImportCommand.Create(session), ExportCommand.Create(session),
-            InfoCommand.Create(session), DevicesCommand.Create(session), CheckCommand.Create(session), EvaluateCommand.Create(session),
+            InfoCommand.Create(session), DevicesCommand.Create(session), CheckCommand.Create(session), EvaluateCommand.Create(session), DemoCommand.Create(session),
         };
         foreach (Option option in root.Options)
         {
