@@ -1,8 +1,8 @@
 namespace DiffWave.Audio;
 
 /// <summary>
-/// Signals from magnitudes alone, by the iteration of Griffin and Lim (1984): make the signal nearest to the present spectra, take its spectra, keep their phases and restore the magnitudes.
-/// Needs no training, so it is the yardstick for a vocoder: what a mel gives away without one.
+/// Signals from magnitudes alone, by the iteration of Griffin and Lim (1984): make the signal nearest to the present spectra, take its spectra, keep their phases and restore the
+/// magnitudes. Needs no training, so it is the yardstick for a vocoder: what a mel gives away without one.
 /// </summary>
 public static class GriffinLim
 {
@@ -39,7 +39,8 @@ public static class GriffinLim
     /// included, relative to that of the given ones. It never grows (Griffin and Lim 1984, section III).
     /// </param>
     /// <exception cref="ArgumentException">The magnitudes do not fit the length.</exception>
-    public static double[] FromMagnitudes(ReadOnlySpan<double> magnitudes, Stft stft, int samples, int iterations = DefaultIterations, ulong seed = 0, Action<int, double>? error = null)
+    public static double[] FromMagnitudes(ReadOnlySpan<double> magnitudes, Stft stft, int samples, int iterations = DefaultIterations, ulong seed = 0,
+        Action<int, double>? error = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(samples, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(iterations);

@@ -5,8 +5,8 @@ namespace DiffWave.Audio;
 /// allow. Bins that no band covers become 0, and what the recipe's compression cut off is not brought back.
 /// </summary>
 /// <remarks>
-/// Richardson and Lucy's iteration (Richardson 1972, Lucy 1974), s_k &lt;- s_k sum_j w_jk (m_j / (W s)_j) / sum_j w_jk, which never raises the Kullback-Leibler divergence of W s from m. It
-/// starts at a flat spectrum and changes neighbouring bins alike. The pseudo-inverse with negative values cut off misses speech by 1 to 2 % of its mel, this by less than 1e-4.
+/// Richardson and Lucy's iteration (Richardson 1972, Lucy 1974), s_k &lt;- s_k sum_j w_jk (m_j / (W s)_j) / sum_j w_jk, which never raises the Kullback-Leibler divergence of W s
+/// from m. It starts at a flat spectrum and changes neighbouring bins alike. The pseudo-inverse with negative values cut off misses speech by about 2 % of its mel, this by less than 1e-4.
 /// </remarks>
 public static class MelInversion
 {

@@ -41,8 +41,26 @@ public static class SpectrogramPicture
         string referenceCaption = "reference", string generatedCaption = "generated")
     {
         int length = Math.Max(reference.Length, generated.Length);
-        Canvas canvas = Draw(
-            [(referenceCaption, Analyse(reference, sampleRate, length)), (generatedCaption, Analyse(generated, sampleRate, length))], length, sampleRate, title, plotHeight: 320);
+        Write(path, [(referenceCaption, Analyse(reference, sampleRate, length)), (generatedCaption, Analyse(generated, sampleRate, length))], length, sampleRate, title);
+    }
+
+    /// <summary>Draws clips one above the other with the same axes and the same decibels.</summary>
+    /// <param name="path">The PNG; its folder must exist.</param>
+    /// <param name="clips">From top to bottom, 1 to 8, each with the text above it.</param>
+    /// <param name="sampleRate">Hz, of all.</param>
+    /// <param name="title">Text above the picture.</param>
+    /// <exception cref="ArgumentException">No clips or too many, no samples, or one that is not finite.</exception>
+    /// <exception cref="IOException">The folder is missing, read-only or full.</exception>
+    public static void WriteStack(string path, IReadOnlyList<(string Caption, float[] Samples)> clips, int sampleRate, string title)
+    {
+        if (clips.Count is < 1 or > 8) throw new ArgumentException($"{clips.Count} clips, expected 1 to 8", nameof(clips));
+        int length = clips.Max(clip => clip.Samples.Length);
+        Write(path, [.. clips.Select(clip => (clip.Caption, Analyse(clip.Samples, sampleRate, length)))], length, sampleRate, title);
+    }
+
+    private static void Write(string path, (string Caption, Panel Panel)[] panels, int length, int sampleRate, string title)
+    {
+        Canvas canvas = Draw(panels, length, sampleRate, title, plotHeight: 320);
         AtomicFile.Write(path, stream => Png.WriteRgb(stream, canvas.Width, canvas.Height, canvas.Pixels));
     }
 
@@ -80,7 +98,7 @@ public static class SpectrogramPicture
 
     private static Canvas Draw((string Caption, Panel Panel)[] panels, int length, int sampleRate, string title, int plotHeight)
     {
-        int captionHeight = panels.Length > 1 ? CaptionHeight : 0;
+        int captionHeight = panels.Any(panel => panel.Caption.Length > 0) ? CaptionHeight : 0;
         int pitch = plotHeight + captionHeight;
         var canvas = new Canvas(Left + PlotWidth + Right, Top + pitch * panels.Length + Bottom, Paper);
         canvas.Text(Left, (Top - Canvas.CapHeight) / 2, Shorten(title, PlotWidth), Ink);

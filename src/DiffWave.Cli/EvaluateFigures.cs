@@ -41,10 +41,13 @@ internal static class EvaluateFigures
     /// <summary>A line for every row, columns aligned; no value is a dash.</summary>
     public static void WriteTable(TextWriter output, IEnumerable<string> headings, IReadOnlyList<(string Name, double?[] Values)> rows)
     {
-        string[] columns = [.. headings];
+        string[] columns = [.. headings.Select(heading => heading.PadLeft(8))];
         int first = rows.Max(row => row.Name.Length);
-        output.WriteLine(string.Concat(Enumerable.Repeat(' ', first)) + string.Concat(columns.Select(column => "  " + column)));
+        output.WriteLine(new string(' ', first) + string.Concat(columns.Select(column => "  " + column)));
         foreach ((string name, double?[] values) in rows)
-            output.WriteLine(name.PadRight(first) + string.Concat(values.Zip(columns, (value, column) => "  " + (value?.ToString("F3", CultureInfo.InvariantCulture) ?? "-").PadLeft(column.Length))));
+        {
+            var cells = values.Zip(columns, (value, column) => "  " + (value?.ToString("F3", CultureInfo.InvariantCulture) ?? "-").PadLeft(column.Length));
+            output.WriteLine(name.PadRight(first) + string.Concat(cells));
+        }
     }
 }

@@ -26,7 +26,8 @@ internal sealed record EvaluatePairs(IReadOnlyList<EvaluatePair> Matched, IReadO
         if (!folders) return new([new EvaluatePair(generated, reference, generated)], [], []);
         EvaluatePair[] matched = [.. references.Where(entry => copies.ContainsKey(entry.Key)).Select(entry => new EvaluatePair(entry.Key, entry.Value.Path, copies[entry.Key].Path))];
         if (matched.Length == 0)
-            throw new InputFileException(generated, $"none of its {copies.Count} audio files has the name of one of {references.Count} in {reference}, extensions aside ({copies.First().Key}; {references.First().Key})");
+            throw new InputFileException(generated,
+                $"none of its {copies.Count} audio files has the name of one of {references.Count} in {reference}, extensions aside ({copies.First().Key}; {references.First().Key})");
         return new(matched, Without(references, copies), Without(copies, references));
     }
 
@@ -34,7 +35,8 @@ internal sealed record EvaluatePairs(IReadOnlyList<EvaluatePair> Matched, IReadO
     {
         var files = new Dictionary<string, InputFile>(StringComparer.Ordinal);
         foreach (InputFile file in InputFiles.List([path], AudioFile.HasKnownExtension, "audio"))
-            if (!files.TryAdd(file.Stem, file)) throw new InputFileException(path, $"holds {Path.GetFileName(files[file.Stem].Path)} and {Path.GetFileName(file.Path)}, the same name: which one to compare cannot be told");
+            if (!files.TryAdd(file.Stem, file))
+                throw new InputFileException(path, $"holds {Path.GetFileName(files[file.Stem].Path)} and {Path.GetFileName(file.Path)}, the same name: which one to compare cannot be told");
         return files;
     }
 

@@ -121,6 +121,24 @@ public class PictureTests
     }
 
     [Fact]
+    public void AnyNumberOfPanelsStandsInTheGivenOrder()
+    {
+        float[] Tone(double hz) => [.. Enumerable.Range(0, 22050).Select(n => (float)Math.Sin(2 * Math.PI * hz * n / 22050))];
+        double[] hz = [2000, 8000, 5000];
+        var (width, height, rgb) = Draw(path => SpectrogramPicture.WriteStack(path, [.. hz.Select(f => ($"{f} Hz", Tone(f)))], 22050, "three"));
+        Assert.Equal((1220, 56 + 3 * 360 + 70), (width, height));
+        for (int panel = 0; panel < 3; panel++)
+        {
+            int top = 96 + 360 * panel, expected = top + 319 - (int)(hz[panel] / 11025 * 319);
+            int brightest = Enumerable.Range(top, 320).MaxBy(y => rgb[3 * (y * width + Left + 500) + 1]);
+            Assert.InRange(brightest, expected - 2, expected + 2);
+        }
+        using var folder = new TemporaryFolder();
+        Assert.Throws<ArgumentException>(() => SpectrogramPicture.WriteStack(folder.At("a.png"), [], 22050, "none"));
+        Assert.Empty(folder.Files);
+    }
+
+    [Fact]
     public void OddInputIsDrawnOrRefused()
     {
         Draw(path => SpectrogramPicture.Write(path, [0.5f], 22050, ""));

@@ -1,8 +1,8 @@
 namespace DiffWave.Audio;
 
 /// <summary>
-/// How far a generated signal is from its reference, in figures. The two are compared frame by frame, without time warping, so they must start together. Distances of equal signals are
-/// 0; every figure is finite for any finite input, because magnitudes have a floor.
+/// How far a generated signal is from its reference, in figures. The two are compared frame by frame, without time warping, so they must start together. Distances of equal
+/// signals are 0; every figure is finite for any finite input, because magnitudes have a floor.
 /// </summary>
 /// <param name="LogMelL1">Mean absolute difference of log mels in nats, see <see cref="MelDistance"/>.</param>
 /// <param name="LogSpectralDistanceDb">Log-spectral distance in dB, see <see cref="SpectralDistance.LogSpectral"/>.</param>
@@ -23,7 +23,6 @@ public sealed record AudioDistance(
     /// <exception cref="ArgumentException">No samples, different lengths, or a sample that is not finite.</exception>
     public static AudioDistance Between(ReadOnlySpan<float> reference, ReadOnlySpan<float> generated, int sampleRate)
     {
-        if (reference.Length != generated.Length) throw new ArgumentException($"{generated.Length} samples, expected as many as the reference has: {reference.Length}", nameof(generated));
         (double logMel, double cepstral) = MelDistance.Between(reference, generated, sampleRate);
         (double convergence, double logMagnitude) = SpectralDistance.MultiResolution(reference, generated);
         return new AudioDistance(logMel, SpectralDistance.LogSpectral(reference, generated, sampleRate), cepstral, convergence, logMagnitude, Snr(reference, generated));

@@ -3,22 +3,26 @@ using System.Numerics;
 namespace DiffWave.Audio;
 
 /// <summary>
-/// Distances of the mels m of a reference and m' of a generated signal, in the recipe of Tacotron 2 and most neural vocoders (<see cref="MelRecipe.Tacotron"/>: 80 Slaney bands, 0 to 8000 Hz
-/// or half the rate, natural logarithm, floor 1e-5), whatever mel the vocoder itself takes.
+/// Distances of the mels m of a reference and m' of a generated signal, in the recipe of Tacotron 2 and most neural vocoders (<see cref="MelRecipe.Tacotron"/>: 80 Slaney bands, 0 to
+/// 8000 Hz or half the rate, natural logarithm, floor 1e-5), whatever mel the vocoder itself takes.
 /// <para>Log-mel L1: the mean of |ln m - ln m'| over all frames and bands, in nats; 0.1 is a difference of about 10 %, or 0.87 dB.</para>
 /// <para>
-/// Mel-cepstral distortion (Kubichek 1993): the mean over frames of 10 / ln 10 * sqrt(2 sum_{d=1..13} (c_d - c'_d)^2), in dB. c is the DCT-II of ln m, c_d = 2/M sum_j ln m_j cos(pi d (j + 1/2) / M),
-/// scaled so that the sum is the root mean square difference of the smoothed log mels; c_0, the loudness, is left out. These are cepstra of mel bands, not SPTK's mel-generalised cepstra, and
-/// frames are compared in place, without dynamic time warping: figures of papers that differ in either cannot be set beside these.
+/// Mel-cepstral distortion (Kubichek 1993): the mean over frames of 10 / ln 10 * sqrt(2 sum_{d=1..13} (c_d - c'_d)^2), in dB. c is the DCT-II of ln m, c_d = 2/M sum_j ln m_j
+/// cos(pi d (j + 1/2) / M), scaled so that this is the root mean square difference of the smoothed log mels; c_0, the loudness, is left out. These are cepstra of mel bands, not
+/// SPTK's mel-generalised cepstra, and frames are compared in place, without dynamic time warping: figures of papers that differ in either cannot be set beside these.
 /// </para>
 /// </summary>
 public static class MelDistance
 {
     private const int Bands = 80, Coefficients = 13, BlockFrames = 32;
 
-    private static readonly double[] Basis = [.. Enumerable.Range(0, Coefficients * Bands).Select(i => 2.0 / Bands * Math.Cos(Math.PI * (1 + i / Bands) * (i % Bands + 0.5) / Bands))];
+    private static readonly double[] Basis = // [d - 1, band]
+        [.. Enumerable.Range(0, Coefficients * Bands).Select(i => 2.0 / Bands * Math.Cos(Math.PI * (1 + i / Bands) * (i % Bands + 0.5) / Bands))];
 
-    /// <summary>The recipe both distances use at a rate: frames of 1024 samples and a hop of 256 up to 32 kHz, both doubled with every doubling of the rate beyond, so that no band falls between two bins.</summary>
+    /// <summary>
+    /// The recipe both distances use at a rate: frames of 1024 samples and a hop of 256 up to 32 kHz, both doubled with every doubling of the rate beyond, so that no band falls
+    /// between two bins.
+    /// </summary>
     /// <param name="sampleRate">Hz, 1000 to 768000.</param>
     public static MelRecipe Recipe(int sampleRate)
     {
