@@ -135,6 +135,17 @@ public sealed class TrainTests : IDisposable
     }
 
     [Fact]
+    public void PublishLeavesTheStateOfTrainingOut()
+    {
+        Start("run", 2, Plain).Succeeds();
+        DiffWaveProgram.Run("publish", _program["run/step-2.safetensors"], "-o", _program["voice.safetensors"], "--name", "Five tones", "--license", "CC0", "--source", "").Succeeds();
+        Model published = Checkpoint.Load(_program["voice.safetensors"]), finished = Checkpoint.Load(_program["run/model.safetensors"]);
+        Assert.Equal(finished.Parameters.Arena, published.Parameters.Arena);
+        Assert.Equal(new ModelCard { Name = "Five tones", License = "CC0", TrainedSteps = 2 }, published.Card);
+        Assert.True(new FileInfo(_program["voice.safetensors"]).Length < new FileInfo(_program["run/step-2.safetensors"]).Length / 3);
+    }
+
+    [Fact]
     public void ALossThatIsNotFiniteStopsTheRunAndIsNeverWritten()
     {
         // Weights so large that the first prediction overflows.
