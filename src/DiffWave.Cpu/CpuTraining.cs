@@ -6,8 +6,6 @@ namespace DiffWave.Cpu;
 // The training half of the CPU backend: the optimiser, the loss, and backward of the operations around the residual blocks.
 internal sealed unsafe partial class CpuOps<S, V>
 {
-    /// <summary>Rows whose part of a weight gradient is summed in one piece: fixed, so that sums do not depend on the number of threads.</summary>
-    private const int SliceRows = 512;
     private const int SliceValues = 1 << 14; // values of an arena or signal a piece of work takes
     private TrainingMemory? _training;
 
@@ -114,7 +112,7 @@ internal sealed unsafe partial class CpuOps<S, V>
     {
         var (from, gradient, to) = ((CpuBuffer)skips, (CpuBuffer)dEps, (CpuBuffer)dSkips);
         var (weights, training) = (Weights, Training);
-        SumGradients(from.Batch, from.Rows, SliceRows, ["skip_projection.weight", "skip_projection.bias", "output_projection.weight", "output_projection.bias"], (item, first, end, partial, thread) =>
+        SumGradients(from.Batch, from.Rows, SliceSums<S, V>.SliceRows, ["skip_projection.weight", "skip_projection.bias", "output_projection.weight", "output_projection.bias"], (item, first, end, partial, thread) =>
             HeadBackward<S, V>.Slice(weights, training, from.Row(item, first), from.Stride, gradient.Row(item, first), gradient.Stride, to.Row(item, first), to.Stride, end - first,
                 partial, training.Scratch(thread, HeadBackward<S, V>.ScratchFloats(from.Channels))));
     }
@@ -154,7 +152,7 @@ internal sealed unsafe partial class CpuOps<S, V>
         var (from, result, gradient, to) = ((CpuBuffer)audio, (CpuBuffer)x, (CpuBuffer)dX, (CpuBuffer?)dAudio);
         var (weights, training) = (Weights, Training);
         int channels = result.Channels, padded = CpuBuffer.RoundUp(channels);
-        SumGradients(from.Batch, from.Rows, SliceRows, ["input_projection.weight", "input_projection.bias"], (item, first, end, partial, thread) =>
+        SumGradients(from.Batch, from.Rows, SliceSums<S, V>.SliceRows, ["input_projection.weight", "input_projection.bias"], (item, first, end, partial, thread) =>
         {
             float* dWeight = training.Scratch(thread, 3 * padded), dBias = dWeight + padded, dPre = dBias + padded;
             new Span<float>(dWeight, 2 * padded).Clear();
