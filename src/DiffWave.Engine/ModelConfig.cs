@@ -116,7 +116,8 @@ public sealed record ModelConfig
 
     /// <summary>
     /// A named configuration: <c>base</c> (C64, 30 layers, T=50) and <c>large</c> (C128, T=200) are the paper's vocoders, <c>sc09</c> (C256, 36 layers, T=200, 16 kHz) its
-    /// unconditional speech model, <c>small</c> (C32, 20 layers) and <c>tiny</c> (C16, 6 layers) are vocoders for CPUs and tests.
+    /// unconditional speech model, <c>small</c> (C32, 20 layers) and <c>tiny</c> (C16, 6 layers) are vocoders for CPUs and tests, with a noise schedule of their own
+    /// (<see cref="NoiseSchedule.LogSpacedBetas"/>, sigma 0.002 to 0.85; 7 steps of it as the fast one).
     /// </summary>
     /// <exception cref="ArgumentException">No such preset.</exception>
     public static ModelConfig Preset(string name)
@@ -126,12 +127,18 @@ public sealed record ModelConfig
             Channels = channels, Layers = layers, DilationCycle = cycle, Conditioner = Conditioner.Mel, Mel = MelRecipe.Lmnt(), UpsampleFactors = [16, 16],
             TrainingBetas = NoiseSchedule.LinearBetas(1e-4, lastBeta, steps), FastBetas = [1e-4, 1e-3, 0.01, 0.05, 0.2, lastFastBeta],
         };
+        static ModelConfig LogSpaced(ModelConfig config)
+        {
+            double[] betas = NoiseSchedule.LogSpacedBetas(0.002, 0.85, 50);
+            return config with { TrainingBetas = betas, FastBetas = NoiseSchedule.Thinned(betas, 0, 8, 16, 24, 32, 40, 48) };
+        }
+
         return name switch
         {
             "base" => Vocoder(64, 30, 10, 50, 0.05, 0.5),
             "large" => Vocoder(128, 30, 10, 200, 0.02, 0.7),
-            "small" => Vocoder(32, 20, 10, 50, 0.05, 0.5),
-            "tiny" => Vocoder(16, 6, 3, 50, 0.05, 0.5),
+            "small" => LogSpaced(Vocoder(32, 20, 10, 50, 0.05, 0.5)),
+            "tiny" => LogSpaced(Vocoder(16, 6, 3, 50, 0.05, 0.5)),
             "sc09" => Vocoder(256, 36, 12, 200, 0.02, 0.7) with { Conditioner = Conditioner.None, Mel = null, UpsampleFactors = [], SampleRate = 16000, ClampSamples = false },
             _ => throw new ArgumentException($"no preset '{name}'; presets: {string.Join(", ", PresetNames)}"),
         };

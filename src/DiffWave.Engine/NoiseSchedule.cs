@@ -41,6 +41,32 @@ public sealed class NoiseSchedule
         return betas;
     }
 
+    /// <summary>
+    /// Betas whose noise levels sigma = sqrt(1 - alpha_bar) are evenly spaced on a logarithmic scale, so that training meets every octave of noise equally often. A linear schedule of 50 steps
+    /// spends 3 of them below sigma = 0.06, where hiss is decided; small models trained briefly are much cleaner with this one.
+    /// </summary>
+    /// <param name="first">sigma_0, above 0.</param>
+    /// <param name="last">sigma of the last step, below 1.</param>
+    /// <param name="count">T, at least 2.</param>
+    public static double[] LogSpacedBetas(double first, double last, int count)
+    {
+        double[] alphaBars = [.. Enumerable.Range(0, count).Select(t => 1 - Math.Pow(first * Math.Pow(last / first, (double)t / (count - 1)), 2))];
+        return BetasOf(alphaBars);
+    }
+
+    /// <summary>The betas that run through some of a schedule's noise levels.</summary>
+    /// <param name="betas">The schedule.</param>
+    /// <param name="steps">The steps whose levels to keep, rising.</param>
+    public static double[] Thinned(IReadOnlyList<double> betas, params ReadOnlySpan<int> steps)
+    {
+        IReadOnlyList<double> alphaBars = new NoiseSchedule(betas).AlphaBars;
+        double[] kept = new double[steps.Length];
+        for (int n = 0; n < kept.Length; n++) kept[n] = alphaBars[steps[n]];
+        return BetasOf(kept);
+    }
+
+    private static double[] BetasOf(double[] alphaBars) => [.. alphaBars.Select((level, n) => n == 0 ? 1 - level : 1 - level / alphaBars[n - 1])];
+
     /// <summary>Checks a list of betas: what is wrong with it, or null.</summary>
     public static string? BetasProblem(string field, IReadOnlyList<double>? betas)
     {

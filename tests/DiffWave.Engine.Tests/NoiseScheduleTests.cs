@@ -12,6 +12,16 @@ public class NoiseScheduleTests
         Assert.Equal(Golden.Value.Doubles("full50_uncond.beta"), NoiseSchedule.LinearBetas(1e-4, 0.05, 50));
 
     [Fact]
+    public void LogSpacedNoiseLevelsFormAGeometricRowAndTheirPartsAlignWithWholeSteps()
+    {
+        double[] betas = NoiseSchedule.LogSpacedBetas(0.002, 0.85, 50);
+        var levels = new NoiseSchedule(betas).AlphaBars;
+        for (int t = 0; t < 50; t++) Assert.Equal(Math.Log(0.002) + t / 49.0 * Math.Log(0.85 / 0.002), 0.5 * Math.Log(1 - levels[t]), 1e-6);
+        var chain = new NoiseSchedule(NoiseSchedule.Thinned(betas, 0, 8, 48)).ReverseChain(new NoiseSchedule(betas));
+        Assert.Equal([48f, 8f, 0f], chain.Select(step => step.Step));
+    }
+
+    [Fact]
     public void ASingleBetaIsTheFirst() => Assert.Equal([0.25], NoiseSchedule.LinearBetas(0.25, 0.5, 1));
 
     [Theory]
