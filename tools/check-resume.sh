@@ -33,7 +33,7 @@ cd "$work"
 failures=0
 # One line of the table: what, what was found, whether it holds.
 row() {
-    printf '%-46s %-40s %s\n' "$1" "$2" "$3"
+    printf '%-47s %-60s %s\n' "$1" "$2" "$3"
     [ "$3" = ok ] || failures=$((failures + 1))
 }
 hash() { sha256sum "$1" 2>/dev/null | cut -c 1-16; }

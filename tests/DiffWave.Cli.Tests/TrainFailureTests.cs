@@ -88,6 +88,30 @@ public sealed class TrainFailureTests : TrainRuns
         Assert.Equal(0, Latest("run"));
     }
 
+    [Fact]
+    public void ATerminalThatIsGoneDoesNotEndTheRun()
+    {
+        using var error = new FullWriter();
+        using StringWriter output = new();
+        int code = Program.Run(["train", "--data", _program["clips"], "--out", _program["run"], "--steps", "3", .. Small, .. Plain, "--json"], output, error, Stream.Null);
+        Assert.Equal((ExitCode.Ok, true), (code, error.Asked));
+        Assert.Contains("\"stopped\": \"finished\"", output.ToString());
+        Assert.Equal(3, Latest("run"));
+    }
+
+    private sealed class FullWriter : TextWriter
+    {
+        public bool Asked { get; private set; }
+
+        public override System.Text.Encoding Encoding => System.Text.Encoding.UTF8;
+
+        public override void Write(char value)
+        {
+            Asked = true;
+            throw new IOException("No space left on device");
+        }
+    }
+
     private RunResult TrainFromHugeWeights(params string[] more)
     {
         string path = _program.Model("start", Network);
