@@ -52,6 +52,7 @@ internal static class ConfigEditor
 
     private static void SetConditioner(JsonObject json, string conditioner, int sampleRate)
     {
+        if (conditioner is not ("none" or "mel" or "label" or "mel+label")) throw new UsageException($"--set conditioner={conditioner}: expected none, mel, label or mel+label");
         json["conditioner"] = conditioner;
         bool mel = conditioner.Split('+').Contains("mel");
         if (!conditioner.Split('+').Contains("label")) json["labels"] = 0;

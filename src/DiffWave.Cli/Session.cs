@@ -11,7 +11,11 @@ internal sealed record Session(TextWriter Out, TextWriter Error, Stream RawOut, 
     /// <summary>The signals behind <see cref="Cancel"/>; null inside another process.</summary>
     public Interrupt? Interrupt { get; init; }
 
-    public void Log(string line) => Error.WriteLine(line);
+    public void Log(string line)
+    {
+        try { Error.WriteLine(line); }
+        catch (IOException) { } // the terminal is gone, or the file behind stderr is on a full disk: there is nowhere to say so, and hours of work need not end for it
+    }
 
-    public void Warn(string line) => Error.WriteLine($"warning: {line}");
+    public void Warn(string line) => Log($"warning: {line}");
 }

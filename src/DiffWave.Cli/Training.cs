@@ -24,6 +24,9 @@ internal sealed class Training(Session session, TrainRequest request)
         if (start.State.Step >= request.Plan.Steps)
         {
             session.Log($"{request.Output}: step {start.State.Step} is done already; --steps {request.Plan.Steps} asks for no more");
+            if (existing is null) return ExitCode.Ok;
+            existing.SaveModel(start.State, start.Card); // the process may have ended between the last checkpoint and this
+            new TrainingReport(session, request, existing, start.Config, start.State.Step).Finish(finished: true, device, existing.CheckpointPath(start.State.Step));
             return ExitCode.Ok;
         }
         Dataset data = Open(start);
@@ -52,7 +55,7 @@ internal sealed class Training(Session session, TrainRequest request)
             throw new NotFiniteException($"{request.Output}: stopped: {e.Message}; the last good checkpoint is {run.LastCheckpoint ?? "none"}; start a new run from it (--init) with a smaller --lr or with --clip");
         }
         bool finished = start.State.Step >= request.Plan.Steps;
-        if (finished) OutputPath.Writing(folder.ModelPath, () => { Checkpoint.Save(folder.ModelPath, config.Model, trainer.ReadState().Best, card with { TrainedSteps = start.State.Step }); return true; });
+        if (finished) folder.SaveModel(trainer.ReadState(), card);
         report.Finish(finished, device, run.LastCheckpoint);
         return finished ? ExitCode.Ok : session.Interrupt?.ExitCode ?? ExitCode.Interrupted;
     }

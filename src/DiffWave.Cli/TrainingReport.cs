@@ -68,8 +68,14 @@ internal sealed class TrainingReport(Session session, TrainRequest request, RunF
             }));
             return;
         }
+        string page = Path.Combine(request.Output, "report.html");
+        if (_stepSeconds.Count == 0)
+        {
+            session.Out.WriteLine($"{(finished ? folder.ModelPath : checkpoint)}: {step} steps; see {page}");
+            return;
+        }
         string validation = _validationLoss is { } loss ? string.Create(CultureInfo.InvariantCulture, $", validation loss {loss:f4}") : "";
         session.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{(finished ? folder.ModelPath : checkpoint)}: {step} steps, loss {_meanLoss:f4}{validation}, {median:f2} s a step, ") +
-            string.Create(CultureInfo.InvariantCulture, $"{audio / Math.Max(median, 1e-9):f1} s of audio a second; see {Path.Combine(request.Output, "report.html")}"));
+            string.Create(CultureInfo.InvariantCulture, $"{audio / Math.Max(median, 1e-9):f1} s of audio a second; see {page}"));
     }
 }

@@ -81,6 +81,7 @@ public sealed class InitTests : IDisposable
     [InlineData("upsample_factors multiply to 300, expected mel.hop (256)", "upsample_factors=[15,20]", "mel.hop=256")]
     [InlineData("channels is set twice", "channels=4", "channels=8")]
     [InlineData("the model has no mel", "conditioner=none", "mel.hop=300")]
+    [InlineData("expected none, mel, label or mel+label", "conditioner=mel_label", "mel.hop=300")]
     public void BadFieldsAreUsageErrors(string words, params string[] sets)
     {
         DiffWaveProgram.Run(["init", "--config", "tiny", "-o", _program["m.safetensors"], .. sets.SelectMany(set => (string[])["--set", set])]).FailsWith(2, words);

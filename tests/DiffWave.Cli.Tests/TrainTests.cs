@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using DiffWave.Audio;
 using DiffWave.Engine;
@@ -6,36 +5,8 @@ using DiffWave.Engine;
 namespace DiffWave.Cli.Tests;
 
 /// <summary>diffwave train: what a run leaves, that it goes on exactly where it stopped, and what it refuses.</summary>
-public sealed class TrainTests : IDisposable
+public sealed class TrainTests : TrainRuns
 {
-    private static readonly string[] Small = ["--config", "tiny", "--set", "channels=8", "--set", "layers=3", "--set", "mel.bands=12", "--batch", "2", "--crop-frames", "4", "--lr", "1e-3"];
-    private static readonly string[] Plain = ["--sample-every", "0", "--validate-every", "0"];
-
-    private readonly DiffWaveProgram _program = new();
-
-    public TrainTests()
-    {
-        // Five clips of noise and tone, one of them shorter than a crop.
-        Directory.CreateDirectory(_program["clips"]);
-        for (int clip = 0; clip < 5; clip++)
-        {
-            float[] samples = new float[clip == 4 ? 700 : 4000 + 500 * clip];
-            PhiloxNoise.Fill(9, (uint)clip, 0, 0, samples);
-            for (int i = 0; i < samples.Length; i++) samples[i] = 0.05f * samples[i] + 0.4f * MathF.Sin(0.05f * (clip + 1) * i);
-            WavFile.Write(_program[$"clips/{clip}.wav"], samples, 22050);
-        }
-    }
-
-    public void Dispose() => _program.Dispose();
-
-    private RunResult Train(string run, int steps, params string[] more) => DiffWaveProgram.Run(["train", "--out", _program[run], "--steps", $"{steps}", .. more]);
-
-    private RunResult Start(string run, int steps, params string[] more) => Train(run, steps, ["--data", _program["clips"], .. Small, .. more]);
-
-    private string Hash(string file) => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(_program[file])));
-
-    private JsonObject[] Log(string run) => [.. File.ReadLines(_program[$"{run}/log.jsonl"]).Select(line => JsonNode.Parse(line)!.AsObject())];
-
     [Fact]
     public void ARunLeavesEverythingANewcomerLooksFor()
     {

@@ -1,9 +1,11 @@
+using System.Runtime.InteropServices;
+using System.Text;
 using DiffWave.Audio;
 
 namespace DiffWave.Engine.Tests;
 
 /// <summary>Which files a data set takes, and in what order.</summary>
-public sealed class DatasetFindTests : IDisposable
+public sealed partial class DatasetFindTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
@@ -58,6 +60,21 @@ public sealed class DatasetFindTests : IDisposable
         DatasetScan scan = DatasetFiles.Scan(new() { Roots = [_folder.File("broken.wav"), _folder.File("self.wav")] });
         Assert.Equal(["broken.wav", "self.wav"], scan.Unreadable.Select(file => file.File.Name));
     }
+
+    // .NET can list such a file, but neither open it nor see what it is.
+    [Fact]
+    public void ANameThatIsNoUtf8IsFoundAndCannotBeRead()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "only Linux has names of any bytes");
+        Touch("good.wav");
+        byte[] name = [.. Encoding.UTF8.GetBytes(_folder.File("bad")), 0xFF, .. Encoding.UTF8.GetBytes(".wav"), 0];
+        Assert.Equal(0, Rename([.. Encoding.UTF8.GetBytes(_folder.File("good.wav")), 0], name));
+        DatasetScan scan = DatasetFiles.Scan(DatasetFiles.All(_folder));
+        Assert.Equal(["bad\uFFFD.wav"], scan.Unreadable.Select(file => file.File.Name));
+        Assert.Equal(0, Rename(name, [.. Encoding.UTF8.GetBytes(_folder.File("good.wav")), 0])); // the folder could not be removed otherwise
+    }
+
+    [LibraryImport("libc", EntryPoint = "rename")] private static partial int Rename(byte[] from, byte[] to);
 
     [Fact]
     public void WhatIsNotThereIsNamed()

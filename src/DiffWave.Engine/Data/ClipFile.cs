@@ -41,7 +41,8 @@ public sealed record ClipFile(string Path, string Name)
             catch (Exception e) when (e is IOException or UnauthorizedAccessException) { throw new InputFileException(folder, $"the folder cannot be read: {e.Message}", e); }
             foreach (FileSystemInfo entry in entries)
             {
-                if (entry.Name.StartsWith('.') || (entry.Attributes & FileAttributes.Hidden) != 0) continue;
+                // Nothing can be known about a file whose name is no valid UTF-8; all its bits are set then. Reading it will say so.
+                if (entry.Name.StartsWith('.') || (int)entry.Attributes != -1 && (entry.Attributes & FileAttributes.Hidden) != 0) continue;
                 var file = new ClipFile(System.IO.Path.Combine(folder, entry.Name), name + entry.Name);
                 if (entry.LinkTarget is null) Add(file, System.IO.Path.Combine(real, entry.Name));
                 else links.Enqueue(file);

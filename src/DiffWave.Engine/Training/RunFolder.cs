@@ -60,8 +60,7 @@ public sealed partial class RunFolder : IDisposable
             {
                 RequireNoRun(path); // another process may have been quicker
                 RemoveUnfinished(path);
-                Directory.CreateDirectory(System.IO.Path.Combine(path, SamplesName));
-                Directory.CreateDirectory(System.IO.Path.Combine(path, EventsName));
+                MakeFolders(path);
                 AtomicFile.Write(System.IO.Path.Combine(path, ConfigName), stream => stream.Write(Encoding.UTF8.GetBytes(json + "\n")));
                 return new RunFolder(path, held, config);
             }
@@ -83,6 +82,7 @@ public sealed partial class RunFolder : IDisposable
         try
         {
             var folder = new RunFolder(path, held, config);
+            MakeFolders(path);
             RemoveUnfinished(path);
             RemoveUnfinished(System.IO.Path.Combine(path, SamplesName));
             return folder;
@@ -129,6 +129,13 @@ public sealed partial class RunFolder : IDisposable
         return RunFolderCheckpoints.Save(Path, new TrainingCheckpoint(Config.Model, state, Config.Training, dataFingerprint, card), keepLast, keepEvery);
     }
 
+    /// <summary>Writes <c>model.safetensors</c>, the finished model.</summary>
+    /// <param name="state">Its weights; the average where there is one.</param>
+    /// <param name="card">Where the model comes from; the steps are filled in.</param>
+    /// <exception cref="IOException">It cannot be written, e.g. on a full disk.</exception>
+    public void SaveModel(TrainingState state, ModelCard card) => Guarded(ModelPath, "free space on the disk or mend the access to the folder, then give the same command again", () =>
+        Checkpoint.Save(ModelPath, Config.Model, state.Best, card with { TrainedSteps = state.Step }));
+
     /// <summary>Removes every line of the log above a step, and damaged ones such as the half line a kill leaves: to be called before a run is resumed from that step.</summary>
     /// <returns>A sentence for each damaged line.</returns>
     /// <exception cref="IOException">The log cannot be read or written.</exception>
@@ -169,6 +176,15 @@ public sealed partial class RunFolder : IDisposable
     }
 
     internal static void Guarded(string path, string advice, Action act) => Guarded(path, advice, () => { act(); return true; });
+
+    private static void MakeFolders(string path)
+    {
+        foreach (string name in (string[])[SamplesName, EventsName])
+        {
+            string folder = System.IO.Path.Combine(path, name);
+            Guarded(folder, "a folder belongs there: move away what stands in its place, or mend the access", () => Directory.CreateDirectory(folder));
+        }
+    }
 
     private static void RequireRun(string path)
     {
@@ -212,7 +228,6 @@ public sealed partial class RunFolder : IDisposable
     // What AtomicFile calls a file before it is complete. With the folder locked, the same process id means an earlier process; another one that lives may be writing a report.
     private static void RemoveUnfinished(string folder)
     {
-        if (!Directory.Exists(folder)) return;
         foreach (string file in Directory.EnumerateFiles(folder))
             if (TemporaryName().Match(System.IO.Path.GetFileName(file)) is { Success: true } match
                 && int.TryParse(match.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out int process) && (process == Environment.ProcessId || !IsRunning(process))) File.Delete(file);

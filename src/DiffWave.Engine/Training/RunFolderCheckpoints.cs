@@ -34,7 +34,7 @@ internal static class RunFolderCheckpoints
         return path;
     }
 
-    /// <summary>The checkpoint <c>latest.json</c> names, or when that one is not there or damaged, the highest one that loads.</summary>
+    /// <summary>The checkpoint <c>latest.json</c> names, or when that one is not there or damaged, the highest one that loads. One that may not be read is no reason to take an older one.</summary>
     public static (TrainingCheckpoint? Checkpoint, IReadOnlyList<string> Warnings) Latest(string folder, ModelConfig model)
     {
         var files = List(folder);
@@ -50,7 +50,7 @@ internal static class RunFolderCheckpoints
                 throw new ModelFormatException(refused, $"has SHA-256 {found}, {PointerName} says {latest.Sha256}: damaged or replaced");
             return (Load(refused, latest.Step, model), warnings);
         }
-        catch (Exception e) when (e is ModelFormatException or IOException or UnauthorizedAccessException) { warnings.Add(e.Message); }
+        catch (Exception e) when (e is ModelFormatException or IOException) { warnings.Add(e.Message); }
         foreach (var (step, path) in files)
         {
             if (path == refused) continue;
@@ -60,7 +60,7 @@ internal static class RunFolderCheckpoints
                 warnings.Add($"{path}: taken instead, the highest checkpoint that loads");
                 return (checkpoint, warnings);
             }
-            catch (Exception e) when (e is ModelFormatException or IOException or UnauthorizedAccessException) { warnings.Add(e.Message); }
+            catch (Exception e) when (e is ModelFormatException or IOException) { warnings.Add(e.Message); }
         }
         throw new IOException($"{folder}: none of its checkpoints loads: {string.Join("; ", warnings)}; restore one of them from a copy, or start a new run in another folder");
     }

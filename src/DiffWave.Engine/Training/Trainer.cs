@@ -26,6 +26,9 @@ public sealed class Trainer : IDisposable
     // Streams of the counter-based generator that belong to training; the sampler uses small numbers, one an item.
     private const uint StepStream = 0x2000_0000, NoiseStream = 0x2000_0001;
 
+    // No gradient is larger than their norm, so none has a square beyond float32: moments and weights stay finite.
+    private static readonly double LargestNorm = Math.Sqrt(float.MaxValue) * 0.999;
+
     private readonly IOps _ops;
     private readonly TrainingOptions _options;
     private readonly ITrainingData _data;
@@ -48,7 +51,7 @@ public sealed class Trainer : IDisposable
     }
 
     /// <summary>One optimiser step.</summary>
-    /// <exception cref="TrainingDivergedException">The loss or a gradient is not finite; nothing was updated.</exception>
+    /// <exception cref="TrainingDivergedException">The loss or a gradient is not finite, or its square would not be; nothing was updated.</exception>
     public TrainingStep Step()
     {
         int batch = _options.Batch, micro = _options.MicroBatch;
@@ -70,6 +73,7 @@ public sealed class Trainer : IDisposable
         if (!double.IsFinite(norm)) throw new TrainingDivergedException(number, $"the gradient norm is {norm} in step {number}");
 
         double rate = LearningRate(number), clip = _options.ClipNorm > 0 && norm > _options.ClipNorm ? _options.ClipNorm / norm : 1;
+        if (norm * clip > LargestNorm) throw new TrainingDivergedException(number, $"the gradient norm is {norm} in step {number}, too large for Adam's second moment");
         double decay = Math.Min(_options.AverageDecay, (1.0 + number) / (10 + number));
         _ops.UpdateWeights(new AdamStep(number, rate, _options.Beta1, _options.Beta2, _options.Epsilon, clip, decay));
         _state.Step = number;

@@ -39,7 +39,7 @@ public sealed class TrainingRun
     private readonly string _fingerprint;
     private readonly ModelCard _card;
     private readonly int _clips;
-    private long _saved;
+    private long _saved, _logged;
 
     /// <param name="folder">Where everything goes.</param>
     /// <param name="events">The same for TensorBoard.</param>
@@ -55,6 +55,7 @@ public sealed class TrainingRun
     {
         (_folder, _events, _trainer, _state, _plan) = (folder, events, trainer, state, plan);
         (_validation, _samples, _clips, _fingerprint, _card) = (validation, samples, clips, fingerprint, card);
+        _logged = state.Step;
         _saved = state.Step > 0 ? state.Step : -1; // a run that goes on has the checkpoint it goes on from
     }
 
@@ -65,13 +66,26 @@ public sealed class TrainingRun
     /// <param name="report">Told every line of the log.</param>
     /// <param name="cancel">Ends the run after the step at hand.</param>
     /// <exception cref="TrainingDivergedException">Something is not finite. The checkpoints are those of before.</exception>
-    /// <exception cref="IOException">Something cannot be written. The checkpoints are those of before.</exception>
+    /// <exception cref="IOException">Something cannot be written.</exception>
+    /// <exception cref="InputFileException">A recording cannot be read any more, or has changed.</exception>
+    /// <remarks>After these two there is a checkpoint of the last step in the log if one could be written, and those of before in any case.</remarks>
     public void Run(Action<JsonObject> report, CancellationToken cancel)
+    {
+        try { Train(report, cancel); }
+        catch (Exception e) when (e is IOException or InputFileException && _logged == _state.Step)
+        {
+            try { Save(); }
+            catch (IOException) { } // what failed first is what the user needs to know
+            throw;
+        }
+    }
+
+    private void Train(Action<JsonObject> report, CancellationToken cancel)
     {
         if (_state.Step == 0)
         {
             var start = new JsonObject { ["step"] = 0L, ["epoch"] = 0.0 };
-            Examine(start, cancel);
+            Examine(start, report, cancel);
             if (start.Count > 2) Log(start, report);
             Save();
         }
@@ -84,7 +98,7 @@ public sealed class TrainingRun
                 ["step"] = step.Step, ["epoch"] = (double)step.Step * step.Items.Count / _clips, ["loss"] = step.Loss, ["grad_norm"] = step.GradientNorm,
                 ["learning_rate"] = step.LearningRate, ["step_seconds"] = Stopwatch.GetElapsedTime(begun).TotalSeconds,
             };
-            Examine(line, cancel);
+            Examine(line, report, cancel);
             Log(line, report);
             if (_plan.IsDue(step.Step, _plan.CheckpointEvery)) Save();
         }
@@ -92,7 +106,7 @@ public sealed class TrainingRun
     }
 
     // Validation loss and samples, where they are due.
-    private void Examine(JsonObject line, CancellationToken cancel)
+    private void Examine(JsonObject line, Action<JsonObject> report, CancellationToken cancel)
     {
         bool validate = _validation is not null && _plan.IsDue(_state.Step, _plan.ValidateEvery), sample = _samples is not null && _plan.IsDue(_state.Step, _plan.SampleEvery);
         if (!validate && !sample || cancel.IsCancellationRequested) return;
@@ -106,11 +120,18 @@ public sealed class TrainingRun
         }
         try { if (sample && _samples!.Make(_folder, _events, _state.Step, weights) is { } difference) line["sample_mel_l1"] = difference; }
         catch (NonFiniteSampleException e) { line["sample_problem"] = e.Message; } // a chain that overflows early in training is no reason to stop
+        catch (IOException e)
+        {
+            line["sample_problem"] = e.Message;
+            Log(line, report); // the step is done and can be kept
+            throw;
+        }
     }
 
     private void Log(JsonObject line, Action<JsonObject> report)
     {
         _folder.Append(line);
+        _logged = _state.Step;
         long step = (long)line["step"]!;
         _events.Scalars(step, [.. line.Where(field => field.Key is not "step" && field.Value is JsonValue value && value.TryGetValue(out double _)).Select(field => (field.Key, (double)field.Value!))]);
         report(line);

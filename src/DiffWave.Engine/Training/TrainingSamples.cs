@@ -70,13 +70,14 @@ public sealed class TrainingSamples
 
     private void Write(string wav, string png, float[] audio, string title, EventFile events, string tag, long step)
     {
-        AtomicFile.Write(wav, stream =>
+        const string advice = "free space on the disk or mend the access to the folder, then resume the run";
+        RunFolder.Guarded(wav, advice, () => AtomicFile.Write(wav, stream =>
         {
             using var writer = new WavWriter(stream, _config.SampleRate, WavFormat.Pcm16, audio.Length);
             writer.Write(audio);
             writer.Complete();
-        });
-        SpectrogramPicture.Write(png, audio, _config.SampleRate, title);
+        }));
+        RunFolder.Guarded(png, advice, () => SpectrogramPicture.Write(png, audio, _config.SampleRate, title));
         events.Audio(step, tag, audio, _config.SampleRate);
         events.Image(step, tag, File.ReadAllBytes(png));
     }
