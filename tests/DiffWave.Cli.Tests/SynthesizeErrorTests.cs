@@ -81,7 +81,7 @@ public sealed class SynthesizeErrorTests : IDisposable
 
     [Fact]
     public void ScheduleThatCannotBeAligned() =>
-        Fails(2, ["--schedule 0.00005,0.5", "step 0", "alpha_bar"], "-m", _model, "--mel", _program.Mel("a.npy", 7), "--schedule", "0.00005,0.5", "-o", Output);
+        Fails(2, ["--schedule 0.000001,0.5", "step 0", "alpha_bar"], "-m", _model, "--mel", _program.Mel("a.npy", 7), "--schedule", "0.000001,0.5", "-o", Output);
 
     [Fact]
     public void OutputFolderMissing()
