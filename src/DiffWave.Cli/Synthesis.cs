@@ -38,7 +38,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
     public int Run()
     {
         if (request.Eta is not null && request.Sampler != SamplerKind.Ddim) throw new UsageException("--eta belongs to --sampler ddim");
-        double[]? betas = ParseSchedule(request.Schedule);
+        double[]? betas = request.Schedule is "fast" or "full" ? null : ScheduleText.Parse("--schedule", request.Schedule, "fast, full or ");
         using DeviceChoice device = DeviceChoice.Open(request.Device, request.Threads);
         ModelConfig config = LoadModel(device.Ops);
         RequireFittingInputs(config);
@@ -144,18 +144,6 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         if (hasLabel && !config.HasLabel) throw new UsageException($"--label does not fit {request.Model}, which {needs}");
         if (hasMel != config.HasMel || hasLabel != config.HasLabel) throw new UsageException($"{request.Model} {needs}");
         if (request.Label >= config.Labels) throw new UsageException($"--label is {request.Label}, {request.Model} {needs}");
-    }
-
-    // The betas of a list; null for names.
-    private static double[]? ParseSchedule(string text)
-    {
-        if (text is "fast" or "full") return null;
-        string[] parts = text.Split(',');
-        var betas = new double[parts.Length];
-        for (int n = 0; n < parts.Length; n++)
-            if (!double.TryParse(parts[n], NumberStyles.Float, CultureInfo.InvariantCulture, out betas[n]))
-                throw new UsageException($"--schedule is '{text}', expected fast, full or betas such as 1e-4,1e-3,0.01,0.05,0.2,0.5");
-        return NoiseSchedule.BetasProblem("--schedule", betas) is { } problem ? throw new UsageException(problem) : betas;
     }
 
     private IReadOnlyList<SamplerStep> Steps(ModelConfig config, double[]? betas)

@@ -130,7 +130,7 @@ public sealed record ModelConfig
         static ModelConfig LogSpaced(ModelConfig config)
         {
             double[] betas = NoiseSchedule.LogSpacedBetas(0.002, 0.85, 50);
-            return config with { TrainingBetas = betas, FastBetas = NoiseSchedule.Thinned(betas, 0, 8, 16, 24, 32, 40, 48) };
+            return config with { TrainingBetas = betas, FastBetas = NoiseSchedule.Thinned(betas, 0, 12, 24, 33, 40, 45, 49) };
         }
 
         return name switch

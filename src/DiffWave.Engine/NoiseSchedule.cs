@@ -93,6 +93,10 @@ public sealed class NoiseSchedule
     // The fractional step of this (training) schedule whose noise level is alphaBar; n names the fast step in the error.
     private double Align(double alphaBar, int n)
     {
+        // A level of this schedule reached through other betas differs from it by rounding.
+        const double rounding = 1e-12;
+        for (int t = 0; t < AlphaBars.Count; t++)
+            if (Math.Abs(AlphaBars[t] - alphaBar) <= rounding) return t;
         for (int t = 0; t + 1 < AlphaBars.Count; t++)
         {
             if (AlphaBars[t + 1] <= alphaBar && alphaBar <= AlphaBars[t])

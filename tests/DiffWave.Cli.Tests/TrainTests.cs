@@ -113,6 +113,9 @@ public sealed class TrainTests : TrainRuns
         Model published = Checkpoint.Load(_program["voice.safetensors"]), finished = Checkpoint.Load(_program["run/model.safetensors"]);
         Assert.Equal(finished.Parameters.Arena, published.Parameters.Arena);
         Assert.Equal(new ModelCard { Name = "Five tones", License = "CC0", TrainedSteps = 2 }, published.Card);
+        DiffWaveProgram.Run("publish", _program["voice.safetensors"], "-o", _program["quick.safetensors"], "--fast", "0.01,0.5").Succeeds();
+        Assert.Equal([0.01, 0.5], Checkpoint.Load(_program["quick.safetensors"]).Config.FastBetas);
+        DiffWaveProgram.Run("publish", _program["voice.safetensors"], "-o", _program["bad.safetensors"], "--fast", "0.1,0.99").FailsWith(ExitCode.Usage, "--fast", "step 1", "alpha_bar");
         Assert.True(new FileInfo(_program["voice.safetensors"]).Length < new FileInfo(_program["run/step-2.safetensors"]).Length / 3);
     }
 

@@ -17,8 +17,8 @@ public class NoiseScheduleTests
         double[] betas = NoiseSchedule.LogSpacedBetas(0.002, 0.85, 50);
         var levels = new NoiseSchedule(betas).AlphaBars;
         for (int t = 0; t < 50; t++) Assert.Equal(Math.Log(0.002) + t / 49.0 * Math.Log(0.85 / 0.002), 0.5 * Math.Log(1 - levels[t]), 1e-6);
-        var chain = new NoiseSchedule(NoiseSchedule.Thinned(betas, 0, 8, 48)).ReverseChain(new NoiseSchedule(betas));
-        Assert.Equal([48f, 8f, 0f], chain.Select(step => step.Step));
+        var chain = new NoiseSchedule(NoiseSchedule.Thinned(betas, 0, 8, 49)).ReverseChain(new NoiseSchedule(betas));
+        Assert.Equal([49f, 8f, 0f], chain.Select(step => step.Step));
     }
 
     [Fact]
