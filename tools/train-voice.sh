@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Trains the bundled voice again: fetches the recordings from Debian, trains, publishes and measures.
 #   tools/train-voice.sh WORK [STEPS] [THREADS]
-# WORK holds the recordings and the run; call it again after a stop and it goes on. STEPS is where the first stage ends (constant rate); a second stage of a tenth of that length lets the
+# WORK holds the recordings and the run; call it again after a stop and it goes on. STEPS is where the first stage ends (constant rate); a second stage of a quarter of that length lets the
 # rate fall. Needs curl or wget, dpkg-deb and 1 GB of disk.
 set -euo pipefail
 work=${1:?usage: tools/train-voice.sh WORK [STEPS] [THREADS]}
-steps=${2:-30000}
+steps=${2:-10000}
 threads=${3:-0}
 here=$(cd "$(dirname "$0")/.." && pwd)
 url=http://deb.debian.org/debian/pool/main/f/festvox-ru/festvox-ru_0.5+dfsg-6_all.deb
@@ -29,8 +29,9 @@ start() { # RUN STEPS options that start it
   if [ -f "$run/config.json" ]; then set --; fi
   diffwave train --out "$run" --steps "$last" --threads "$threads" --validate-every 500 --sample-every 2000 "$@"
 }
-start "$work/stage1" "$steps" --data "$wav" --config small --set sample_rate=16000 --set mel.hop=200 --batch 8 --crop-frames 40 --lr 1e-3 --warmup 200 --clip 1 --ema 0.999
-start "$work/stage2" $((steps / 10)) --data "$wav" --init "$work/stage1/model.safetensors" --batch 8 --crop-frames 40 --lr 1e-3 --decay $((steps / 10)) --clip 1 --ema 0.999 --seed 1
+start "$work/stage1" "$steps" --data "$wav" --config small --set sample_rate=16000 --set mel.hop=200 --batch 4 --crop-frames 40 --lr 1.5e-3 --warmup 300 --clip 1 --ema 0.999
+tail=$((steps / 4))
+start "$work/stage2" "$tail" --data "$wav" --init "$work/stage1/model.safetensors" --batch 4 --crop-frames 40 --lr 1.5e-3 --warmup 100 --decay $((tail - 100)) --clip 1 --ema 0.998 --seed 1
 diffwave publish "$work/stage2/model.safetensors" -o "$work/voice.safetensors" --name "festvox-ru (nsh)" \
   --description "One Russian male speaker, 16000 Hz, vocoder for mels of 80 bands, hop 200" --license "BSD-like, see LICENSE.txt beside the bundled file" \
   --source "festvox-ru 0.5 (Debian), 620 recordings, 99 minutes, 13 held out"

@@ -20,6 +20,7 @@ internal sealed class Training(Session session, TrainRequest request)
         if (IsCheckpoint && request.Init is not null) throw new UsageException("--resume FILE and --init exclude each other: the first takes over a whole state, the second only weights");
         using DeviceChoice device = DeviceChoice.Open(request.Device, request.Threads), evaluator = DeviceChoice.Open(request.Device, request.Threads);
         Start start = Begin();
+        start = start with { Card = start.Card with { TrainedSteps = Math.Max(0, (start.Card.TrainedSteps ?? 0) - start.State.Step) } }; // those before this run
         using RunFolder? existing = start.Folder;
         if (start.State.Step >= request.Plan.Steps)
         {

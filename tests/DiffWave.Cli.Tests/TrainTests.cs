@@ -69,6 +69,7 @@ public sealed class TrainTests : TrainRuns
         Assert.Equal(Hash("first/step-8.safetensors"), Hash("second/step-8.safetensors"));
 
         Train("third", 1, [.. Plain, "--data", _program["clips"], "--init", _program["first/model.safetensors"], "--batch", "1", "--crop-frames", "4", "--warmup", "1000000"]).Succeeds();
+        Assert.Equal(9, Checkpoint.Load(_program["third/model.safetensors"]).Card.TrainedSteps); // eight before
         Assert.All(Checkpoint.Load(_program["third/model.safetensors"]).Parameters.Arena.Zip(Checkpoint.Load(_program["first/model.safetensors"]).Parameters.Arena),
             pair => Assert.Equal(pair.Second, pair.First, 1e-6f));
     }

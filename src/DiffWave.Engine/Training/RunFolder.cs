@@ -134,7 +134,7 @@ public sealed partial class RunFolder : IDisposable
     /// <param name="card">Where the model comes from; the steps are filled in.</param>
     /// <exception cref="IOException">It cannot be written, e.g. on a full disk.</exception>
     public void SaveModel(TrainingState state, ModelCard card) => Guarded(ModelPath, "free space on the disk or mend the access to the folder, then give the same command again", () =>
-        Checkpoint.Save(ModelPath, Config.Model, state.Best, card with { TrainedSteps = state.Step }));
+        Checkpoint.Save(ModelPath, Config.Model, state.Best, card with { TrainedSteps = (card.TrainedSteps ?? 0) + state.Step }));
 
     /// <summary>Removes every line of the log above a step, and damaged ones such as the half line a kill leaves: to be called before a run is resumed from that step.</summary>
     /// <returns>A sentence for each damaged line.</returns>

@@ -50,7 +50,7 @@ public sealed class TrainingRun
     /// <param name="samples">Makes audio; null when none is asked for.</param>
     /// <param name="clips">Clips of an epoch.</param>
     /// <param name="fingerprint">Tells the training data from other data.</param>
-    /// <param name="card">Where the model comes from.</param>
+    /// <param name="card">Where the model comes from, with the steps its weights had seen before this run.</param>
     public TrainingRun(RunFolder folder, EventFile events, Trainer trainer, TrainingState state, TrainingPlan plan, Validation? validation, TrainingSamples? samples, int clips, string fingerprint, ModelCard card)
     {
         (_folder, _events, _trainer, _state, _plan) = (folder, events, trainer, state, plan);
@@ -140,7 +140,7 @@ public sealed class TrainingRun
     private void Save()
     {
         if (_saved == _state.Step) return;
-        _folder.SaveCheckpoint(_trainer.ReadState(), _fingerprint, _card with { TrainedSteps = _state.Step }, _plan.KeepLast, _plan.KeepEvery);
+        _folder.SaveCheckpoint(_trainer.ReadState(), _fingerprint, _card with { TrainedSteps = (_card.TrainedSteps ?? 0) + _state.Step }, _plan.KeepLast, _plan.KeepEvery);
         _saved = _state.Step;
     }
 }
