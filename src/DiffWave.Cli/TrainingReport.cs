@@ -45,9 +45,11 @@ internal sealed class TrainingReport(Session session, TrainRequest request, RunF
         if (_loss is not null) text += string.Create(CultureInfo.InvariantCulture, $"  loss {_meanLoss:f4}  grad norm {(double)line["grad_norm"]!:g3}");
         if (line["validation_loss"] is { } validation) text += string.Create(CultureInfo.InvariantCulture, $"  validation {(double)validation:f4}");
         if (line["sample_mel_l1"] is { } difference) text += string.Create(CultureInfo.InvariantCulture, $"  sample mel L1 {(double)difference:f4}");
-        if (step > firstStep) text += string.Create(CultureInfo.InvariantCulture, $"  {Median():f2} s a step, {elapsed / (step - firstStep) * (request.Plan.Steps - step):d\\.hh\\:mm\\:ss} left");
+        if (step > firstStep) text += string.Create(CultureInfo.InvariantCulture, $"  {Median():f2} s a step, {Left(elapsed / (step - firstStep) * (request.Plan.Steps - step))} left");
         return text;
     }
+
+    private static string Left(TimeSpan time) => (time.Days > 0 ? $"{time.Days} d " : "") + time.ToString(@"hh\:mm\:ss", CultureInfo.InvariantCulture);
 
     private double Median() => _stepSeconds.Count == 0 ? 0 : _stepSeconds.TakeLast(101).Order().ElementAt(Math.Min(101, _stepSeconds.Count) / 2);
 

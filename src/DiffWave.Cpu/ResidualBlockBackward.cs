@@ -46,17 +46,18 @@ internal sealed unsafe class ResidualBlockBackward<S, V> where S : struct, ISimd
     {
         int rows = X.Rows, slices = SliceSums<S, V>.Slices(rows), c = Config.Channels;
         var walk = new TileWalk(0, rows, Config.Dilation(Layer.Index));
-        int blocks = (walk.Count + Tiles - 1) / Tiles, stepAt = slices * SumFloats;
+        int blocks = (walk.Count + Tiles - 1) / Tiles;
+        long stepAt = (long)slices * SumFloats;
         for (int item = 0; item < X.Batch; item++)
         {
             float* partial = memory.Partials.AtLeast(stepAt + (long)blocks * Padded);
             team.Run(slices, (slice, thread) =>
-                WeightGradients(item, slice * SliceSums<S, V>.SliceRows, Math.Min(rows, (slice + 1) * SliceSums<S, V>.SliceRows), partial + slice * SumFloats, memory.Scratch(thread, ScratchFloats(c))));
+                WeightGradients(item, slice * SliceSums<S, V>.SliceRows, Math.Min(rows, (slice + 1) * SliceSums<S, V>.SliceRows), partial + (long)slice * SumFloats, memory.Scratch(thread, ScratchFloats(c))));
             int sumRows = 4 * c + 2;
             team.Run(sumRows + blocks, (piece, thread) =>
             {
                 if (piece < sumRows) AddSums(item, piece, slices, partial, memory.Scratch(thread, ScratchFloats(c)));
-                else DataGradient(item, walk, (piece - sumRows) * Tiles, partial + stepAt + (piece - sumRows) * Padded, memory.Scratch(thread, ScratchFloats(c)));
+                else DataGradient(item, walk, (piece - sumRows) * Tiles, partial + stepAt + (long)(piece - sumRows) * Padded, memory.Scratch(thread, ScratchFloats(c)));
             });
             SliceSums<S, V>.Total(partial + stepAt, Padded, blocks, Padded, DStepBias.Row(item, Layer.Index));
         }
