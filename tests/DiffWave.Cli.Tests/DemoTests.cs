@@ -124,4 +124,15 @@ public sealed class DemoTests : IDisposable
         Assert.Contains("resampled from 16000 Hz to the voice's 22050 Hz", run.Error);
         Assert.Equal(22050, WavFile.Read(_program["out/clip.wav"]).SampleRate);
     }
+
+    // The voice that ships: held-out clip, fast schedule. The bounds are wide; the figures themselves stand in its card and in README.
+    [Fact]
+    public void TheBundledVoiceSpeaksMuchBetterThanAnUntrainedOne()
+    {
+        RunResult result = DiffWaveProgram.Run("demo", "-o", _program["demo"], "-t", "2", "--json").Succeeds();
+        double Figure(string name) => (double)result.Json["results"]!.AsArray().Single(entry => (string)entry!["name"]! == name)!["log_mel_l1"]!;
+        Assert.True(Figure("diffwave") < Figure("untrained") / 3, result.Out);
+        Assert.InRange(new FileInfo(Path.Combine(Demo.BundledVoice, Demo.ModelFile)).Length, 1, 8_000_000);
+        Assert.True(File.Exists(Path.Combine(Demo.BundledVoice, "LICENSE.txt")));
+    }
 }
