@@ -31,7 +31,7 @@ start() { # RUN STEPS options that start it
 }
 start "$work/stage1" "$steps" --data "$wav" --config small --set sample_rate=16000 --set mel.hop=200 --batch 4 --crop-frames 40 --lr 1.5e-3 --warmup 300 --clip 1 --ema 0.999
 tail=$((steps / 4))
-start "$work/stage2" "$tail" --data "$wav" --init "$work/stage1/model.safetensors" --batch 4 --crop-frames 40 --lr 1.5e-3 --warmup 100 --decay $((tail - 100)) --clip 1 --ema 0.998 --seed 1
+start "$work/stage2" "$tail" --data "$wav" --init "$work/stage1/model.safetensors" --batch 4 --crop-frames 40 --lr 1.5e-3 --warmup $((tail / 30)) --decay $((tail - tail / 30)) --clip 1 --ema 0.998 --seed 1
 diffwave publish "$work/stage2/model.safetensors" -o "$work/voice.safetensors" --name "festvox-ru (nsh)" \
   --description "One Russian male speaker, 16000 Hz, vocoder for mels of 80 bands, hop 200" --license "BSD-like, see LICENSE.txt beside the bundled file" \
   --source "festvox-ru 0.5 (Debian), 620 recordings, 99 minutes, 13 held out"
