@@ -5,7 +5,7 @@ namespace DiffWave.Engine;
 /// </summary>
 /// <remarks>
 /// What forward keeps, in floats a sample and item: the input of every block (C a layer), the input of every gate (2C a layer, unless recomputed), the upsampled mel (M), the sum of
-/// skips (C). The base model keeps 366 MB an item of 15,872 samples, 123 MB with recomputation, which costs one more forward block a layer. Gradients are summed over calls, so a batch
+/// skips (C). The base model keeps 366 MB an item of 15,872 samples, 130 MB with recomputation, which costs one more forward block a layer. Gradients are summed over calls, so a batch
 /// of any size fits in the memory of one item.
 /// </remarks>
 public sealed class TrainingPass : IDisposable
@@ -98,7 +98,7 @@ public sealed class TrainingPass : IDisposable
         {
             IBuffer preGate = _preGate[_recompute ? 0 : layer];
             if (_recompute) Block(layer, _y, _discarded, preGate); // the skips go where nobody reads them
-            else if (!shared) Upsample(layer);
+            else if (_mel is not null && !shared) Upsample(layer);
             _ops.ResidualBlockBackward(layer, _x[layer], _stepBias, preGate, _dSkips, _dX, _dStepBias, _dLabelBias);
             if (_dUpsampled is null) continue;
             _ops.ConditionerProjectionBackward(layer, _upsampled!, preGate, _dUpsampled);
