@@ -25,7 +25,7 @@ internal static class TrainCommand
         A batch is computed --micro-batch crops at a time, their gradients summed: memory depends on that number
         alone, the result does not depend on it.
 
-        --json prints one object at the end: run, model, steps, loss, validation_loss, sample_log_mel_l1,
+        --json prints one object at the end: run, model, steps, loss, validation_loss, sample_mel_l1,
         step_seconds, audio_seconds_per_second, checkpoint, stopped, device, peak_memory_bytes.
         """;
 
