@@ -1,0 +1,186 @@
+namespace DiffWave.Cuda;
+
+/// <summary>Blocks of a grid, or threads of a block, along each axis.</summary>
+/// <param name="X">Along x, at least 1.</param>
+/// <param name="Y">Along y.</param>
+/// <param name="Z">Along z.</param>
+public readonly record struct Dim3(int X, int Y = 1, int Z = 1)
+{
+    /// <summary>Product of the three.</summary>
+    public long Size => (long)X * Y * Z;
+
+    /// <inheritdoc/>
+    public override string ToString() => Z != 1 ? $"{X} x {Y} x {Z}" : Y != 1 ? $"{X} x {Y}" : $"{X}";
+}
+
+/// <summary>What a device is and how much it holds.</summary>
+public sealed record CudaDeviceInfo
+{
+    /// <summary>Name as the driver gives it.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Architecture, e.g. 90 for compute capability 9.0.</summary>
+    public required int Sm { get; init; }
+
+    /// <summary>Streaming multiprocessors.</summary>
+    public required int Multiprocessors { get; init; }
+
+    /// <summary>Clock of the multiprocessors in kHz, 0 when unknown.</summary>
+    public int ClockKilohertz { get; init; }
+
+    /// <summary>Clock of the memory in kHz, 0 when unknown.</summary>
+    public int MemoryClockKilohertz { get; init; }
+
+    /// <summary>Width of the memory bus in bits, 0 when unknown.</summary>
+    public int MemoryBusBits { get; init; }
+
+    /// <summary>Bytes of device memory.</summary>
+    public required long MemoryBytes { get; init; }
+
+    /// <summary>Bytes of L2 cache, 0 when unknown.</summary>
+    public int L2Bytes { get; init; }
+
+    /// <summary>Bytes of shared memory a block may have after asking for it.</summary>
+    public required int SharedBytesPerBlock { get; init; }
+
+    /// <summary>Bytes of shared memory of one multiprocessor.</summary>
+    public int SharedBytesPerMultiprocessor { get; init; }
+
+    /// <summary>32-bit registers of one multiprocessor.</summary>
+    public int RegistersPerMultiprocessor { get; init; }
+
+    /// <summary>Threads resident on one multiprocessor.</summary>
+    public int ThreadsPerMultiprocessor { get; init; }
+}
+
+/// <summary>What the driver knows of a loaded function.</summary>
+/// <param name="Registers">Registers of a thread; for the emulator those the PTX declares.</param>
+/// <param name="LocalBytes">Bytes of local memory of a thread: above 0 registers spill or arrays are in memory.</param>
+/// <param name="StaticSharedBytes">Bytes of static shared memory of a block.</param>
+/// <param name="MaxThreadsPerBlock">Largest block.</param>
+public sealed record CudaFunctionAttributes(int Registers, int LocalBytes, int StaticSharedBytes, int MaxThreadsPerBlock);
+
+/// <summary>
+/// One device as the CUDA driver API shows it: the seam between everything we ship and the driver. <see cref="NvidiaDriver"/> is the real one; the emulator is another, so that all
+/// code above runs unchanged without a GPU. Handles are the driver's own; 0 is the default stream. Launches and copies on a stream run in order; every method throws
+/// <see cref="CudaException"/> when the driver refuses. Not for several threads at once.
+/// </summary>
+public interface ICudaDriver : IDisposable
+{
+    /// <summary>For messages: what runs the kernels, e.g. "NVIDIA driver 13.0" or "emulator".</summary>
+    string Description { get; }
+
+    /// <summary>The device.</summary>
+    CudaDeviceInfo Device { get; }
+
+    /// <summary>Bytes free and in all.</summary>
+    (long Free, long Total) MemoryInfo();
+
+    /// <summary>Device memory, aligned to 256 bytes, its contents unknown.</summary>
+    /// <param name="bytes">At least 1.</param>
+    ulong Allocate(long bytes);
+
+    /// <summary>Gives device memory back.</summary>
+    /// <param name="address">An address <see cref="Allocate"/> returned.</param>
+    void Free(ulong address);
+
+    /// <summary>Page-locked host memory, which asynchronous copies need.</summary>
+    /// <param name="bytes">At least 1.</param>
+    nint AllocateHost(long bytes);
+
+    /// <summary>Gives page-locked memory back.</summary>
+    /// <param name="address">An address <see cref="AllocateHost"/> returned.</param>
+    void FreeHost(nint address);
+
+    /// <summary>Host to device, done on return.</summary>
+    void CopyToDevice(ulong target, ReadOnlySpan<byte> source);
+
+    /// <summary>Device to host, after everything queued on the default stream, done on return.</summary>
+    void CopyToHost(Span<byte> target, ulong source);
+
+    /// <summary>Host to device in stream order; the source is page-locked and stays untouched until then.</summary>
+    void CopyToDeviceAsync(ulong target, nint source, long bytes, nint stream);
+
+    /// <summary>Device to host in stream order.</summary>
+    void CopyToHostAsync(nint target, ulong source, long bytes, nint stream);
+
+    /// <summary>Device to device in stream order.</summary>
+    void CopyOnDeviceAsync(ulong target, ulong source, long bytes, nint stream);
+
+    /// <summary>Fills 32-bit words in stream order.</summary>
+    /// <param name="target">A multiple of 4.</param>
+    /// <param name="value">The word.</param>
+    /// <param name="words">How many.</param>
+    /// <param name="stream">The stream.</param>
+    void FillAsync(ulong target, uint value, long words, nint stream);
+
+    /// <summary>Compiles and loads PTX text. The exception holds the compiler's log.</summary>
+    nint LoadModule(string ptx);
+
+    /// <summary>Unloads a module and its functions.</summary>
+    void UnloadModule(nint module);
+
+    /// <summary>An entry of a module.</summary>
+    nint GetFunction(nint module, string entryName);
+
+    /// <summary>What the driver knows of a function.</summary>
+    CudaFunctionAttributes GetAttributes(nint function);
+
+    /// <summary>Allows a function dynamic shared memory above 48 KiB.</summary>
+    void SetMaxDynamicShared(nint function, int bytes);
+
+    /// <summary>Blocks of a function that fit on one multiprocessor at once.</summary>
+    int MaxActiveBlocks(nint function, int threadsPerBlock, int dynamicSharedBytes);
+
+    /// <summary>Queues a kernel.</summary>
+    /// <param name="function">From <see cref="GetFunction"/>.</param>
+    /// <param name="grid">Blocks.</param>
+    /// <param name="block">Threads of a block.</param>
+    /// <param name="dynamicSharedBytes">Bytes of dynamic shared memory.</param>
+    /// <param name="stream">The stream.</param>
+    /// <param name="arguments">The parameters packed at their offsets; copied before the call returns.</param>
+    void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments);
+
+    /// <summary>A stream that does not wait for the default stream.</summary>
+    nint CreateStream();
+
+    /// <summary>Ends a stream.</summary>
+    void DestroyStream(nint stream);
+
+    /// <summary>Waits until a stream has done everything.</summary>
+    void SynchronizeStream(nint stream);
+
+    /// <summary>Waits until the device has done everything.</summary>
+    void Synchronize();
+
+    /// <summary>An event that takes the time.</summary>
+    nint CreateEvent();
+
+    /// <summary>Ends an event.</summary>
+    void DestroyEvent(nint handle);
+
+    /// <summary>Marks this place of a stream.</summary>
+    void RecordEvent(nint handle, nint stream);
+
+    /// <summary>Waits until the marked place has been reached.</summary>
+    void SynchronizeEvent(nint handle);
+
+    /// <summary>Lets a stream wait for the marked place of another.</summary>
+    void StreamWaitEvent(nint stream, nint handle);
+
+    /// <summary>Milliseconds between two events; null where time means nothing (the emulator).</summary>
+    double? Elapsed(nint start, nint stop);
+
+    /// <summary>From here on what is queued on the stream is recorded instead of run.</summary>
+    void BeginCapture(nint stream);
+
+    /// <summary>Ends the recording and makes it ready to launch.</summary>
+    /// <returns>The executable graph.</returns>
+    nint EndCapture(nint stream);
+
+    /// <summary>Queues a graph.</summary>
+    void LaunchGraph(nint graph, nint stream);
+
+    /// <summary>Ends a graph.</summary>
+    void DestroyGraph(nint graph);
+}

@@ -1,0 +1,4 @@
+namespace DiffWave.Cuda;
+
+/// <summary>The NVIDIA driver.</summary>
+public sealed class NvidiaDriver;
