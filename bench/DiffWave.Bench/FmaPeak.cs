@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using DiffWave.Cpu;
 
 namespace DiffWave.Bench;
 
@@ -13,8 +14,12 @@ internal static class FmaPeak
     /// <summary>FLOP/s of <paramref name="threads"/> threads together, over about <paramref name="seconds"/>.</summary>
     public static double Measure(int threads, double seconds = 0.05)
     {
-        Func<int, float> loop = Vector512.IsHardwareAccelerated ? Loop512 : Vector256.IsHardwareAccelerated ? Loop256 : LoopPortable;
-        int lanes = Vector512.IsHardwareAccelerated ? 16 : Vector256.IsHardwareAccelerated ? 8 : Vector<float>.Count;
+        (Func<int, float> loop, int lanes) = CpuDevice.BestLevel switch
+        {
+            SimdLevel.Avx512 => ((Func<int, float>)Loop512, 16),
+            SimdLevel.Avx2 => (Loop256, 8),
+            _ => (LoopPortable, Vector<float>.Count),
+        };
         int rounds = 100_000;
         for (; ; rounds *= 2) // long enough to time, and warm
         {

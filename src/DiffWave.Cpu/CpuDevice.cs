@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using DiffWave.Engine;
 
 namespace DiffWave.Cpu;
@@ -22,7 +23,10 @@ public static class CpuDevice
 {
     /// <summary>The level <see cref="SimdLevel.Auto"/> stands for on this machine.</summary>
     public static SimdLevel BestLevel =>
-        Vector512.IsHardwareAccelerated ? SimdLevel.Avx512 : Vector256.IsHardwareAccelerated ? SimdLevel.Avx2 : SimdLevel.Portable;
+        Has512 ? SimdLevel.Avx512 : Vector256.IsHardwareAccelerated ? SimdLevel.Avx2 : SimdLevel.Portable;
+
+    // Vector512.IsHardwareAccelerated is false on Intel's first AVX-512 processors, where .NET prefers narrower vectors for code in general; for arithmetic as dense as ours the wide ones win there too.
+    private static bool Has512 => Vector512.IsHardwareAccelerated || Avx512F.IsSupported;
 
     /// <summary>A CPU backend.</summary>
     /// <param name="threads">Threads to use, 1 to 1024; 0 means one for each processor.</param>
@@ -37,7 +41,7 @@ public static class CpuDevice
         if (level == SimdLevel.Auto) level = BestLevel;
         return level switch
         {
-            SimdLevel.Avx512 when Vector512.IsHardwareAccelerated => new CpuOps<Simd512, Vector512<float>>(threads, "AVX-512"),
+            SimdLevel.Avx512 when Has512 => new CpuOps<Simd512, Vector512<float>>(threads, "AVX-512"),
             SimdLevel.Avx2 when Vector256.IsHardwareAccelerated => new CpuOps<Simd256, Vector256<float>>(threads, "AVX2"),
             SimdLevel.Portable => new CpuOps<SimdPortable, Vector<float>>(threads, $"portable, {Vector<float>.Count} lanes"),
             _ => throw new PlatformNotSupportedException($"this machine has no {level} instructions; use {BestLevel}"),
