@@ -1,0 +1,156 @@
+using System.Numerics;
+using DiffWave.Emulator.Arithmetic;
+using DiffWave.Emulator.Syntax;
+
+namespace DiffWave.Emulator.Execution;
+
+internal static unsafe partial class LaneFunctions
+{
+    private static LaneFunction Move(InstructionForm form)
+    {
+        if (form.Operands[0] is VectorOperand parts)
+            return (InstructionForm.Bits(form.Type), parts.Elements.Count) switch
+            {
+                (16, 2) => new(&SelectLoops.Unpack<byte, ushort, Off>, InstructionClass.Move, 0),
+                (32, 2) => new(&SelectLoops.Unpack<ushort, uint, Off>, InstructionClass.Move, 0),
+                (32, 4) => new(&SelectLoops.Unpack<byte, uint, On>, InstructionClass.Move, 0),
+                (64, 2) => new(&SelectLoops.Unpack<uint, ulong, Off>, InstructionClass.Move, 0),
+                (64, 4) => new(&SelectLoops.Unpack<ushort, ulong, On>, InstructionClass.Move, 0),
+                _ => throw form.Unsupported(),
+            };
+        if (form.Operands[1] is VectorOperand elements)
+            return (InstructionForm.Bits(form.Type), elements.Elements.Count) switch
+            {
+                (16, 2) => new(&SelectLoops.Pack<byte, ushort, Off>, InstructionClass.Move, 0),
+                (32, 2) => new(&SelectLoops.Pack<ushort, uint, Off>, InstructionClass.Move, 0),
+                (32, 4) => new(&SelectLoops.Pack<byte, uint, On>, InstructionClass.Move, 0),
+                (64, 2) => new(&SelectLoops.Pack<uint, ulong, Off>, InstructionClass.Move, 0),
+                (64, 4) => new(&SelectLoops.Pack<ushort, ulong, On>, InstructionClass.Move, 0),
+                _ => throw form.Unsupported(),
+            };
+        return InstructionForm.Bits(form.Type) switch
+        {
+            1 => new(&SelectLoops.Copy, InstructionClass.Move, 0),
+            16 or 32 => One<uint, uint, Copy<uint>>(InstructionClass.Move),
+            64 => One<ulong, ulong, Copy<ulong>>(InstructionClass.Move),
+            _ => throw form.Unsupported(),
+        };
+    }
+
+    private static LaneFunction Select(InstructionForm form)
+    {
+        if (form.Opcode == "selp")
+            return InstructionForm.Bits(form.Type) == 64 ? new(&SelectLoops.Select<ulong>, InstructionClass.Integer, 0) : new(&SelectLoops.Select<uint>, InstructionClass.Integer, 0);
+        return InstructionForm.Bits(form.Type) == 64 ? SelectBySign<ulong>(form) : SelectBySign<uint>(form);
+    }
+
+    private static LaneFunction SelectBySign<T>(InstructionForm form) where T : unmanaged => (form.Types[1], form.Has("ftz")) switch
+    {
+        (PtxType.S32, false) => Three<T, T, int, T, SelectBySign<T, int, Off>>(),
+        (PtxType.F32, false) => Three<T, T, float, T, SelectBySign<T, float, Off>>(),
+        (PtxType.F32, true) => Three<T, T, float, T, SelectBySign<T, float, On>>(),
+        _ => throw form.Unsupported(),
+    };
+
+    private static LaneFunction Compare(InstructionForm form) => form.Types[^1] switch
+    {
+        PtxType.U16 or PtxType.B16 => CompareIntegers<ushort>(form),
+        PtxType.S16 => CompareIntegers<short>(form),
+        PtxType.U32 or PtxType.B32 => CompareIntegers<uint>(form),
+        PtxType.S32 => CompareIntegers<int>(form),
+        PtxType.U64 or PtxType.B64 => CompareIntegers<ulong>(form),
+        PtxType.S64 => CompareIntegers<long>(form),
+        PtxType.F32 => form.Has("ftz") ? CompareFloats<float, FlushOperands>(form) : CompareFloats<float, KeepOperands<float>>(form),
+        PtxType.F64 => CompareFloats<double, KeepOperands<double>>(form),
+        PtxType.F16 or PtxType.F16x2 => form.Has("ftz") ? CompareFloats<double, HalfOperands<Binary16, On>>(form) : CompareFloats<double, HalfOperands<Binary16, Off>>(form),
+        PtxType.BF16 or PtxType.BF16x2 => CompareFloats<double, HalfOperands<Brain16, Off>>(form),
+        _ => throw form.Unsupported(),
+    };
+
+    private static LaneFunction CompareIntegers<T>(InstructionForm form) where T : unmanaged, INumber<T> => form.Among("eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs") switch
+    {
+        "eq" => Compared<T, Equal<T>>(form),
+        "ne" => Compared<T, Different<T>>(form),
+        "lt" or "lo" => Compared<T, Less<T>>(form),
+        "le" or "ls" => Compared<T, LessOrEqual<T>>(form),
+        "gt" or "hi" => Compared<T, Greater<T>>(form),
+        "ge" or "hs" => Compared<T, GreaterOrEqual<T>>(form),
+        _ => throw form.Unsupported(),
+    };
+
+    private static LaneFunction CompareFloats<T, TOperands>(InstructionForm form) where T : unmanaged, INumber<T> where TOperands : struct, IOperands<T> =>
+        form.Among("eq", "ne", "lt", "le", "gt", "ge", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan") switch
+        {
+            "eq" => TOperands.Compared<Equal<T>>(form),
+            "ne" => TOperands.Compared<Different<T>>(form),
+            "lt" => TOperands.Compared<Less<T>>(form),
+            "le" => TOperands.Compared<LessOrEqual<T>>(form),
+            "gt" => TOperands.Compared<Greater<T>>(form),
+            "ge" => TOperands.Compared<GreaterOrEqual<T>>(form),
+            "equ" => TOperands.Compared<Opposite<T, Different<T>>>(form),
+            "neu" => TOperands.Compared<Opposite<T, Equal<T>>>(form),
+            "ltu" => TOperands.Compared<Opposite<T, GreaterOrEqual<T>>>(form),
+            "leu" => TOperands.Compared<Opposite<T, Greater<T>>>(form),
+            "gtu" => TOperands.Compared<Opposite<T, LessOrEqual<T>>>(form),
+            "geu" => TOperands.Compared<Opposite<T, Less<T>>>(form),
+            "num" => TOperands.Compared<BothNumbers<T>>(form),
+            "nan" => TOperands.Compared<Opposite<T, BothNumbers<T>>>(form),
+            _ => throw form.Unsupported(),
+        };
+
+    /// <summary>How the operands of a comparison lie in the lanes and become the numbers compared.</summary>
+    private interface IOperands<T> where T : unmanaged
+    {
+        static abstract LaneFunction Compared<TCompare>(InstructionForm form) where TCompare : struct, ICompare<T>;
+    }
+
+    private readonly struct KeepOperands<T> : IOperands<T> where T : unmanaged
+    {
+        public static LaneFunction Compared<TCompare>(InstructionForm form) where TCompare : struct, ICompare<T> => LaneFunctions.Compared<T, TCompare>(form);
+    }
+
+    private readonly struct FlushOperands : IOperands<float>
+    {
+        public static LaneFunction Compared<TCompare>(InstructionForm form) where TCompare : struct, ICompare<float> => LaneFunctions.Compared<float, FlushedCompare<TCompare>>(form);
+    }
+
+    private readonly struct HalfOperands<TFormat, TFtz> : IOperands<double> where TFormat : struct, IBinaryFormat where TFtz : struct, IFlag
+    {
+        public static LaneFunction Compared<TCompare>(InstructionForm form) where TCompare : struct, ICompare<double> =>
+            !IsPair(form) ? LaneFunctions.Compared<ushort, HalfCompare<TFormat, TCompare, TFtz>>(form) : ComparedPairs<HalfCompare<TFormat, TCompare, TFtz>>(form);
+    }
+
+    private static LaneFunction Compared<T, TCompare>(InstructionForm form) where T : unmanaged where TCompare : struct, ICompare<T> => form.Among("and", "or", "xor") switch
+    {
+        "and" => Compared<T, TCompare, CombineAnd>(form),
+        "or" => Compared<T, TCompare, CombineOr>(form),
+        "xor" => Compared<T, TCompare, CombineXor>(form),
+        _ => Compared<T, TCompare, CombineNone>(form),
+    };
+
+    private static LaneFunction Compared<T, TCompare, TCombine>(InstructionForm form) where T : unmanaged where TCompare : struct, ICompare<T> where TCombine : struct, ICombine
+    {
+        var kind = InstructionForm.Bits(form.Types[^1]) == 16 && form.Types[^1] >= PtxType.F16 ? InstructionClass.Float16
+            : form.Types[^1] switch { PtxType.F32 => InstructionClass.Float32, PtxType.F64 => InstructionClass.Float64, _ => InstructionClass.Integer };
+        if (form.Opcode == "setp")
+            return form.HasPair ? new(&CompareLoops.SetPredicate<T, TCompare, TCombine, On>, kind, 0) : new(&CompareLoops.SetPredicate<T, TCompare, TCombine, Off>, kind, 0);
+        return form.Type switch
+        {
+            PtxType.F32 => new(&CompareLoops.SetValue<T, TCompare, TCombine, On>, kind, 0),
+            PtxType.U32 or PtxType.S32 => new(&CompareLoops.SetValue<T, TCompare, TCombine, Off>, kind, 0),
+            _ => throw form.Unsupported(),
+        };
+    }
+
+    private static LaneFunction ComparedPairs<TCompare>(InstructionForm form) where TCompare : struct, ICompare<ushort>
+    {
+        if (form.Opcode != "setp" || !form.HasPair) throw form.Unsupported();
+        return form.Among("and", "or", "xor") switch
+        {
+            "and" => new(&CompareLoops.SetPredicates<TCompare, CombineAnd>, InstructionClass.Float16, 0),
+            "or" => new(&CompareLoops.SetPredicates<TCompare, CombineOr>, InstructionClass.Float16, 0),
+            "xor" => new(&CompareLoops.SetPredicates<TCompare, CombineXor>, InstructionClass.Float16, 0),
+            _ => new(&CompareLoops.SetPredicates<TCompare, CombineNone>, InstructionClass.Float16, 0),
+        };
+    }
+}
