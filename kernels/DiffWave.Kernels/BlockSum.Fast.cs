@@ -9,7 +9,7 @@ public static partial class BlockSum
     public static void SumV2(ArrayView<float> x, ArrayView<float> partial)
     {
         ArrayView<float> sums = SharedMemory.Allocate<float>(Threads / Warp.WarpSize);
-        ArrayView<Float4> fours = x.Cast<Float4>();
+        ArrayView<Float4> fours = x.AsAligned16().Cast<Float4>();
         int thread = Grid.GlobalIndex.X, rest = 4 * fours.IntLength + thread;
         float sum = rest < x.IntLength ? x[rest] : 0; // the last one to three elements
         for (int i = thread; i < fours.IntLength; i += Grid.DimX * Threads)

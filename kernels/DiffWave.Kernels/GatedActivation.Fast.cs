@@ -9,7 +9,7 @@ public static partial class GatedActivation
     [Kernel("gated_activation_v2", BlockX = 256)]
     public static void ForwardV2(ArrayView<float> h, ArrayView<float> y, [Const] int channels)
     {
-        ArrayView<Float4> halves = h.Cast<Float4>(), products = y.Cast<Float4>();
+        ArrayView<Float4> halves = h.AsAligned16().Cast<Float4>(), products = y.AsAligned16().Cast<Float4>();
         int quarter = channels / 4; // of the channels, four at a time
         for (int index = Grid.GlobalIndex.X; index < products.IntLength; index += Grid.DimX * Group.DimX)
         {
@@ -26,7 +26,7 @@ public static partial class GatedActivation
     [Kernel("gated_activation_v3", BlockX = 256, MinimumSm = 75)]
     public static void ForwardV3(ArrayView<float> h, ArrayView<float> y, [Const] int channels)
     {
-        ArrayView<Float4> halves = h.Cast<Float4>(), products = y.Cast<Float4>();
+        ArrayView<Float4> halves = h.AsAligned16().Cast<Float4>(), products = y.AsAligned16().Cast<Float4>();
         int quarter = channels / 4;
         for (int index = Grid.GlobalIndex.X; index < products.IntLength; index += Grid.DimX * Group.DimX)
         {

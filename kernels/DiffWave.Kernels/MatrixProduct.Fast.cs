@@ -23,7 +23,7 @@ public static partial class MatrixProduct
         // A copy is one four of each operand a thread: A's along k, to be transposed, B's along n.
         int aRow = thread / 2, aDepth = thread % 2 * 4, bDepth = thread / 32, bColumn = thread % 32 * 4;
         int aLimit = firstRow + aRow < m ? k - aDepth : 0, bLimit = firstColumn + bColumn < n ? k - bDepth : 0;
-        ArrayView<Float4> aSource = a.Cast<Float4>(), bSource = b.Cast<Float4>();
+        ArrayView<Float4> aSource = a.AsAligned16().Cast<Float4>(), bSource = b.AsAligned16().Cast<Float4>();
         int aFrom = ((firstRow + aRow) * k + aDepth) / 4, bFrom = (bDepth * n + firstColumn + bColumn) / 4;
 
         // The sums of a thread are 4 x 4 in each quarter of the tile, so that the fours read by neighbours lie side by side.
@@ -54,7 +54,7 @@ public static partial class MatrixProduct
             }
         }
 
-        ArrayView<Float4> target = c.Cast<Float4>();
+        ArrayView<Float4> target = c.AsAligned16().Cast<Float4>();
         for (int i = 0; i < 8; i++)
         {
             int row = firstRow + i / 4 * 64 + rowFour * 4 + i % 4;

@@ -144,7 +144,7 @@ public static partial class MatrixProduct
         }
 
         // Lane 4 i + j of a warp holds columns 2 j and 2 j + 1 of rows i and i + 8 of each 16 x 8.
-        ArrayView<Float2> target = c.Cast<Float2>();
+        ArrayView<Float2> target = c.AsAligned8().Cast<Float2>();
         int row = firstRow + warpRow + lane / 4, column = firstColumn + warpColumn + lane % 4 * 2;
         for (int i = 0; i < S.WarpM / 16; i++)
             for (int j = 0; j < S.WarpN / 8; j++)

@@ -11,7 +11,7 @@ public static partial class PhiloxNormal
     [Kernel("philox_normal_v2", BlockX = 256)]
     public static void FillV2(ArrayView<float> normals, ulong seed, uint stream, uint step, long first)
     {
-        ArrayView<Float4> fours = normals.Cast<Float4>();
+        ArrayView<Float4> fours = normals.AsAligned16().Cast<Float4>();
         bool aligned = first % 4 == 0;
         for (long block = first / 4 + Grid.GlobalIndex.X; 4 * block - first < normals.Length; block += Grid.DimX * Group.DimX)
         {

@@ -69,9 +69,14 @@ internal static class KernelsProfileCommand
         if (sites.Count == 0) return;
         long moved = sites.Sum(site => site.Moved), ideal = sites.Sum(site => site.Ideal);
         output.WriteLine(Invariant($"{space}        {moved:N0} {unit}, ideal {ideal:N0}, efficiency {(moved == 0 ? 1 : (double)ideal / moved):P0}"));
-        int width = sites.Max(site => site.Source.ToString().Length);
-        foreach (AccessSite site in sites)
-            output.WriteLine(Invariant($"  {site.Source.ToString().PadRight(width)}  requests {site.Requests,9:N0}  {unit} {site.Moved,9:N0}  {site.Efficiency,5:P0}  {site.PtxText}"));
+        // An unrolled loop has the same access many times: one line for those of a C# line and an instruction.
+        var lines = sites.GroupBy(site => (Source: site.Source.ToString(), Instruction: site.PtxText.Split(' ')[0])).ToList();
+        int width = lines.Max(line => line.Key.Source.Length);
+        foreach (var line in lines)
+        {
+            long requests = line.Sum(site => site.Requests), lineMoved = line.Sum(site => site.Moved), lineIdeal = line.Sum(site => site.Ideal);
+            output.WriteLine(Invariant($"  {line.Key.Source.PadRight(width)}  requests {requests,9:N0}  {unit} {lineMoved,9:N0}  {(lineMoved == 0 ? 1 : (double)lineIdeal / lineMoved),5:P0}  {line.Key.Instruction}{(line.Count() > 1 ? Invariant($" x {line.Count()}") : "")}"));
+        }
     }
 
     private static JsonObject Json(KernelVersion version, KernelShape shape, Cost cost, IReadOnlyList<LaunchReport> reports) => new()
