@@ -96,6 +96,7 @@ internal sealed unsafe partial class BlockExecutor
             if (start % (ulong)laneBytes == 0 && start + bytes <= (ulong)size)
             {
                 pointers[0] = shared + start;
+                if (checks) TrackRange(warp, access, start, laneBytes, shape, mask, isWrite);
                 return;
             }
         }
@@ -105,6 +106,7 @@ internal sealed unsafe partial class BlockExecutor
             CheckShared(warp, access, lane, addresses[lane], laneBytes);
             pointers[lane] = shared + addresses[lane];
         }
+        if (checks) TrackLanes(warp, access, mask, laneBytes, isWrite);
     }
 
     private void CheckShared(Warp warp, MemoryOperation access, int lane, ulong address, int bytes)
