@@ -248,7 +248,7 @@ internal sealed partial class Evaluator
         Push(owner switch
         {
             StructValue value => value.Fields[index],
-            CellReference cell => Load(cell.Into(index, field.FieldType), field.FieldType),
+            CellReference cell => Load(FieldOf(cell, field, index), field.FieldType),
             PointerValue pointer => LoadFrom(pointer.Add(LayoutOf(field.DeclaringType!).Fields[index].Offset), field.FieldType),
             _ => throw NoReference(owner),
         });
@@ -260,11 +260,14 @@ internal sealed partial class Evaluator
         int index = FieldIndex(field);
         Push(owner switch
         {
-            CellReference cell => cell.Into(index, field.FieldType),
+            CellReference cell => FieldOf(cell, field, index),
             PointerValue pointer => pointer.Add(LayoutOf(field.DeclaringType!).Fields[index].Offset),
             _ => throw NoReference(owner),
         });
     }
+
+    private CellReference FieldOf(CellReference cell, FieldInfo field, int index) =>
+        cell.Type == field.DeclaringType ? cell.Into(index, field.FieldType) : throw Fail(DiagnosticTable.Reference, $"a {cell.Type.Name} in registers is read as a {field.DeclaringType!.Name}");
 
     private void StoreField(FieldInfo field)
     {
