@@ -4,7 +4,7 @@ using System.Reflection.Emit;
 namespace DiffWave.Compiler;
 
 /// <summary>A natural loop: its header dominates every block of it.</summary>
-internal sealed record Loop(int Header, HashSet<int> Blocks);
+internal sealed record NaturalLoop(int Header, HashSet<int> Blocks);
 
 /// <summary>A basic block of IL: instructions First .. Last, inclusive.</summary>
 internal sealed record IlBlock(int First, int Last, int[] Successors);
@@ -32,7 +32,7 @@ internal sealed class ControlFlow
     public int[] Rank { get; }
 
     /// <summary>Loops by header.</summary>
-    public Dictionary<int, Loop> Loops { get; } = [];
+    public Dictionary<int, NaturalLoop> Loops { get; } = [];
 
     /// <summary>Locals whose value may still be read, by block.</summary>
     public BitArray[] LiveLocals { get; }
@@ -46,7 +46,7 @@ internal sealed class ControlFlow
         short value = instruction.Op.Value;
         if (value >= OpCodes.Ldloc_0.Value && value <= OpCodes.Ldloc_3.Value) return value - OpCodes.Ldloc_0.Value;
         if (value >= OpCodes.Stloc_0.Value && value <= OpCodes.Stloc_3.Value) return value - OpCodes.Stloc_0.Value;
-        string name = instruction.Op.Name!;
+        string name = instruction.Name;
         return name.StartsWith("ldloc", StringComparison.Ordinal) || name.StartsWith("stloc", StringComparison.Ordinal) ? (int)instruction.Operand : -1;
     }
 
@@ -149,7 +149,7 @@ internal sealed class ControlFlow
                     Irreducible = header;
                     continue;
                 }
-                if (!Loops.TryGetValue(header, out var loop)) Loops[header] = loop = new Loop(header, [header]);
+                if (!Loops.TryGetValue(header, out var loop)) Loops[header] = loop = new NaturalLoop(header, [header]);
                 var work = new Stack<int>();
                 work.Push(b);
                 while (work.TryPop(out int member))
@@ -184,7 +184,7 @@ internal sealed class ControlFlow
             {
                 int local = LocalOf(code[i]);
                 if (local < 0) continue;
-                string name = code[i].Op.Name!;
+                string name = code[i].Name;
                 if (name.StartsWith("ldloca", StringComparison.Ordinal)) addressed[local] = true;
                 else if (name.StartsWith("stloc", StringComparison.Ordinal)) writes[b][local] = true;
                 else if (!writes[b][local]) reads[b][local] = true;
@@ -199,20 +199,11 @@ internal sealed class ControlFlow
                 var next = new BitArray(locals);
                 foreach (int s in Blocks[b].Successors) next.Or(live[s]);
                 next.And(new BitArray(writes[b]).Not()).Or(reads[b]).Or(addressed);
-                if (Same(next, live[b])) continue;
+                if (!new BitArray(next).Xor(live[b]).HasAnySet()) continue;
                 live[b] = next;
                 changed = true;
             }
         }
         return live;
-    }
-
-    private static bool Same(BitArray a, BitArray b)
-    {
-        for (int i = 0; i < a.Length; i++)
-        {
-            if (a[i] != b[i]) return false;
-        }
-        return true;
     }
 }

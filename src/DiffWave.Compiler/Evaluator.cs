@@ -11,7 +11,10 @@ internal sealed class MethodCode
         Code = IlReader.Read(body.GetILAsByteArray()!);
         Locals = [.. body.LocalVariables.OrderBy(local => local.LocalIndex).Select(local => local.LocalType)];
         Flow = new ControlFlow(Code, Locals.Length);
-        Points = SourceLines.Of(method.Module).Points(method.MetadataToken);
+        Lines = SourceLines.Of(method.Module).Lines(method.MetadataToken, Code);
+        // The words' own source is not the kernel author's, and the framework's is not at hand: their lines are those of the call.
+        IsWord = method.Module.Assembly == typeof(Device.Group).Assembly || Array.TrueForAll(Lines, line => line == default);
+        Arguments = ArgumentTypes(method);
         Contract = !method.IsDefined(typeof(Device.NoContractionAttribute));
         HasHandlers = body.ExceptionHandlingClauses.Count > 0;
     }
@@ -24,7 +27,13 @@ internal sealed class MethodCode
 
     public ControlFlow Flow { get; }
 
-    public (int Offset, SourcePoint Point)[] Points { get; }
+    /// <summary>Source line of each instruction.</summary>
+    public SourcePoint[] Lines { get; }
+
+    public bool IsWord { get; }
+
+    /// <summary>Types of the arguments, <c>this</c> as a reference first.</summary>
+    public Type[] Arguments { get; }
 
     public bool Contract { get; }
 
@@ -32,10 +41,16 @@ internal sealed class MethodCode
 
     /// <summary>Members by token, resolved with the method's type arguments.</summary>
     public Dictionary<int, object> Members { get; } = [];
+
+    private static Type[] ArgumentTypes(MethodBase method)
+    {
+        var types = method.GetParameters().Select(parameter => parameter.ParameterType);
+        return [.. method.IsStatic ? types : types.Prepend(method.DeclaringType!.MakeByRefType())];
+    }
 }
 
 /// <summary>A method being evaluated.</summary>
-internal sealed class Frame(MethodCode code, Frame? caller, string path, SourcePoint callerLine)
+internal sealed class Frame(MethodCode code, Frame? caller, int callOffset)
 {
     public MethodCode Code { get; } = code;
 
@@ -44,26 +59,25 @@ internal sealed class Frame(MethodCode code, Frame? caller, string path, SourceP
     public int Depth { get; } = caller == null ? 0 : caller.Depth + 1;
 
     /// <summary>The call sites that lead here.</summary>
-    public string Path { get; } = path;
-
-    public SourcePoint CallerLine { get; } = callerLine;
+    public string Path => Caller == null ? "" : Caller.Site(callOffset);
 
     public int[] Arguments { get; set; } = [];
 
     public int[] Locals { get; set; } = [];
 
-    public Type[] ArgumentTypes { get; set; } = [];
-
     public List<Edge> Returns { get; } = [];
+
+    /// <summary>Names a call of this method by its offset: the same for every iteration of a loop, another for every inlined copy.</summary>
+    public string Site(int offset) => $"{Path}/{Code.Method.MetadataToken:x}.{offset:x}";
 
     /// <summary>Loops of this method whose iterations are being tried one by one, the innermost last.</summary>
     public List<Trial> Trials { get; } = [];
 }
 
 /// <summary>One iteration of a loop on trial.</summary>
-internal sealed class Trial(Loop loop)
+internal sealed class Trial(NaturalLoop loop)
 {
-    public Loop Loop { get; } = loop;
+    public NaturalLoop Loop { get; } = loop;
 
     /// <summary>Whether a test that could have left the loop was decided in favour of staying.</summary>
     public bool Decided { get; set; }
@@ -98,8 +112,8 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
         builder.Contract = contract;
         try
         {
-            builder.Line = builder.FirstLine = CodeOf(kernel).Points.FirstOrDefault().Point;
-            Invoke(kernel, [.. kernel.GetParameters().Select(argument)], path: "");
+            builder.Line = builder.FirstLine = CodeOf(kernel).Lines.FirstOrDefault();
+            Invoke(kernel, [.. kernel.GetParameters().Select(argument)], callOffset: 0);
         }
         catch (BudgetException)
         {
@@ -123,7 +137,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
     private static string Describe(MethodBase method) => $"{method.DeclaringType?.Name}.{method.Name}";
 
     // Inlines a method; its result, if any, is returned. After it the builder stands where the caller goes on; unreachable when no path returns.
-    private Value? Invoke(MethodBase method, Value[] arguments, string path)
+    private Value? Invoke(MethodBase method, Value[] arguments, int callOffset)
     {
         var code = CodeOf(method);
         var caller = frame;
@@ -133,7 +147,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
             if (up.Code.Method == method) throw Fail(DiagnosticTable.Recursion, $"{Describe(method)} calls itself");
         }
         var (line, contracted, stack) = (builder.Line, builder.Contract, state.Stack);
-        frame = new Frame(code, caller, path, line) { Arguments = NewCells(arguments.Length), Locals = NewCells(code.Locals.Length), ArgumentTypes = ArgumentTypesOf(method) };
+        frame = new Frame(code, caller, callOffset) { Arguments = NewCells(arguments.Length), Locals = NewCells(code.Locals.Length) };
         for (int i = 0; i < arguments.Length; i++) state.Cells[frame.Arguments[i]] = arguments[i];
         builder.Contract = contracted && code.Contract;
         var inner = frame;
@@ -153,12 +167,6 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
         return result;
     }
 
-    private static Type[] ArgumentTypesOf(MethodBase method)
-    {
-        var types = method.GetParameters().Select(parameter => parameter.ParameterType);
-        return [.. method.IsStatic ? types : types.Prepend(method.DeclaringType!.MakeByRefType())];
-    }
-
     private int[] NewCells(int count)
     {
         var cells = new int[count];
@@ -175,7 +183,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
     }
 
     // Evaluates the blocks of a loop, or of the whole method when the loop is null; what leaves them, or goes back to the header, is outgoing.
-    private void RunRegion(Loop? region, List<Edge> entry, List<Edge> outgoing)
+    private void RunRegion(NaturalLoop? region, List<Edge> entry, List<Edge> outgoing)
     {
         var flow = frame.Code.Flow;
         int start = region?.Header ?? 0;
@@ -202,7 +210,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
     }
 
     // Tries the loop iteration by iteration; as soon as nothing known keeps it going, or it becomes too large, it is evaluated as a loop instead.
-    private List<Edge> RunLoop(Loop loop, List<Edge> entry)
+    private List<Edge> RunLoop(NaturalLoop loop, List<Edge> entry)
     {
         Enter(entry);
         ForgetDead(loop.Header);
@@ -246,7 +254,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
     }
 
     // Finds by trial what changes round the loop: whatever differs when control comes back is held in registers, and the body is evaluated again until nothing new differs.
-    private List<Edge> RunRolled(Loop loop, State start, BuilderMark mark, Widening widened, int returns)
+    private List<Edge> RunRolled(NaturalLoop loop, State start, BuilderMark mark, Widening widened, int returns)
     {
         for (int pass = 0; pass < MaxPasses; pass++)
         {

@@ -32,33 +32,15 @@ internal sealed partial class Evaluator
         _ => throw Fail(DiagnosticTable.Instruction, "a struct stands where a number is needed"),
     };
 
-    private void SetLine(int offset)
-    {
-        var code = frame.Code;
-        // The words' own source is not the kernel author's: their lines are those of the call.
-        if (code.Points.Length == 0 || code.Method.Module.Assembly == typeof(Device.ArrayView<>).Assembly)
-        {
-            if (frame.Caller != null) builder.Line = frame.CallerLine;
-            return;
-        }
-        int low = 0, high = code.Points.Length - 1;
-        while (low < high)
-        {
-            int middle = (low + high + 1) / 2;
-            if (code.Points[middle].Offset <= offset) low = middle;
-            else high = middle - 1;
-        }
-        builder.Line = code.Points[low].Point;
-    }
-
     private List<Edge> RunBlock(int number)
     {
         var block = frame.Code.Flow.Blocks[number];
+        var code = frame.Code.Code;
         for (int i = block.First; i <= block.Last; i++)
         {
-            var instruction = frame.Code.Code[i];
+            var instruction = code[i];
             if (++steps > maxSteps) throw new BudgetException();
-            SetLine(instruction.Offset);
+            if (!frame.Code.IsWord) builder.Line = frame.Code.Lines[i];
             switch (instruction.Op.FlowControl)
             {
                 case FlowControl.Branch when instruction.Op == OpCodes.Br || instruction.Op == OpCodes.Br_S:
@@ -177,10 +159,7 @@ internal sealed partial class Evaluator
 
     private void Execute(IlInstruction il)
     {
-        var op = il.Op;
-        string name = op.Name!;
-        int dot = name.IndexOf('.', StringComparison.Ordinal);
-        string family = dot < 0 ? name : name[..dot];
+        string name = il.Name, family = il.Family;
         switch (family)
         {
             case "nop" or "break" or "volatile" or "unaligned" or "readonly" or "constrained" or "tail":
@@ -284,7 +263,7 @@ internal sealed partial class Evaluator
 
     private Value Read(int cell) => state.Cells[cell] is Poison poison && !ReferenceEquals(poison, Poison.Dead) ? throw Fail(DiagnosticTable.PathValue, poison.Reason) : state.Cells[cell];
 
-    private Type ArgumentType(int argument) => frame.ArgumentTypes[argument];
+    private Type ArgumentType(int argument) => frame.Code.Arguments[argument];
 
     private static Imm Constant(IlInstruction il)
     {

@@ -233,7 +233,7 @@ internal sealed partial class Evaluator
 
     // A type that promises vector alignment is aligned to its size; others to their widest field.
     private static int MemoryAlignment(Layout layout) =>
-        !layout.IsPrimitive && BitOperations.IsPow2(layout.Size) && layout.Type.CustomAttributes.Any(attribute => attribute.AttributeType.Name == "VectorAlignedAttribute") ? layout.Size : layout.Alignment;
+        !layout.IsPrimitive && BitOperations.IsPow2(layout.Size) && layout.Type.IsDefined(typeof(Device.VectorAlignedAttribute), inherit: false) ? layout.Size : layout.Alignment;
 
     private void LoadField(FieldInfo field)
     {
@@ -248,7 +248,7 @@ internal sealed partial class Evaluator
         Push(owner switch
         {
             StructValue value => value.Fields[index],
-            CellReference cell => Load(cell.Into(index, field.FieldType), field.FieldType),
+            CellReference cell => Load(FieldOf(cell, field, index), field.FieldType),
             PointerValue pointer => LoadFrom(pointer.Add(LayoutOf(field.DeclaringType!).Fields[index].Offset), field.FieldType),
             _ => throw NoReference(owner),
         });
@@ -260,11 +260,14 @@ internal sealed partial class Evaluator
         int index = FieldIndex(field);
         Push(owner switch
         {
-            CellReference cell => cell.Into(index, field.FieldType),
+            CellReference cell => FieldOf(cell, field, index),
             PointerValue pointer => pointer.Add(LayoutOf(field.DeclaringType!).Fields[index].Offset),
             _ => throw NoReference(owner),
         });
     }
+
+    private CellReference FieldOf(CellReference cell, FieldInfo field, int index) =>
+        cell.Type == field.DeclaringType ? cell.Into(index, field.FieldType) : throw Fail(DiagnosticTable.Reference, $"a {cell.Type.Name} in registers is read as a {field.DeclaringType!.Name}");
 
     private void StoreField(FieldInfo field)
     {
