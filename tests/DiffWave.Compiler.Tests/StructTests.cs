@@ -147,7 +147,7 @@ public class StructTests
         y[i] = pair.First * 3 + pair.Second + index.Size + new Range(rest, quotient).Length;
     }
 
-    private static (int Quotient, int Rest) Divide(int x, int by) => (x / by, x % by);
+    private static (int Quotient, int Remainder) Divide(int x, int by) => (x / by, x % by);
 
     [Fact]
     public void MethodsAndOperatorsOfStructsWork()
