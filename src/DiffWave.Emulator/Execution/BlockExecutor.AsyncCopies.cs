@@ -40,7 +40,7 @@ internal sealed unsafe partial class BlockExecutor
             for (uint rest = read; rest != 0; rest &= rest - 1)
             {
                 int lane = FirstLane(rest);
-                if (sourceAddresses[lane] % (ulong)bytes != 0) throw Misaligned(warp, access, lane, sourceAddresses[lane], bytes);
+                if ((sourceAddresses[lane] & (ulong)(bytes - 1)) != 0) throw Misaligned(warp, access, lane, sourceAddresses[lane], bytes);
                 ResolvePart(warp, access, lane, (int)((uint*)sizes)[lane]);
             }
         }
@@ -65,7 +65,7 @@ internal sealed unsafe partial class BlockExecutor
     }
 
     // Ends the copies of all but the last groups of each lane; -1: all copies, committed or not.
-    private void CompleteCopies(Warp warp, int pc, uint mask, int pendingGroups)
+    private void CompleteCopies(Warp warp, uint mask, int pendingGroups)
     {
         int kept = 0;
         for (int i = 0; i < warp.Copies.Count; i++)
@@ -80,7 +80,7 @@ internal sealed unsafe partial class BlockExecutor
             byte* target = shared + copy.Target;
             Unsafe.CopyBlockUnaligned(target, (void*)copy.Source, (uint)copy.SourceBytes);
             Unsafe.InitBlockUnaligned(target + copy.SourceBytes, 0, (uint)(copy.Access.ElementBytes - copy.SourceBytes));
-            CopyArrived(warp, pc, copy);
+            if (checks) TrackArrival(warp, copy);
         }
         warp.Copies.RemoveRange(kept, warp.Copies.Count - kept);
     }

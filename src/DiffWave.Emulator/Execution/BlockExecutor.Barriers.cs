@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Text;
 using DiffWave.Emulator.Checks;
 using DiffWave.Emulator.Syntax;
@@ -44,8 +45,8 @@ internal sealed unsafe partial class BlockExecutor
         state.Arrived |= 1u << warp.Index;
         if (operation.Predicate >= 0)
         {
-            state.True += System.Numerics.BitOperations.PopCount(*(uint*)operands[operation.Predicate] & mask);
-            state.Voted += System.Numerics.BitOperations.PopCount(mask);
+            state.True += BitOperations.PopCount(*(uint*)operands[operation.Predicate] & mask);
+            state.Voted += BitOperations.PopCount(mask);
         }
         warp.Barrier = (int)number;
         if (!operation.IsArrive)
@@ -53,9 +54,10 @@ internal sealed unsafe partial class BlockExecutor
             state.Waiting |= 1u << warp.Index;
             warp.State = WarpState.AtBarrier;
         }
-        if (System.Numerics.BitOperations.PopCount(state.Arrived) * Warp.Lanes < expected) return;
+        ReachBarrier(warp, (int)number, !operation.IsArrive);
+        if (BitOperations.PopCount(state.Arrived) * Warp.Lanes < expected) return;
 
-        OrderBarrier(state.Arrived, state.Waiting);
+        PassBarrier((int)number, state.Waiting);
         foreach (Warp other in warps)
         {
             if ((state.Waiting >> other.Index & 1) == 0) continue;
@@ -92,7 +94,7 @@ internal sealed unsafe partial class BlockExecutor
     {
         Warp waiting = warps.First(warp => warp.State == WarpState.AtBarrier);
         ref BarrierState state = ref barriers[waiting.Barrier];
-        var text = new StringBuilder($"barrier {waiting.Barrier} waits for {state.Expected} threads, and only {System.Numerics.BitOperations.PopCount(state.Arrived) * Warp.Lanes} come");
+        var text = new StringBuilder($"barrier {waiting.Barrier} waits for {state.Expected} threads, and only {BitOperations.PopCount(state.Arrived) * Warp.Lanes} come");
         foreach (Warp other in warps)
         {
             if ((state.Arrived >> other.Index & 1) != 0) continue;

@@ -138,7 +138,7 @@ internal sealed unsafe partial class BlockExecutor
                 for (uint rest = mask; rest != 0; rest &= rest - 1) warp.CommittedGroups[FirstLane(rest)]++;
                 break;
             case OperationKind.AsyncWait:
-                CompleteCopies(warp, pc, mask, operation->Data);
+                CompleteCopies(warp, mask, operation->Data);
                 break;
         }
     }

@@ -42,6 +42,13 @@ internal sealed unsafe partial class BlockExecutor : IDisposable
         addresses = (ulong*)Reserve(8 * Warp.Lanes);
         sourceAddresses = (ulong*)Reserve(8 * Warp.Lanes);
         pointers = (byte**)Reserve(8 * Warp.Lanes);
+        unitShift = program.SharedUnit switch { 1 => 0, 2 => 1, _ => 2 };
+        int units = checks ? (launch.SharedBytes + Warp.Lanes) >> unitShift : 0;
+        writers = (ulong*)Reserve(8L * units);
+        readers = (ulong*)Reserve(8L * units);
+        otherReaders = (ulong*)Reserve(8L * units);
+        foreach (Warp warp in warps) warp.Known = new uint[warps.Length];
+        arrivedTimes = [.. Enumerable.Range(0, 16).Select(_ => new uint[warps.Length])];
         caches = (AllocationCache*)Reserve((long)sizeof(AllocationCache) * 2 * program.Memory.Length);
     }
 
@@ -105,6 +112,7 @@ internal sealed unsafe partial class BlockExecutor : IDisposable
             }
         }
         Array.Clear(barriers);
+        StartOrder();
     }
 
     private ulong SpecialValue(string name, int warp, int lane)

@@ -129,7 +129,8 @@ internal sealed unsafe class Translator
     {
         var places = new List<DataPlace>();
         var negations = new List<int>();
-        for (int i = 0; i < instruction.Operands.Count; i++) Add(instruction.Operands[i], ConstantBytes(instruction, i));
+        for (int i = 0; i < instruction.Operands.Count; i++)
+            Add(instruction.Operands[i], operation.Kind == OperationKind.Lane ? LaneFunctions.LaneBytes(instruction, i) : instruction.Opcode == "cvta" ? 8 : 4);
         if (places.Count > 40) throw new PtxException(instruction.Line, $"more than 40 operands in '{instruction.Text}'", supported: false);
 
         operation.OperandCount = places.Count;
@@ -150,7 +151,7 @@ internal sealed unsafe class Translator
             switch (operand)
             {
                 case VectorOperand vector:
-                    foreach (PtxOperand element in vector.Elements) Add(element, Math.Max(4, constantBytes / vector.Elements.Count));
+                    foreach (PtxOperand element in vector.Elements) Add(element, constantBytes);
                     break;
                 case PredicatePairOperand pair:
                     places.Add(pair.First is null ? default : file.Place(new RegisterOperand(pair.First), 0, AddressOf));
@@ -166,32 +167,6 @@ internal sealed unsafe class Translator
                     break;
             }
         }
-    }
-
-    // Bytes of a lane of an operand given as a constant. Most have the size of the instruction's type; some are 32 bits, some of the source's type, some predicates.
-    private static int ConstantBytes(PtxInstruction instruction, int index)
-    {
-        IReadOnlyList<PtxType> types = instruction.Types;
-        PtxType first = types.Count == 0 ? PtxType.B32 : types[0], last = types.Count == 0 ? PtxType.B32 : types[^1];
-        int size = Math.Max(4, RegisterFile.LaneBytes(first));
-        bool isLast = index == instruction.Operands.Count - 1;
-        return instruction.Opcode switch
-        {
-            "shl" or "shr" when index == 2 => 4,
-            "shf" or "prmt" or "shfl" or "redux" => 4,
-            "bfe" when index >= 2 => 4,
-            "bfi" when index >= 3 => 4,
-            "mul" or "mad" when instruction.Modifiers.Contains("wide") => index == 3 && size == 4 && first is PtxType.U32 or PtxType.S32 ? 8 : size,
-            "cvt" or "set" => index == 0 ? size : Math.Max(4, RegisterFile.LaneBytes(last)),
-            "setp" when index == 3 => 0,
-            "setp" => Math.Max(4, RegisterFile.LaneBytes(last)),
-            "selp" when index == 3 => 0,
-            "slct" when index == 3 => Math.Max(4, RegisterFile.LaneBytes(last)),
-            "match" or "vote" when isLast => 4,
-            "vote" => 0,
-            "mov" or "and" or "or" or "xor" or "not" when first == PtxType.Pred => 0,
-            _ => size,
-        };
     }
 
     // Control flow, barriers, memory and what depends on where memory lies; false: the rest.
@@ -285,9 +260,9 @@ internal sealed unsafe class Translator
             PtxSpace.Parameter => AddressWindows.Parameter,
             _ => 0,
         };
-        SetOperands(instruction, ref operation);
         operation.Kind = instruction.Opcode == "cvta" ? OperationKind.AddConstant : OperationKind.IsSpace;
         operation.Target = instruction.Modifiers.Contains("to") ? -1 : 1;
         operation.Data = (int)(window >> 32);
+        SetOperands(instruction, ref operation);
     }
 }

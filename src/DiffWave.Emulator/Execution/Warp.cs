@@ -58,6 +58,18 @@ internal sealed unsafe class Warp(int index)
     /// <summary>Groups of asynchronous copies each lane has committed.</summary>
     public readonly int[] CommittedGroups = new int[Lanes];
 
+    /// <summary>Time of the block since the warp's last barrier: what stamps its accesses to shared memory.</summary>
+    public uint Now;
+
+    /// <summary>The warp's own accesses up to this time are ordered between its lanes.</summary>
+    public uint Synchronised;
+
+    /// <summary>For each warp of the block the time up to which its accesses happened before this warp's next.</summary>
+    public uint[] Known = [];
+
+    /// <summary>For pairs of lanes, first * 32 + second: like <see cref="Synchronised"/>, for warp barriers of some lanes only. Null: there were none.</summary>
+    public uint[]? PairSynchronised;
+
     /// <summary>Starts a block.</summary>
     public void Start(byte* registers, int clearedBytes, uint live)
     {
