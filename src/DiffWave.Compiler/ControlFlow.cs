@@ -4,7 +4,7 @@ using System.Reflection.Emit;
 namespace DiffWave.Compiler;
 
 /// <summary>A natural loop: its header dominates every block of it.</summary>
-internal sealed record Loop(int Header, HashSet<int> Blocks);
+internal sealed record NaturalLoop(int Header, HashSet<int> Blocks);
 
 /// <summary>A basic block of IL: instructions First .. Last, inclusive.</summary>
 internal sealed record IlBlock(int First, int Last, int[] Successors);
@@ -32,7 +32,7 @@ internal sealed class ControlFlow
     public int[] Rank { get; }
 
     /// <summary>Loops by header.</summary>
-    public Dictionary<int, Loop> Loops { get; } = [];
+    public Dictionary<int, NaturalLoop> Loops { get; } = [];
 
     /// <summary>Locals whose value may still be read, by block.</summary>
     public BitArray[] LiveLocals { get; }
@@ -149,7 +149,7 @@ internal sealed class ControlFlow
                     Irreducible = header;
                     continue;
                 }
-                if (!Loops.TryGetValue(header, out var loop)) Loops[header] = loop = new Loop(header, [header]);
+                if (!Loops.TryGetValue(header, out var loop)) Loops[header] = loop = new NaturalLoop(header, [header]);
                 var work = new Stack<int>();
                 work.Push(b);
                 while (work.TryPop(out int member))

@@ -61,9 +61,9 @@ internal sealed class Frame(MethodCode code, Frame? caller, string path, SourceP
 }
 
 /// <summary>One iteration of a loop on trial.</summary>
-internal sealed class Trial(Loop loop)
+internal sealed class Trial(NaturalLoop loop)
 {
-    public Loop Loop { get; } = loop;
+    public NaturalLoop Loop { get; } = loop;
 
     /// <summary>Whether a test that could have left the loop was decided in favour of staying.</summary>
     public bool Decided { get; set; }
@@ -175,7 +175,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
     }
 
     // Evaluates the blocks of a loop, or of the whole method when the loop is null; what leaves them, or goes back to the header, is outgoing.
-    private void RunRegion(Loop? region, List<Edge> entry, List<Edge> outgoing)
+    private void RunRegion(NaturalLoop? region, List<Edge> entry, List<Edge> outgoing)
     {
         var flow = frame.Code.Flow;
         int start = region?.Header ?? 0;
@@ -202,7 +202,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
     }
 
     // Tries the loop iteration by iteration; as soon as nothing known keeps it going, or it becomes too large, it is evaluated as a loop instead.
-    private List<Edge> RunLoop(Loop loop, List<Edge> entry)
+    private List<Edge> RunLoop(NaturalLoop loop, List<Edge> entry)
     {
         Enter(entry);
         ForgetDead(loop.Header);
@@ -246,7 +246,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
     }
 
     // Finds by trial what changes round the loop: whatever differs when control comes back is held in registers, and the body is evaluated again until nothing new differs.
-    private List<Edge> RunRolled(Loop loop, State start, BuilderMark mark, Widening widened, int returns)
+    private List<Edge> RunRolled(NaturalLoop loop, State start, BuilderMark mark, Widening widened, int returns)
     {
         for (int pass = 0; pass < MaxPasses; pass++)
         {

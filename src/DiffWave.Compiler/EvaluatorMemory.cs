@@ -233,7 +233,7 @@ internal sealed partial class Evaluator
 
     // A type that promises vector alignment is aligned to its size; others to their widest field.
     private static int MemoryAlignment(Layout layout) =>
-        !layout.IsPrimitive && BitOperations.IsPow2(layout.Size) && layout.Type.CustomAttributes.Any(attribute => attribute.AttributeType.Name == "VectorAlignedAttribute") ? layout.Size : layout.Alignment;
+        !layout.IsPrimitive && BitOperations.IsPow2(layout.Size) && layout.Type.IsDefined(typeof(Device.VectorAlignedAttribute), inherit: false) ? layout.Size : layout.Alignment;
 
     private void LoadField(FieldInfo field)
     {

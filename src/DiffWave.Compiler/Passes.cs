@@ -11,6 +11,8 @@ internal static class Passes
         Fuse(function);
         HoistInvariants(function);
         RemoveUnused(function);
+        SelectInsteadOfBranch(function);
+        RemoveUnused(function);
     }
 
     // A phi whose arguments are all one value, or itself, is that value.
@@ -73,6 +75,7 @@ internal static class Passes
             var added = new List<InstructionKey>();
             work.Push((item.Block, added));
             var body = item.Block.Body;
+            var loads = new Dictionary<InstructionKey, Ssa[]>();
             int kept = 0;
             foreach (var instruction in body.ToArray())
             {
@@ -88,6 +91,18 @@ internal static class Passes
                     }
                     known[key] = instruction.Result;
                     added.Add(key);
+                }
+                // Memory does not change between two instructions that touch no memory.
+                if (instruction.Effect == Effect.Volatile) loads.Clear();
+                if (instruction.Effect == Effect.Load)
+                {
+                    var key = new InstructionKey(instruction);
+                    if (loads.TryGetValue(key, out var before))
+                    {
+                        for (int i = 0; i < before.Length; i++) map[instruction.Results[i]] = before[i];
+                        continue;
+                    }
+                    loads[key] = instruction.Results;
                 }
                 body[kept++] = instruction;
             }
@@ -228,6 +243,49 @@ internal static class Passes
     // Address arithmetic only: long computations and predicates would cost registers all through the loop.
     private static bool Movable(Instruction instruction) => instruction is { Effect: Effect.Pure, Template: null, Results: [{ Type: RegType.B32 or RegType.B64 }] }
         && instruction.Opcode.Split('.')[0] is "add" or "sub" or "mul" or "shl" or "shr" or "and" or "cvt" or "mov" or "or" or "xor" && !instruction.Opcode.Contains('f', StringComparison.Ordinal);
+
+    // Where both ways of a branch meet again at once, having computed at most a little, the values are chosen by selp.
+    private static void SelectInsteadOfBranch(PtxFunction function)
+    {
+        const int MostInstructions = 4;
+        for (int i = function.Blocks.Count - 1; i >= 0; i--)
+        {
+            var block = function.Blocks[i];
+            if (block is not { Ending: Ending.Branch, Condition: Ssa condition }) continue;
+            var (taken, other) = (block.Targets[0]!, block.Targets[1]!);
+            var join = IsArm(taken, block) ? taken.Targets[0]! : taken;
+            bool one = !ReferenceEquals(taken, join), two = !ReferenceEquals(other, join);
+            if ((two && !(IsArm(other, block) && ReferenceEquals(other.Targets[0], join))) || (!one && !two) || join.Predecessors.Count != 2) continue;
+            if (ReferenceEquals(join, block) || join.Phis.Exists(phi => phi.Result.Type == RegType.Pred)) continue;
+            if (one) block.Body.AddRange(taken.Body);
+            if (two) block.Body.AddRange(other.Body);
+            int first = join.Predecessors.IndexOf(one ? taken : block);
+            foreach (var phi in join.Phis)
+            {
+                string type = phi.Result.Type switch { RegType.B16 => "b16", RegType.B32 => "b32", RegType.B64 => "b64", RegType.F32 => "f32", _ => "f64" };
+                phi.Result.Def = new Instruction("selp." + type, [phi.Result], [phi.Args[first], phi.Args[1 - first], condition], Effect.Pure) { Line = block.Line };
+                block.Body.Add(phi.Result.Def);
+            }
+            join.Phis.Clear();
+            if (one) function.Blocks.Remove(taken);
+            if (two) function.Blocks.Remove(other);
+            (block.Ending, block.Condition, block.Targets[0]) = (Ending.Jump, null, join);
+            join.Predecessors.Clear();
+            join.Predecessors.Add(block);
+            // With one way in, what follows belongs to this block, and may be the arm of a branch further up.
+            block.Body.AddRange(join.Body);
+            (block.Ending, block.Condition, block.Targets[0], block.Targets[1], block.Line) = (join.Ending, join.Condition, join.Targets[0], join.Targets[1], join.Line);
+            foreach (var next in block.Successors) next.Predecessors[next.Predecessors.IndexOf(join)] = block;
+            function.Blocks.Remove(join);
+            i = Math.Min(function.Blocks.Count, function.Blocks.IndexOf(block) + 1);
+        }
+        function.Refresh();
+
+        static bool IsArm(Block arm, Block from) => arm is { Ending: Ending.Jump, Predecessors: [var only], Phis.Count: 0 } && ReferenceEquals(only, from)
+            && arm.Body.Count <= MostInstructions && arm.Body.TrueForAll(instruction => instruction is { Effect: Effect.Pure, Template: null } && !IsSlow(instruction.Opcode));
+
+        static bool IsSlow(string opcode) => opcode.Split('.')[0] is "div" or "rem" or "sqrt";
+    }
 
     private static void RemoveUnused(PtxFunction function)
     {

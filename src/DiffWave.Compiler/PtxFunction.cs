@@ -10,8 +10,7 @@ internal sealed class PtxFunction
     {
         Blocks = blocks;
         blocks[0].Body.InsertRange(0, prologue);
-        RemoveUnreachable();
-        Order();
+        Refresh();
     }
 
     public List<Block> Blocks { get; }
@@ -21,6 +20,17 @@ internal sealed class PtxFunction
 
     /// <summary>Blocks whose immediate dominator is the key, in reverse postorder.</summary>
     public Dictionary<Block, List<Block>> Dominated { get; } = [];
+
+    /// <summary>Brings order and dominators up to date after blocks were removed.</summary>
+    public void Refresh()
+    {
+        RemoveUnreachable();
+        rank.Clear();
+        dominator.Clear();
+        Sequence.Clear();
+        Dominated.Clear();
+        Order();
+    }
 
     public bool Dominates(Block a, Block b)
     {
