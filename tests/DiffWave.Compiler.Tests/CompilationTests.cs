@@ -98,7 +98,7 @@ public class CompilationTests
         Assert.Matches(@"\.file\s+1\s+""[^""]*CompilationTests\.cs""", ptx);
         string[] source = File.ReadAllLines(ThisFile());
         // The product stands after the line of the inlined method.
-        var location = Regex.Matches(ptx[..ptx.IndexOf("mul.", StringComparison.Ordinal)], @"\.loc\s+1\s+(\d+)").Last();
+        var location = Regex.Matches(ptx[..ptx.IndexOf("mul.rn.f32", StringComparison.Ordinal)], @"\.loc\s+1\s+(\d+)").Last();
         Assert.Contains("float Apart(float a, float b) => a * b + a", source[int.Parse(location.Groups[1].Value, CultureInfo.InvariantCulture) - 1]);
         Assert.DoesNotContain(".loc", KernelCompiler.Compile(method, new PtxTarget(80), null, new CompileOptions { LineInfo = false }).Ptx);
     }
