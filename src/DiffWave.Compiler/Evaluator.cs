@@ -25,6 +25,9 @@ internal sealed class MethodCode
 
     public Type[] Locals { get; }
 
+    /// <summary>What locals hold at the start.</summary>
+    public Value[]? LocalDefaults { get; set; }
+
     public ControlFlow Flow { get; }
 
     /// <summary>Source line of each instruction.</summary>
@@ -149,6 +152,8 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
         var (line, contracted, stack) = (builder.Line, builder.Contract, state.Stack);
         frame = new Frame(code, caller, callOffset) { Arguments = NewCells(arguments.Length), Locals = NewCells(code.Locals.Length) };
         for (int i = 0; i < arguments.Length; i++) state.Cells[frame.Arguments[i]] = arguments[i];
+        code.LocalDefaults ??= Array.ConvertAll(code.Locals, type => LayoutOrNull(type) is { IsPointer: false } ? Default(type) : Poison.Dead);
+        for (int i = 0; i < frame.Locals.Length; i++) state.Cells[frame.Locals[i]] = code.LocalDefaults[i];
         builder.Contract = contracted && code.Contract;
         var inner = frame;
         state = new State { Cells = state.Cells };
@@ -409,7 +414,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
         Operand operand when type == RegType.Pred => builder.Predicate(operand),
         Operand { Type: RegType.Pred } operand when type == RegType.B32 => builder.Integer(operand),
         PointerValue pointer => AddressOf(pointer),
-        Poison poison => throw Fail(DiagnosticTable.PathValue, poison.Reason),
+        Poison poison => throw Fail(poison.Id, poison.Reason),
         _ => throw Fail(DiagnosticTable.PathValue, "a value has different types on different paths"),
     };
 }

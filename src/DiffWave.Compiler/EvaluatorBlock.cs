@@ -25,7 +25,7 @@ internal sealed partial class Evaluator
     private Operand AsOperand(Value value) => value switch
     {
         Operand operand => operand,
-        Poison poison => throw Fail(DiagnosticTable.PathValue, poison.Reason),
+        Poison poison => throw Fail(poison.Id, poison.Reason),
         PointerValue pointer => AddressOf(pointer),
         CellReference => throw Fail(DiagnosticTable.Reference, "the address of a local variable or of a register array is used as a number"),
         StructValue { Fields: [var only] } => AsOperand(only),
@@ -179,7 +179,10 @@ internal sealed partial class Evaluator
                 Push(Read(frame.Locals[ControlFlow.LocalOf(il)]));
                 break;
             case "ldloca":
-                Push(new CellReference(frame.Locals[(int)il.Operand], [], frame.Code.Locals[(int)il.Operand]));
+                int place = frame.Locals[(int)il.Operand];
+                // A local whose first use is its address, as for an out argument, starts at zero.
+                if (!state.Cells.ContainsKey(place)) state.Cells[place] = Default(frame.Code.Locals[(int)il.Operand]);
+                Push(new CellReference(place, [], frame.Code.Locals[(int)il.Operand]));
                 break;
             case "stloc":
                 int local = ControlFlow.LocalOf(il);
@@ -250,7 +253,15 @@ internal sealed partial class Evaluator
             case "newobj":
                 NewObject((ConstructorInfo)Resolve(il), il.Offset);
                 break;
-            case "newarr" or "box" or "unbox" or "ldstr" or "ldftn" or "ldvirtftn" or "castclass" or "isinst" or "ldelem" or "ldelema" or "stelem" or "ldlen" or "ldnull":
+            case "box" or "ldstr":
+                // Harmless until it is used: a switch expression hands the unexpected value to the helper that throws.
+                if (family == "box") Pop();
+                Push(new Poison(family == "box" ? "a value is made an object" : "a string", DiagnosticTable.Heap));
+                break;
+            case "ldtoken" when Resolve(il) is Type token:
+                Push(new TypeValue(token));
+                break;
+            case "newarr" or "unbox" or "ldftn" or "ldvirtftn" or "castclass" or "isinst" or "ldelem" or "ldelema" or "stelem" or "ldlen" or "ldnull":
                 throw Fail(DiagnosticTable.Heap, $"IL instruction {name}");
             case "localloc":
                 throw Fail(DiagnosticTable.Heap, "stackalloc");
@@ -261,7 +272,7 @@ internal sealed partial class Evaluator
         }
     }
 
-    private Value Read(int cell) => state.Cells[cell] is Poison poison && !ReferenceEquals(poison, Poison.Dead) ? throw Fail(DiagnosticTable.PathValue, poison.Reason) : state.Cells[cell];
+    private Value Read(int cell) => state.Cells[cell] is Poison poison && !ReferenceEquals(poison, Poison.Dead) ? throw Fail(poison.Id, poison.Reason) : state.Cells[cell];
 
     private Type ArgumentType(int argument) => frame.Code.Arguments[argument];
 

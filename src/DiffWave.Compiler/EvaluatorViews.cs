@@ -25,7 +25,7 @@ internal sealed partial class Evaluator
     {
         var type = method.DeclaringType!;
         var view = method.IsStatic || arguments[0] is not (CellReference or PointerValue) ? arguments[0] : Load(arguments[0], type);
-        if (view is Poison poison) throw Fail(DiagnosticTable.PathValue, poison.Reason);
+        if (view is Poison poison) throw Fail(poison.Id, poison.Reason);
         if (method.IsConstructor)
         {
             Store(arguments[0], type, NewView(type, arguments[1], AsOperand(arguments[2])));

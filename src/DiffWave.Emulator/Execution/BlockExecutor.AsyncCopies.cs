@@ -40,7 +40,7 @@ internal sealed unsafe partial class BlockExecutor
             for (uint rest = read; rest != 0; rest &= rest - 1)
             {
                 int lane = FirstLane(rest);
-                if (sourceAddresses[lane] % (ulong)bytes != 0) throw Misaligned(warp, access, lane, sourceAddresses[lane], bytes);
+                if ((sourceAddresses[lane] & (ulong)(bytes - 1)) != 0) throw Misaligned(warp, access, lane, sourceAddresses[lane], bytes);
                 ResolvePart(warp, access, lane, (int)((uint*)sizes)[lane]);
             }
         }

@@ -13,7 +13,7 @@ internal enum AddressShape : byte
     /// <summary>All 32 lanes, one after the other without gaps.</summary>
     Contiguous,
 
-    /// <summary>All 32 lanes at the same place.</summary>
+    /// <summary>All active lanes at the same place.</summary>
     Uniform,
 }
 
@@ -73,16 +73,15 @@ internal sealed unsafe partial class BlockExecutor
         }
     }
 
-    // Addresses of all lanes, active or not, and how they lie.
+    // Addresses of all lanes and how they lie; lanes that do not take part get the first active lane's, so that all can be checked alike.
     private static AddressShape Addresses(int register, bool isWide, ulong displacement, byte* file, uint mask, int laneBytes, ulong* at)
     {
         if (register < 0)
         {
             var everywhere = Vector512.Create(displacement);
             for (int lane = 0; lane < Warp.Lanes; lane += 8) everywhere.StoreAligned(at + lane);
-            return mask == ~0u ? AddressShape.Uniform : AddressShape.Scattered;
+            return AddressShape.Uniform;
         }
-        Vector512<ulong> uniform, contiguous, zero = Vector512<ulong>.Zero;
         if (isWide)
         {
             ulong* source = (ulong*)(file + register);
@@ -105,11 +104,18 @@ internal sealed unsafe partial class BlockExecutor
             low.StoreAligned(at + 16);
             high.StoreAligned(at + 24);
         }
-        if (mask != ~0u) return AddressShape.Scattered;
-        var first = Vector512.Create(at[0]);
-        Vector512<ulong> step = Vector512.Create(0ul, 1, 2, 3, 4, 5, 6, 7) * Vector512.Create((ulong)laneBytes), eight = Vector512.Create(8ul * (ulong)laneBytes);
-        uniform = contiguous = zero;
-        Vector512<ulong> expected = first + step;
+        Vector512<ulong> first = Vector512.Create(at[FirstLane(mask)]), uniform = Vector512<ulong>.Zero, contiguous = uniform, counting = Vector512.Create(0ul, 1, 2, 3, 4, 5, 6, 7);
+        if (mask != ~0u)
+        {
+            for (int lane = 0; lane < Warp.Lanes; lane += 8)
+            {
+                Vector512<ulong> takesPart = Vector512.Equals(Vector512.Create((ulong)mask >> lane) & LaneBits, LaneBits), here = Vector512.ConditionalSelect(takesPart, Vector512.LoadAligned(at + lane), first);
+                here.StoreAligned(at + lane);
+                uniform |= here ^ first;
+            }
+            return uniform == Vector512<ulong>.Zero ? AddressShape.Uniform : AddressShape.Scattered;
+        }
+        Vector512<ulong> expected = first + counting * Vector512.Create((ulong)laneBytes), eight = Vector512.Create(8ul * (ulong)laneBytes);
         for (int lane = 0; lane < Warp.Lanes; lane += 8)
         {
             Vector512<ulong> here = Vector512.LoadAligned(at + lane);
@@ -117,8 +123,10 @@ internal sealed unsafe partial class BlockExecutor
             contiguous |= here ^ expected;
             expected += eight;
         }
-        return contiguous == zero ? AddressShape.Contiguous : uniform == zero ? AddressShape.Uniform : AddressShape.Scattered;
+        return contiguous == Vector512<ulong>.Zero ? AddressShape.Contiguous : uniform == Vector512<ulong>.Zero ? AddressShape.Uniform : AddressShape.Scattered;
     }
+
+    private static Vector512<ulong> LaneBits => Vector512.Create(1ul, 2, 4, 8, 16, 32, 64, 128);
 
     // Checks the addresses and turns them into pointers of the host: of every lane where they are scattered, else of the first.
     private void Resolve(Warp warp, MemoryOperation access, PtxSpace space, uint mask, AddressShape shape, bool isWrite)
@@ -180,6 +188,11 @@ internal sealed unsafe partial class BlockExecutor
             if (stride == 0)
             {
                 ulong value = Read(access, from);
+                if (mask != ~0u)
+                {
+                    for (uint rest = mask; rest != 0; rest &= rest - 1) SetLane(target, place.LaneBytes, FirstLane(rest), value);
+                    continue;
+                }
                 if (place.LaneBytes == 4)
                 {
                     var filled = Vector512.Create((uint)value);

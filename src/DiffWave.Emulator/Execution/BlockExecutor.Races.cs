@@ -22,75 +22,97 @@ internal sealed unsafe partial class BlockExecutor
     private ulong Stamp(Warp warp, MemoryOperation access, int lane) =>
         (ulong)warp.Now << 32 | (access.Kind == MemoryKind.AsyncCopy ? PendingBit : access.Kind == MemoryKind.Atomic ? AtomicBit : 0) | (ulong)access.Index << SiteShift | (uint)(warp.Index << 5 | lane);
 
+    // What makes entries void or ordered for a warp, eight times.
+    private readonly ref struct Limits(Warp warp, uint blockStart, uint everyoneKnows)
+    {
+        public readonly Vector512<ulong> Valid = Vector512.Create((ulong)(blockStart + 1) << 32), Known = Vector512.Create((ulong)(everyoneKnows + 1) << 32),
+            KnownWarp = Vector512.Create((ulong)(warp.Synchronised + 1) << 32);
+
+        // Ordered before the accesses of the threads in "mine": by a barrier of the block, by one of the warp, or because it is the same thread.
+        public Vector512<ulong> Ordered(Vector512<ulong> entry, Vector512<ulong> mine)
+        {
+            Vector512<ulong> difference = entry ^ mine;
+            return Vector512.LessThan(entry, Known) | Vector512.Equals(difference & Vector512.Create(ThreadMask), Vector512<ulong>.Zero)
+                | Vector512.Equals(difference & Vector512.Create(WarpMask), Vector512<ulong>.Zero) & Vector512.LessThan(entry, KnownWarp);
+        }
+    }
+
     private void TrackRange(Warp warp, MemoryOperation access, ulong start, int laneBytes, AddressShape shape, uint mask, bool isWrite)
     {
-        if (shape == AddressShape.Uniform && !isWrite)
+        if (shape == AddressShape.Uniform)
         {
-            TrackRead(warp, access, start, laneBytes, 0);
-            TrackRead(warp, access, start, laneBytes, Warp.Lanes - 1);
+            if (isWrite)
+            {
+                TrackLanes(warp, access, mask, laneBytes, isWrite);
+                return;
+            }
+            int firstLane = FirstLane(mask), lastLane = 31 - System.Numerics.BitOperations.LeadingZeroCount(mask);
+            TrackRead(warp, access, start, laneBytes, firstLane);
+            if (lastLane != firstLane) TrackRead(warp, access, start, laneBytes, lastLane);
             return;
         }
-        if (shape == AddressShape.Contiguous && (isWrite ? WriteRange(warp, access, start, laneBytes) : !partialSince && ReadRange(warp, access, start, laneBytes))) return;
-        TrackLanes(warp, access, mask, laneBytes, isWrite);
-    }
-
-    // False: something needs a closer look.
-    private bool ReadRange(Warp warp, MemoryOperation access, ulong start, int laneBytes)
-    {
         int shift = System.Numerics.BitOperations.Log2((uint)(laneBytes >> unitShift)), units = Warp.Lanes << shift;
         ulong first = start >> unitShift;
-        Vector512<ulong> stamp = Vector512.Create(Stamp(warp, access, 0)), valid = Vector512.Create((ulong)(blockStart + 1) << 32), known = Vector512.Create((ulong)(everyoneKnows + 1) << 32),
-            knownWarp = Vector512.Create((ulong)(warp.Synchronised + 1) << 32), threads = Vector512.Create(ThreadMask), warpBits = Vector512.Create(WarpMask), pending = Vector512.Create(PendingBit);
-        Vector512<ulong> good = Vector512<ulong>.AllBitsSet;
+        var limits = new Limits(warp, blockStart, everyoneKnows);
+        Vector512<ulong> stamp = Vector512.Create(Stamp(warp, access, 0)), all = Vector512<ulong>.AllBitsSet;
+        bool good = isWrite || !partialSince;
         fixed (ulong* lanes = &LaneOfUnit[512 * shift])
         {
-            for (int i = 0; i < units; i += 8)
+            for (int i = 0; i < units && good; i += 8)
             {
-                Vector512<ulong> mine = stamp | Vector512.Load(lanes + i), writer = Vector512.Load(writers + first + (ulong)i);
-                Vector512<ulong> one = Vector512.Load(readers + first + (ulong)i), two = Vector512.Load(otherReaders + first + (ulong)i);
-                good &= Vector512.GreaterThanOrEqual(writer, valid) & Vector512.Equals(writer & pending, Vector512<ulong>.Zero) & Ordered(writer, mine, known, knownWarp, threads, warpBits);
-                Vector512<ulong> takeOne = Vector512.LessThan(one, known) | Vector512.Equals((one ^ mine) & threads, Vector512<ulong>.Zero);
-                Vector512<ulong> takeTwo = ~takeOne & (Vector512.LessThan(two, known) | Vector512.Equals((one ^ two) & warpBits, Vector512<ulong>.Zero));
-                Vector512.ConditionalSelect(takeOne, mine, one).Store(readers + first + (ulong)i);
-                Vector512.ConditionalSelect(takeTwo, mine, two).Store(otherReaders + first + (ulong)i);
+                Vector512<ulong> mine = stamp | Vector512.Load(lanes + i);
+                good = isWrite ? WriteEight(limits, first + (ulong)i, mine, all) : ReadEight(limits, first + (ulong)i, mine, all);
             }
         }
-        return good == Vector512<ulong>.AllBitsSet;
-    }
-
-    private bool WriteRange(Warp warp, MemoryOperation access, ulong start, int laneBytes)
-    {
-        int shift = System.Numerics.BitOperations.Log2((uint)(laneBytes >> unitShift)), units = Warp.Lanes << shift;
-        ulong first = start >> unitShift;
-        Vector512<ulong> stamp = Vector512.Create(Stamp(warp, access, 0)), known = Vector512.Create((ulong)(everyoneKnows + 1) << 32),
-            knownWarp = Vector512.Create((ulong)(warp.Synchronised + 1) << 32), threads = Vector512.Create(ThreadMask), warpBits = Vector512.Create(WarpMask), pending = Vector512.Create(PendingBit);
-        fixed (ulong* lanes = &LaneOfUnit[512 * shift])
-        {
-            for (int i = 0; i < units; i += 8)
-            {
-                Vector512<ulong> mine = stamp | Vector512.Load(lanes + i), writer = Vector512.Load(writers + first + (ulong)i);
-                Vector512<ulong> one = Vector512.Load(readers + first + (ulong)i), two = Vector512.Load(otherReaders + first + (ulong)i);
-                Vector512<ulong> good = Vector512.Equals(writer & pending, Vector512<ulong>.Zero) & Ordered(writer, mine, known, knownWarp, threads, warpBits)
-                    & Ordered(one, mine, known, knownWarp, threads, warpBits) & Ordered(two, mine, known, knownWarp, threads, warpBits);
-                if (good != Vector512<ulong>.AllBitsSet) return false;
-                mine.Store(writers + first + (ulong)i);
-            }
-        }
-        return true;
-    }
-
-    private static Vector512<ulong> Ordered(Vector512<ulong> entry, Vector512<ulong> mine, Vector512<ulong> known, Vector512<ulong> knownWarp, Vector512<ulong> threads, Vector512<ulong> warpBits)
-    {
-        Vector512<ulong> difference = entry ^ mine;
-        return Vector512.LessThan(entry, known) | Vector512.Equals(difference & threads, Vector512<ulong>.Zero)
-            | Vector512.Equals(difference & warpBits, Vector512<ulong>.Zero) & Vector512.LessThan(entry, knownWarp);
+        if (!good) TrackEach(warp, access, mask, mask, laneBytes, isWrite);
     }
 
     private void TrackLanes(Warp warp, MemoryOperation access, uint mask, int laneBytes, bool isWrite)
     {
+        int units = laneBytes >> unitShift;
+        if (!isWrite && partialSince || access.Kind == MemoryKind.Atomic || units is not (1 or 4 or 8))
+        {
+            TrackEach(warp, access, mask, mask, laneBytes, isWrite);
+            return;
+        }
+        var limits = new Limits(warp, blockStart, everyoneKnows);
+        ulong stamp = Stamp(warp, access, 0);
+        if (units > 1)
+        {
+            // The units of a lane at once.
+            Vector512<ulong> part = units == 8 ? Vector512<ulong>.AllBitsSet : Vector512.Create(~0ul, ~0ul, ~0ul, ~0ul, 0, 0, 0, 0);
+            for (uint rest = mask; rest != 0; rest &= rest - 1)
+            {
+                int lane = FirstLane(rest);
+                ulong unit = addresses[lane] >> unitShift;
+                var mine = Vector512.Create(stamp | (uint)lane);
+                if (isWrite ? WriteEight(limits, unit, mine, part) : ReadEight(limits, unit, mine, part)) continue;
+                TrackEach(warp, access, rest, mask, laneBytes, isWrite);
+                return;
+            }
+            return;
+        }
+        // Rows of eight lanes at once where they lie one after the other.
+        Vector512<ulong> counting = Vector512.Create(0ul, 1, 2, 3, 4, 5, 6, 7), steps = counting << unitShift;
+        for (int lane = 0; lane < Warp.Lanes; lane += 8)
+        {
+            uint part = mask >> lane & 0xFF;
+            if (part == 0) continue;
+            if (part == 0xFF && Vector512.LoadAligned(addresses + lane) == Vector512.Create(addresses[lane]) + steps)
+            {
+                Vector512<ulong> mine = Vector512.Create(stamp | (uint)lane) | counting, all = Vector512<ulong>.AllBitsSet;
+                ulong unit = addresses[lane] >> unitShift;
+                if (isWrite ? WriteEight(limits, unit, mine, all) : ReadEight(limits, unit, mine, all)) continue;
+            }
+            TrackEach(warp, access, part << lane, mask, laneBytes, isWrite);
+        }
+    }
+
+    private void TrackEach(Warp warp, MemoryOperation access, uint lanes, uint mask, int laneBytes, bool isWrite)
+    {
         ulong last = ulong.MaxValue;
         int repeated = 0;
-        for (uint rest = mask; rest != 0; rest &= rest - 1)
+        for (uint rest = lanes; rest != 0; rest &= rest - 1)
         {
             int lane = FirstLane(rest);
             ulong address = addresses[lane];
@@ -104,6 +126,28 @@ internal sealed unsafe partial class BlockExecutor
             last = address;
             if (repeated < 2) TrackRead(warp, access, address, laneBytes, lane);
         }
+    }
+
+    // Eight units by the threads in "mine", of which those in "part" count. False: something needs a closer look.
+    private bool ReadEight(in Limits limits, ulong unit, Vector512<ulong> mine, Vector512<ulong> part)
+    {
+        Vector512<ulong> writer = Vector512.Load(writers + unit), one = Vector512.Load(readers + unit), two = Vector512.Load(otherReaders + unit);
+        Vector512<ulong> good = Vector512.GreaterThanOrEqual(writer, limits.Valid) & Vector512.Equals(writer & Vector512.Create(PendingBit), Vector512<ulong>.Zero) & limits.Ordered(writer, mine);
+        if ((good | ~part) != Vector512<ulong>.AllBitsSet) return false;
+        Vector512<ulong> takeOne = Vector512.LessThan(one, limits.Known) | Vector512.Equals((one ^ mine) & Vector512.Create(ThreadMask), Vector512<ulong>.Zero);
+        Vector512<ulong> takeTwo = ~takeOne & (Vector512.LessThan(two, limits.Known) | Vector512.Equals((one ^ two) & Vector512.Create(WarpMask), Vector512<ulong>.Zero));
+        Vector512.ConditionalSelect(takeOne & part, mine, one).Store(readers + unit);
+        Vector512.ConditionalSelect(takeTwo & part, mine, two).Store(otherReaders + unit);
+        return true;
+    }
+
+    private bool WriteEight(in Limits limits, ulong unit, Vector512<ulong> mine, Vector512<ulong> part)
+    {
+        Vector512<ulong> writer = Vector512.Load(writers + unit), one = Vector512.Load(readers + unit), two = Vector512.Load(otherReaders + unit);
+        Vector512<ulong> good = Vector512.Equals(writer & Vector512.Create(PendingBit), Vector512<ulong>.Zero) & limits.Ordered(writer, mine) & limits.Ordered(one, mine) & limits.Ordered(two, mine);
+        if ((good | ~part) != Vector512<ulong>.AllBitsSet) return false;
+        Vector512.ConditionalSelect(part, mine, writer).Store(writers + unit);
+        return true;
     }
 
     private void TrackRead(Warp warp, MemoryOperation access, ulong address, int bytes, int lane)

@@ -26,7 +26,7 @@ internal sealed unsafe partial class BlockExecutor
         {
             int bytes = shape == AddressShape.Uniform ? laneBytes : Warp.Lanes * laneBytes;
             ulong start = at[0];
-            if (start % (ulong)laneBytes == 0 && (Within(cache, start, bytes) || Find(cache, start, bytes)) && !(isWrite && cache->IsReadOnly))
+            if ((start & (ulong)(laneBytes - 1)) == 0 && (Within(cache, start, bytes) || Find(cache, start, bytes)) && !(isWrite && cache->IsReadOnly))
             {
                 ulong offset = start - cache->Start;
                 byte* shadow = cache->Shadow;
@@ -41,7 +41,7 @@ internal sealed unsafe partial class BlockExecutor
         {
             int lane = FirstLane(rest);
             ulong address = at[lane];
-            if (address % (ulong)laneBytes != 0) throw Misaligned(warp, access, lane, address, laneBytes);
+            if ((address & (ulong)(laneBytes - 1)) != 0) throw Misaligned(warp, access, lane, address, laneBytes);
             if (!Within(cache, address, laneBytes) && !Find(cache, address, laneBytes)) throw OutOfBounds(warp, access, lane, address, laneBytes);
             if (isWrite && cache->IsReadOnly)
                 throw Fault(FindingKind.ReadOnly, warp, access.Pc, lane, $"writes {laneBytes} bytes at 0x{address:x} in {launch.Memory.Nearest(address)}, which is constant", address);
@@ -93,26 +93,31 @@ internal sealed unsafe partial class BlockExecutor
         if (shape != AddressShape.Scattered)
         {
             ulong bytes = (ulong)(shape == AddressShape.Uniform ? laneBytes : Warp.Lanes * laneBytes), start = addresses[0];
-            if (start % (ulong)laneBytes == 0 && start + bytes <= (ulong)size)
+            if ((start & (ulong)(laneBytes - 1)) == 0 && start + bytes <= (ulong)size)
             {
                 pointers[0] = shared + start;
                 if (checks) TrackRange(warp, access, start, laneBytes, shape, mask, isWrite);
                 return;
             }
         }
-        for (uint rest = mask; rest != 0; rest &= rest - 1)
+        var start8 = Vector512.Create((ulong)shared);
+        Vector512<ulong> any = Vector512<ulong>.Zero, highest = any;
+        for (int lane = 0; lane < Warp.Lanes; lane += 8)
         {
-            int lane = FirstLane(rest);
-            CheckShared(warp, access, lane, addresses[lane], laneBytes);
-            pointers[lane] = shared + addresses[lane];
+            Vector512<ulong> here = Vector512.LoadAligned(addresses + lane);
+            any |= here & Vector512.Create((ulong)(laneBytes - 1));
+            highest = Vector512.Max(highest, here);
+            (here + start8).StoreAligned((ulong*)pointers + lane);
         }
+        if (any != Vector512<ulong>.Zero || size < laneBytes || Vector512.GreaterThanAny(highest, Vector512.Create((ulong)(size - laneBytes))))
+            for (uint rest = mask; rest != 0; rest &= rest - 1) CheckShared(warp, access, FirstLane(rest), addresses[FirstLane(rest)], laneBytes);
         if (checks) TrackLanes(warp, access, mask, laneBytes, isWrite);
     }
 
     private void CheckShared(Warp warp, MemoryOperation access, int lane, ulong address, int bytes)
     {
         int size = launch.SharedBytes;
-        if (address % (ulong)bytes != 0) throw Misaligned(warp, access, lane, address, bytes);
+        if ((address & (ulong)(bytes - 1)) != 0) throw Misaligned(warp, access, lane, address, bytes);
         if (address > (ulong)size || address + (ulong)bytes > (ulong)size)
             throw Fault(FindingKind.OutOfBounds, warp, access.Pc, lane, $"{Verb(access)} {bytes} bytes at shared address 0x{address:x}; the block has {size} bytes of shared memory", address);
     }
@@ -123,7 +128,7 @@ internal sealed unsafe partial class BlockExecutor
         {
             int lane = FirstLane(rest);
             ulong address = addresses[lane];
-            if (address % (ulong)laneBytes != 0) throw Misaligned(warp, access, lane, address, laneBytes);
+            if ((address & (ulong)(laneBytes - 1)) != 0) throw Misaligned(warp, access, lane, address, laneBytes);
             if (address > (ulong)program.LocalBytes || address + (ulong)laneBytes > (ulong)program.LocalBytes)
                 throw Fault(FindingKind.OutOfBounds, warp, access.Pc, lane, $"{Verb(access)} {laneBytes} bytes at local address 0x{address:x}; the thread has {program.LocalBytes} bytes of local memory", address);
             pointers[lane] = local + (long)(warp.Index * Warp.Lanes + lane) * program.LocalBytes + (long)address;
@@ -137,7 +142,7 @@ internal sealed unsafe partial class BlockExecutor
             int lane = FirstLane(rest);
             ulong address = addresses[lane];
             if (isWrite) throw Fault(FindingKind.ReadOnly, warp, access.Pc, lane, $"writes {access.LaneBytes} bytes at offset {address} of the parameters", address);
-            if (address % (ulong)access.LaneBytes != 0) throw Misaligned(warp, access, lane, address, access.LaneBytes);
+            if ((address & (ulong)(access.LaneBytes - 1)) != 0) throw Misaligned(warp, access, lane, address, access.LaneBytes);
             if (address > (ulong)program.ParameterBytes || address + (ulong)access.LaneBytes > (ulong)program.ParameterBytes)
                 throw Fault(FindingKind.OutOfBounds, warp, access.Pc, lane, $"reads {access.LaneBytes} bytes at offset {(long)address} of the parameters, which have {program.ParameterBytes} bytes", address);
             pointers[lane] = parameters + address;

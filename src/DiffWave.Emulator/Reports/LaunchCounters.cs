@@ -34,7 +34,7 @@ internal sealed unsafe class LaunchCounters(KernelProgram program)
 
     private readonly long[] warps = new long[program.Count], lanes = new long[program.Count];
     private readonly SiteCounts[] global = new SiteCounts[program.Memory.Length], shared = new SiteCounts[program.Memory.Length];
-    private readonly ulong[] sorted = new ulong[4 * Warp.Lanes];
+    private readonly ulong[] sorted = new ulong[Warp.Lanes];
 
     /// <summary>Warp instructions by position.</summary>
     public ReadOnlySpan<long> Warps => warps;
@@ -100,20 +100,39 @@ internal sealed unsafe class LaunchCounters(KernelProgram program)
             counts.Ideal += waves;
             return;
         }
-        int lanesAtOnce = laneBytes <= 4 ? Warp.Lanes : Warp.Lanes * 4 / laneBytes, words = Math.Max(1, laneBytes / 4);
-        byte* bank = stackalloc byte[Banks];
+        // Accesses of the same size are aligned to it, so an element of 8 or 16 bytes lies in its own two or four banks.
+        int size = Math.Max(4, laneBytes), lanesAtOnce = Warp.Lanes * 4 / size, columns = Banks * 4 / size;
+        ulong* held = stackalloc ulong[Banks];
         for (int start = 0; start < Warp.Lanes; start += lanesAtOnce)
         {
             uint part = lanesAtOnce == Warp.Lanes ? mask : mask >> start & ((1u << lanesAtOnce) - 1);
             if (part == 0) continue;
-            int count = 0, most = 0;
-            for (uint rest = part; rest != 0; rest &= rest - 1) Insert(addresses[start + BitOperations.TrailingZeroCount(rest)] / 4, ref count);
-            new Span<byte>(bank, Banks).Clear();
-            for (int i = 0; i < count; i++)
-                for (int word = 0; word < words; word++) most = Math.Max(most, ++bank[(sorted[i] + (ulong)word) % Banks]);
-            counts.Moved += most;
-            counts.Ideal += (count * words + Banks - 1) / Banks;
+            uint taken = 0;
+            bool isFree = true;
+            for (uint rest = part; rest != 0 && isFree; rest &= rest - 1)
+            {
+                ulong element = addresses[start + BitOperations.TrailingZeroCount(rest)] / (uint)size;
+                int column = (int)(element & (ulong)(columns - 1));
+                isFree = (taken >> column & 1) == 0 || held[column] == element;
+                held[column] = element;
+                taken |= 1u << column;
+            }
+            int distinct = 1;
+            counts.Moved += isFree ? 1 : Wavefronts(addresses + start, part, size, columns, out distinct);
+            counts.Ideal += (distinct + columns - 1) / columns;
         }
+    }
+
+    // Elements that fall into the fullest column of banks.
+    private int Wavefronts(ulong* addresses, uint mask, int size, int columns, out int distinct)
+    {
+        int count = 0, most = 0;
+        for (uint rest = mask; rest != 0; rest &= rest - 1) Insert(addresses[BitOperations.TrailingZeroCount(rest)] / (uint)size, ref count);
+        byte* fill = stackalloc byte[Banks];
+        new Span<byte>(fill, Banks).Clear();
+        for (int i = 0; i < count; i++) most = Math.Max(most, ++fill[sorted[i] & (ulong)(columns - 1)]);
+        distinct = count;
+        return most;
     }
 
     /// <summary>Adds the counts of another host thread.</summary>
