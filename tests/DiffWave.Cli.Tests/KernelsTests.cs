@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using DiffWave.Cuda;
 
 namespace DiffWave.Cli.Tests;
 
@@ -102,6 +103,14 @@ public sealed class KernelsTests : IDisposable
     [InlineData("--all needs -o FOLDER", "kernels", "ptx", "--all")]
     [InlineData("--constants belongs to one kernel", "kernels", "ptx", "--all", "--constants", "channels=64", "-o", "x")]
     public void WrongUsageIsOneLine(string words, params string[] args) => DiffWaveProgram.Run(args).FailsWith(2, words);
+
+    [Fact]
+    public void WithoutAGpuCudaIsNoDevice()
+    {
+        NvidiaDriver.Devices(out string? whyNone);
+        Assert.SkipWhen(whyNone is null, "this machine has a GPU");
+        DiffWaveProgram.Run("kernels", "run", "block_sum_v1", "--device", "cuda").FailsWith(5, "--device cuda: ", whyNone!);
+    }
 
     [Fact]
     public void AFileThatCannotBeWrittenIsNamed() => DiffWaveProgram.Run("kernels", "ptx", "block_sum_v1", "-o", program["no/such/folder.ptx"]).FailsWith(1, "folder.ptx");
