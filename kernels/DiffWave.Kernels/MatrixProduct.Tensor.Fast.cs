@@ -105,7 +105,7 @@ public static partial class MatrixProduct
     /// <param name="m">M.</param>
     /// <param name="n">N, a multiple of 8.</param>
     /// <param name="k">K, a multiple of 8.</param>
-    [Kernel("matrix_product_v3", BlockX = ThreadsV3, MinimumSm = 80)]
+    [Kernel("matrix_product_v3", BlockX = ThreadsV3, MinBlocks = 2, MinimumSm = 80)]
     public static void ProductV3<T, P, S>(ArrayView<T> a, ArrayView<T> b, ArrayView<float> c, int m, int n, int k)
         where T : unmanaged where P : struct, IMatrixOperand<T> where S : struct, IMatrixTile
     {
