@@ -109,6 +109,8 @@ internal sealed class Coalescing
     private void FindLifetimes()
     {
         var upward = new Dictionary<Block, BitArray>();
+        var survivors = function.Blocks.ToDictionary(block => block, _ => new BitArray(values.Count, true)); // values a block does not define
+        for (int i = 0; i < values.Count; i++) survivors[definition[i].Block][i] = false;
         foreach (var block in function.Blocks)
         {
             upward[block] = new BitArray(values.Count);
@@ -139,14 +141,9 @@ internal sealed class Coalescing
                 var live = new BitArray(values.Count);
                 foreach (var next in block.Successors)
                 {
-                    var entering = new BitArray(liveOut[next]);
-                    for (int i = 0; i < values.Count; i++)
-                    {
-                        if (entering[i] && ReferenceEquals(definition[i].Block, next)) entering[i] = false;
-                    }
-                    live.Or(entering.Or(upward[next]));
+                    live.Or(new BitArray(liveOut[next]).And(survivors[next]).Or(upward[next]));
                 }
-                if (Same(live, liveOut[block])) continue;
+                if (!new BitArray(live).Xor(liveOut[block]).HasAnySet()) continue;
                 liveOut[block] = live;
                 changed = true;
             }
@@ -158,15 +155,6 @@ internal sealed class Coalescing
             lastUse[(value, block)] = Math.Max(position, lastUse.GetValueOrDefault((value, block), -1));
             if (!ReferenceEquals(definition[value].Block, block)) upward[block][value] = true;
         }
-    }
-
-    private static bool Same(BitArray a, BitArray b)
-    {
-        for (int i = 0; i < a.Length; i++)
-        {
-            if (a[i] != b[i]) return false;
-        }
-        return true;
     }
 
     private void TryJoin(Ssa a, Ssa b)

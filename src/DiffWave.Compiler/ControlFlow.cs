@@ -46,7 +46,7 @@ internal sealed class ControlFlow
         short value = instruction.Op.Value;
         if (value >= OpCodes.Ldloc_0.Value && value <= OpCodes.Ldloc_3.Value) return value - OpCodes.Ldloc_0.Value;
         if (value >= OpCodes.Stloc_0.Value && value <= OpCodes.Stloc_3.Value) return value - OpCodes.Stloc_0.Value;
-        string name = instruction.Op.Name!;
+        string name = instruction.Name;
         return name.StartsWith("ldloc", StringComparison.Ordinal) || name.StartsWith("stloc", StringComparison.Ordinal) ? (int)instruction.Operand : -1;
     }
 
@@ -184,7 +184,7 @@ internal sealed class ControlFlow
             {
                 int local = LocalOf(code[i]);
                 if (local < 0) continue;
-                string name = code[i].Op.Name!;
+                string name = code[i].Name;
                 if (name.StartsWith("ldloca", StringComparison.Ordinal)) addressed[local] = true;
                 else if (name.StartsWith("stloc", StringComparison.Ordinal)) writes[b][local] = true;
                 else if (!writes[b][local]) reads[b][local] = true;
@@ -199,20 +199,11 @@ internal sealed class ControlFlow
                 var next = new BitArray(locals);
                 foreach (int s in Blocks[b].Successors) next.Or(live[s]);
                 next.And(new BitArray(writes[b]).Not()).Or(reads[b]).Or(addressed);
-                if (Same(next, live[b])) continue;
+                if (!new BitArray(next).Xor(live[b]).HasAnySet()) continue;
                 live[b] = next;
                 changed = true;
             }
         }
         return live;
-    }
-
-    private static bool Same(BitArray a, BitArray b)
-    {
-        for (int i = 0; i < a.Length; i++)
-        {
-            if (a[i] != b[i]) return false;
-        }
-        return true;
     }
 }

@@ -11,7 +11,10 @@ internal sealed class MethodCode
         Code = IlReader.Read(body.GetILAsByteArray()!);
         Locals = [.. body.LocalVariables.OrderBy(local => local.LocalIndex).Select(local => local.LocalType)];
         Flow = new ControlFlow(Code, Locals.Length);
-        Points = SourceLines.Of(method.Module).Points(method.MetadataToken);
+        Lines = SourceLines.Of(method.Module).Lines(method.MetadataToken, Code);
+        // The words' own source is not the kernel author's, and the framework's is not at hand: their lines are those of the call.
+        IsWord = method.Module.Assembly == typeof(Device.Group).Assembly || Array.TrueForAll(Lines, line => line == default);
+        Arguments = ArgumentTypes(method);
         Contract = !method.IsDefined(typeof(Device.NoContractionAttribute));
         HasHandlers = body.ExceptionHandlingClauses.Count > 0;
     }
@@ -22,9 +25,18 @@ internal sealed class MethodCode
 
     public Type[] Locals { get; }
 
+    /// <summary>What locals hold at the start.</summary>
+    public Value[]? LocalDefaults { get; set; }
+
     public ControlFlow Flow { get; }
 
-    public (int Offset, SourcePoint Point)[] Points { get; }
+    /// <summary>Source line of each instruction.</summary>
+    public SourcePoint[] Lines { get; }
+
+    public bool IsWord { get; }
+
+    /// <summary>Types of the arguments, <c>this</c> as a reference first.</summary>
+    public Type[] Arguments { get; }
 
     public bool Contract { get; }
 
@@ -32,10 +44,16 @@ internal sealed class MethodCode
 
     /// <summary>Members by token, resolved with the method's type arguments.</summary>
     public Dictionary<int, object> Members { get; } = [];
+
+    private static Type[] ArgumentTypes(MethodBase method)
+    {
+        var types = method.GetParameters().Select(parameter => parameter.ParameterType);
+        return [.. method.IsStatic ? types : types.Prepend(method.DeclaringType!.MakeByRefType())];
+    }
 }
 
 /// <summary>A method being evaluated.</summary>
-internal sealed class Frame(MethodCode code, Frame? caller, string path, SourcePoint callerLine)
+internal sealed class Frame(MethodCode code, Frame? caller, int callOffset)
 {
     public MethodCode Code { get; } = code;
 
@@ -44,17 +62,16 @@ internal sealed class Frame(MethodCode code, Frame? caller, string path, SourceP
     public int Depth { get; } = caller == null ? 0 : caller.Depth + 1;
 
     /// <summary>The call sites that lead here.</summary>
-    public string Path { get; } = path;
-
-    public SourcePoint CallerLine { get; } = callerLine;
+    public string Path => Caller == null ? "" : Caller.Site(callOffset);
 
     public int[] Arguments { get; set; } = [];
 
     public int[] Locals { get; set; } = [];
 
-    public Type[] ArgumentTypes { get; set; } = [];
-
     public List<Edge> Returns { get; } = [];
+
+    /// <summary>Names a call of this method by its offset: the same for every iteration of a loop, another for every inlined copy.</summary>
+    public string Site(int offset) => $"{Path}/{Code.Method.MetadataToken:x}.{offset:x}";
 
     /// <summary>Loops of this method whose iterations are being tried one by one, the innermost last.</summary>
     public List<Trial> Trials { get; } = [];
@@ -98,8 +115,8 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
         builder.Contract = contract;
         try
         {
-            builder.Line = builder.FirstLine = CodeOf(kernel).Points.FirstOrDefault().Point;
-            Invoke(kernel, [.. kernel.GetParameters().Select(argument)], path: "");
+            builder.Line = builder.FirstLine = CodeOf(kernel).Lines.FirstOrDefault();
+            Invoke(kernel, [.. kernel.GetParameters().Select(argument)], callOffset: 0);
         }
         catch (BudgetException)
         {
@@ -123,7 +140,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
     private static string Describe(MethodBase method) => $"{method.DeclaringType?.Name}.{method.Name}";
 
     // Inlines a method; its result, if any, is returned. After it the builder stands where the caller goes on; unreachable when no path returns.
-    private Value? Invoke(MethodBase method, Value[] arguments, string path)
+    private Value? Invoke(MethodBase method, Value[] arguments, int callOffset)
     {
         var code = CodeOf(method);
         var caller = frame;
@@ -133,8 +150,10 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
             if (up.Code.Method == method) throw Fail(DiagnosticTable.Recursion, $"{Describe(method)} calls itself");
         }
         var (line, contracted, stack) = (builder.Line, builder.Contract, state.Stack);
-        frame = new Frame(code, caller, path, line) { Arguments = NewCells(arguments.Length), Locals = NewCells(code.Locals.Length), ArgumentTypes = ArgumentTypesOf(method) };
+        frame = new Frame(code, caller, callOffset) { Arguments = NewCells(arguments.Length), Locals = NewCells(code.Locals.Length) };
         for (int i = 0; i < arguments.Length; i++) state.Cells[frame.Arguments[i]] = arguments[i];
+        code.LocalDefaults ??= Array.ConvertAll(code.Locals, type => LayoutOrNull(type) is { IsPointer: false } ? Default(type) : Poison.Dead);
+        for (int i = 0; i < frame.Locals.Length; i++) state.Cells[frame.Locals[i]] = code.LocalDefaults[i];
         builder.Contract = contracted && code.Contract;
         var inner = frame;
         state = new State { Cells = state.Cells };
@@ -151,12 +170,6 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
         var result = state.Stack.Count > 0 ? state.Stack[0] : null;
         state = new State { Cells = state.Cells, Stack = stack };
         return result;
-    }
-
-    private static Type[] ArgumentTypesOf(MethodBase method)
-    {
-        var types = method.GetParameters().Select(parameter => parameter.ParameterType);
-        return [.. method.IsStatic ? types : types.Prepend(method.DeclaringType!.MakeByRefType())];
     }
 
     private int[] NewCells(int count)
@@ -401,7 +414,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
         Operand operand when type == RegType.Pred => builder.Predicate(operand),
         Operand { Type: RegType.Pred } operand when type == RegType.B32 => builder.Integer(operand),
         PointerValue pointer => AddressOf(pointer),
-        Poison poison => throw Fail(DiagnosticTable.PathValue, poison.Reason),
+        Poison poison => throw Fail(poison.Id, poison.Reason),
         _ => throw Fail(DiagnosticTable.PathValue, "a value has different types on different paths"),
     };
 }

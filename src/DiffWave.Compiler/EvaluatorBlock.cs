@@ -25,40 +25,22 @@ internal sealed partial class Evaluator
     private Operand AsOperand(Value value) => value switch
     {
         Operand operand => operand,
-        Poison poison => throw Fail(DiagnosticTable.PathValue, poison.Reason),
+        Poison poison => throw Fail(poison.Id, poison.Reason),
         PointerValue pointer => AddressOf(pointer),
         CellReference => throw Fail(DiagnosticTable.Reference, "the address of a local variable or of a register array is used as a number"),
         StructValue { Fields: [var only] } => AsOperand(only),
         _ => throw Fail(DiagnosticTable.Instruction, "a struct stands where a number is needed"),
     };
 
-    private void SetLine(int offset)
-    {
-        var code = frame.Code;
-        // The words' own source is not the kernel author's: their lines are those of the call.
-        if (code.Points.Length == 0 || code.Method.Module.Assembly == typeof(Device.ArrayView<>).Assembly)
-        {
-            if (frame.Caller != null) builder.Line = frame.CallerLine;
-            return;
-        }
-        int low = 0, high = code.Points.Length - 1;
-        while (low < high)
-        {
-            int middle = (low + high + 1) / 2;
-            if (code.Points[middle].Offset <= offset) low = middle;
-            else high = middle - 1;
-        }
-        builder.Line = code.Points[low].Point;
-    }
-
     private List<Edge> RunBlock(int number)
     {
         var block = frame.Code.Flow.Blocks[number];
+        var code = frame.Code.Code;
         for (int i = block.First; i <= block.Last; i++)
         {
-            var instruction = frame.Code.Code[i];
+            var instruction = code[i];
             if (++steps > maxSteps) throw new BudgetException();
-            SetLine(instruction.Offset);
+            if (!frame.Code.IsWord) builder.Line = frame.Code.Lines[i];
             switch (instruction.Op.FlowControl)
             {
                 case FlowControl.Branch when instruction.Op == OpCodes.Br || instruction.Op == OpCodes.Br_S:
@@ -177,10 +159,7 @@ internal sealed partial class Evaluator
 
     private void Execute(IlInstruction il)
     {
-        var op = il.Op;
-        string name = op.Name!;
-        int dot = name.IndexOf('.', StringComparison.Ordinal);
-        string family = dot < 0 ? name : name[..dot];
+        string name = il.Name, family = il.Family;
         switch (family)
         {
             case "nop" or "break" or "volatile" or "unaligned" or "readonly" or "constrained" or "tail":
@@ -274,7 +253,15 @@ internal sealed partial class Evaluator
             case "newobj":
                 NewObject((ConstructorInfo)Resolve(il), il.Offset);
                 break;
-            case "newarr" or "box" or "unbox" or "ldstr" or "ldftn" or "ldvirtftn" or "castclass" or "isinst" or "ldelem" or "ldelema" or "stelem" or "ldlen" or "ldnull":
+            case "box" or "ldstr":
+                // Harmless until it is used: a switch expression hands the unexpected value to the helper that throws.
+                if (family == "box") Pop();
+                Push(new Poison(family == "box" ? "a value is made an object" : "a string", DiagnosticTable.Heap));
+                break;
+            case "ldtoken" when Resolve(il) is Type token:
+                Push(new TypeValue(token));
+                break;
+            case "newarr" or "unbox" or "ldftn" or "ldvirtftn" or "castclass" or "isinst" or "ldelem" or "ldelema" or "stelem" or "ldlen" or "ldnull":
                 throw Fail(DiagnosticTable.Heap, $"IL instruction {name}");
             case "localloc":
                 throw Fail(DiagnosticTable.Heap, "stackalloc");
@@ -285,9 +272,9 @@ internal sealed partial class Evaluator
         }
     }
 
-    private Value Read(int cell) => state.Cells[cell] is Poison poison && !ReferenceEquals(poison, Poison.Dead) ? throw Fail(DiagnosticTable.PathValue, poison.Reason) : state.Cells[cell];
+    private Value Read(int cell) => state.Cells[cell] is Poison poison && !ReferenceEquals(poison, Poison.Dead) ? throw Fail(poison.Id, poison.Reason) : state.Cells[cell];
 
-    private Type ArgumentType(int argument) => frame.ArgumentTypes[argument];
+    private Type ArgumentType(int argument) => frame.Code.Arguments[argument];
 
     private static Imm Constant(IlInstruction il)
     {

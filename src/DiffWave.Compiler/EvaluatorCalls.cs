@@ -8,27 +8,48 @@ internal sealed partial class Evaluator
 {
     private Type? constrained;
 
+    // What is asked of a method at each of its calls.
+    private sealed record Callee(MethodBase Method, int Arguments, Type? Result, PtxInstructionAttribute? Word, int ElementSize);
+
+    private readonly Dictionary<MethodBase, Callee> callees = [];
+
+    private Callee CalleeOf(MethodBase method)
+    {
+        if (callees.TryGetValue(method, out var known)) return known;
+        var result = method is MethodInfo { ReturnType: var type } && type != typeof(void) ? type : null;
+        int element = IsView(method.DeclaringType) ? LayoutOf(method.DeclaringType!.GetGenericArguments()[0]).Size : 0;
+        return callees[method] = new Callee(method, method.GetParameters().Length + (method.IsStatic ? 0 : 1), result, method.GetCustomAttribute<PtxInstructionAttribute>(), element);
+    }
+
     private void Call(MethodBase method, int offset)
     {
-        var arguments = new Value[method.GetParameters().Length + (method.IsStatic ? 0 : 1)];
+        var callee = CalleeOf(method);
+        var arguments = new Value[callee.Arguments];
         for (int i = arguments.Length - 1; i >= 0; i--) arguments[i] = Pop();
         if (constrained != null)
         {
             method = Implementation(method, constrained);
+            callee = CalleeOf(method);
             constrained = null;
         }
         if (method.DeclaringType is { IsInterface: true } && method.IsAbstract) throw Fail(DiagnosticTable.Call, $"{Describe(method)} is abstract");
         if (method.IsVirtual && method.DeclaringType is { IsValueType: false }) throw Fail(DiagnosticTable.Call, $"{Describe(method)} is virtual");
-        string site = $"{frame.Path}/{frame.Code.Method.MetadataToken:x}.{offset:x}";
-        bool hasResult = method is MethodInfo { ReturnType: var type } && type != typeof(void);
-        if (DeviceWord(method, arguments, site, out var result) || FrameworkWord(method, arguments, out result))
+        bool hasResult = callee.Result != null;
+        if (DeviceWord(callee, arguments, offset, out var result) || FrameworkWord(method, arguments, out result))
         {
             if (hasResult) Push(result!);
             return;
         }
         if (method.DeclaringType is { IsValueType: false } && !method.IsStatic) throw Fail(DiagnosticTable.Heap, $"{Describe(method)} is called on an object");
-        // The framework's own guards against bad arguments end in a throw helper.
-        result = Invoke(method, arguments, site);
+        if (method.Name.StartsWith("ThrowSwitchExpression", StringComparison.Ordinal))
+        {
+            // A switch expression without a default: a value it does not list ends the kernel.
+            builder.Append("trap", [], [], Effect.Volatile);
+            builder.Current.Ending = Ending.Return;
+            reachable = false;
+            return;
+        }
+        result = Invoke(method, arguments, offset);
         if (reachable && hasResult) Push(result!);
     }
 
@@ -75,7 +96,7 @@ internal sealed partial class Evaluator
         state.Cells[cell] = Default(type);
         arguments[0] = new CellReference(cell, [], type);
         if (IsView(type)) state.Cells[cell] = NewView(type, arguments[1], AsOperand(arguments[2]));
-        else Invoke(constructor, arguments, $"{frame.Path}/{frame.Code.Method.MetadataToken:x}.{offset:x}");
+        else Invoke(constructor, arguments, offset);
         if (!reachable) return;
         Push(state.Cells[cell]);
         state.Cells.Remove(cell);
@@ -86,19 +107,20 @@ internal sealed partial class Evaluator
     private static StructValue NewView(Type type, Value pointer, Value length) =>
         new(type, [pointer is Operand number ? new PointerValue(Space.Generic, number, 0, 1) : pointer, length]);
 
-    private bool DeviceWord(MethodBase method, Value[] arguments, string site, out Value? result)
+    private bool DeviceWord(Callee callee, Value[] arguments, int offset, out Value? result)
     {
         result = null;
+        var method = callee.Method;
         var type = method.DeclaringType;
-        if (IsView(type)) return ViewWord(method, arguments, out result);
+        if (callee.ElementSize > 0) return ViewWord(method, arguments, callee.ElementSize, out result);
         if (type == typeof(SharedMemory))
         {
-            result = SharedWord((MethodInfo)method, arguments, site);
+            result = SharedWord((MethodInfo)method, arguments, frame.Site(offset));
             return true;
         }
         if (type == typeof(LocalMemory) && method.Name == nameof(LocalMemory.Allocate) && arguments.Length == 1)
         {
-            result = AllocateLocal(method.GetGenericArguments()[0], arguments[0], site);
+            result = AllocateLocal(method.GetGenericArguments()[0], arguments[0], frame.Site(offset));
             return true;
         }
         if (type == typeof(Device.Loop))
@@ -112,7 +134,7 @@ internal sealed partial class Evaluator
             result = dimension;
             return true;
         }
-        if (method.GetCustomAttribute<PtxInstructionAttribute>() is not { } word) return false;
+        if (callee.Word is not { } word) return false;
         result = Expand(word, (MethodInfo)method, arguments);
         return true;
     }

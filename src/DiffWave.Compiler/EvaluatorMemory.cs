@@ -44,14 +44,14 @@ internal sealed partial class Evaluator
     }
 
     private KernelCompileException NoReference(Value reference) =>
-        reference is Poison poison ? Fail(DiagnosticTable.PathValue, poison.Reason) : Fail(DiagnosticTable.Reference, "a number is used as an address");
+        reference is Poison poison ? Fail(poison.Id, poison.Reason) : Fail(DiagnosticTable.Reference, "a number is used as an address");
 
     private Value Part(Value value, int step) => value switch
     {
         StructValue s => s.Fields[step],
         RegisterArray a when (uint)step < (uint)a.Elements.Length => a.Elements[step],
         RegisterArray a => throw Fail(DiagnosticTable.Reference, $"index {step} in a register array of {a.Elements.Length} elements"),
-        Poison poison => throw Fail(DiagnosticTable.PathValue, poison.Reason),
+        Poison poison => throw Fail(poison.Id, poison.Reason),
         _ => throw Fail(DiagnosticTable.Reference, "a field of a number"),
     };
 
@@ -171,7 +171,7 @@ internal sealed partial class Evaluator
     {
         var layout = LayoutOf(type);
         if (layout.IsPointer || pointer.Space == Space.Parameter) throw Fail(DiagnosticTable.Reference, "a reference is stored in memory");
-        if (value is Poison poison) throw Fail(DiagnosticTable.PathValue, poison.Reason);
+        if (value is Poison poison) throw Fail(poison.Id, poison.Reason);
         if (layout.IsPrimitive)
         {
             var operand = builder.Integer(AsOperand(value));
@@ -248,7 +248,7 @@ internal sealed partial class Evaluator
         Push(owner switch
         {
             StructValue value => value.Fields[index],
-            CellReference cell => Load(cell.Into(index, field.FieldType), field.FieldType),
+            CellReference cell => Load(FieldOf(cell, field, index), field.FieldType),
             PointerValue pointer => LoadFrom(pointer.Add(LayoutOf(field.DeclaringType!).Fields[index].Offset), field.FieldType),
             _ => throw NoReference(owner),
         });
@@ -260,11 +260,14 @@ internal sealed partial class Evaluator
         int index = FieldIndex(field);
         Push(owner switch
         {
-            CellReference cell => cell.Into(index, field.FieldType),
+            CellReference cell => FieldOf(cell, field, index),
             PointerValue pointer => pointer.Add(LayoutOf(field.DeclaringType!).Fields[index].Offset),
             _ => throw NoReference(owner),
         });
     }
+
+    private CellReference FieldOf(CellReference cell, FieldInfo field, int index) =>
+        cell.Type == field.DeclaringType ? cell.Into(index, field.FieldType) : throw Fail(DiagnosticTable.Reference, $"a {cell.Type.Name} in registers is read as a {field.DeclaringType!.Name}");
 
     private void StoreField(FieldInfo field)
     {

@@ -21,13 +21,11 @@ internal sealed partial class Evaluator
     /// <summary>Whether a register array with an index that is not constant goes to memory instead of being an error.</summary>
     public bool AllowLocalMemory { get; init; }
 
-    private bool ViewWord(MethodBase method, Value[] arguments, out Value? result)
+    private bool ViewWord(MethodBase method, Value[] arguments, int size, out Value? result)
     {
         var type = method.DeclaringType!;
-        var element = type.GetGenericArguments()[0];
-        int size = LayoutOf(element).Size;
         var view = method.IsStatic || arguments[0] is not (CellReference or PointerValue) ? arguments[0] : Load(arguments[0], type);
-        if (view is Poison poison) throw Fail(DiagnosticTable.PathValue, poison.Reason);
+        if (view is Poison poison) throw Fail(poison.Id, poison.Reason);
         if (method.IsConstructor)
         {
             Store(arguments[0], type, NewView(type, arguments[1], AsOperand(arguments[2])));
@@ -63,7 +61,7 @@ internal sealed partial class Evaluator
             case "Cast":
                 var other = ((MethodInfo)method).ReturnType;
                 var target = other.GetGenericArguments()[0];
-                if (fields[0] is CellReference && target != element) throw Fail(DiagnosticTable.Reference, $"a register array of {element.Name} is cast to {target.Name}");
+                if (fields[0] is CellReference { Type: var element } && target != element) throw Fail(DiagnosticTable.Reference, $"a register array of {element.Name} is cast to {target.Name}");
                 var bytes = builder.Mul(AsOperand(fields[1]), Imm.Of((long)size));
                 result = new StructValue(other, [fields[0], LayoutOf(target).Size == size ? fields[1] : builder.Div(bytes, Imm.Of((long)LayoutOf(target).Size), unsigned: true)]);
                 return true;

@@ -15,11 +15,20 @@ internal sealed partial class Evaluator
             : type == typeof(BitConverter) ? BitsWord(method, arguments)
             : type == typeof(BitOperations) ? BitOperation(method.Name, arguments)
             : type == typeof(Unsafe) ? UnsafeWord(method, arguments)
+            : type == typeof(Type) ? TypeWord(method, arguments)
             : null;
         if (result == null && type?.Assembly == typeof(object).Assembly && method.Name.Contains("Throw", StringComparison.Ordinal))
             throw Fail(DiagnosticTable.Exceptions, $"{Describe(method)} is reached");
         return result != null || (type == typeof(Unsafe) && method.Name == nameof(Unsafe.SkipInit));
     }
+
+    private static Value? TypeWord(MethodBase method, Value[] arguments) => (method.Name, arguments) switch
+    {
+        (nameof(Type.GetTypeFromHandle), [TypeValue type]) => type,
+        ("op_Equality", [TypeValue a, TypeValue b]) => Imm.Of(a.Type == b.Type),
+        ("op_Inequality", [TypeValue a, TypeValue b]) => Imm.Of(a.Type != b.Type),
+        _ => null,
+    };
 
     private Value? BitsWord(MethodBase method, Value[] arguments) =>
         method.Name.Contains("Bits", StringComparison.Ordinal) && arguments is [Operand bits] ? BitCast(bits, LayoutOf(((MethodInfo)method).ReturnType)) : null;

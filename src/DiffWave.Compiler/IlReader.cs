@@ -1,14 +1,16 @@
+using System.Collections.Concurrent;
 using System.Reflection;
 using System.Reflection.Emit;
 
 namespace DiffWave.Compiler;
 
-/// <summary>An IL instruction: branch operands are IL offsets, tokens stay tokens until they are used.</summary>
-internal readonly record struct IlInstruction(int Offset, OpCode Op, long Operand, double Real, int[]? Targets);
+/// <summary>An IL instruction: branch operands are IL offsets, tokens stay tokens until they are used. The family is the name before its first dot.</summary>
+internal readonly record struct IlInstruction(int Offset, OpCode Op, string Name, string Family, long Operand, int[]? Targets);
 
 /// <summary>Decodes a method body.</summary>
 internal static class IlReader
 {
+    private static readonly ConcurrentDictionary<string, string> Families = new();
     private static readonly OpCode[] OneByte = new OpCode[256], TwoByte = new OpCode[256];
 
     static IlReader()
@@ -30,7 +32,6 @@ internal static class IlReader
             var op = il[at] == 0xFE ? TwoByte[il[at + 1]] : OneByte[il[at]];
             at += op.Size;
             long operand = 0;
-            double real = 0;
             int[]? targets = null;
             switch (op.OperandType)
             {
@@ -61,12 +62,10 @@ internal static class IlReader
                     at += 8;
                     break;
                 case OperandType.ShortInlineR:
-                    real = BitConverter.ToSingle(il, at);
-                    operand = BitConverter.ToInt32(il, at); // the bits: a signalling NaN must not pass through a conversion
+                    operand = BitConverter.ToInt32(il, at); // the bits, as for ldc.r8
                     at += 4;
                     break;
                 case OperandType.InlineR:
-                    real = BitConverter.ToDouble(il, at);
                     operand = BitConverter.ToInt64(il, at);
                     at += 8;
                     break;
@@ -82,7 +81,8 @@ internal static class IlReader
                     at += 4;
                     break;
             }
-            result.Add(new IlInstruction(start, op, operand, real, targets));
+            string name = op.Name!;
+            result.Add(new IlInstruction(start, op, name, Families.GetOrAdd(name, text => text.Split('.')[0]), operand, targets));
         }
         return result;
     }

@@ -74,7 +74,12 @@ internal sealed record Layout(Type Type, int Size, RegType Register, string Memo
             offsets.Add(new LayoutField(field, field.FieldType, OffsetOf(type, field)));
         }
         if (type.IsDefined(typeof(InlineArrayAttribute))) return null;
-        return new Layout(type, SizeOf(type), default, "", Small.None, [.. offsets.OrderBy(field => field.Offset)]);
+        offsets.Sort((a, b) => a.Offset.CompareTo(b.Offset));
+        for (int i = 1; i < offsets.Count; i++)
+        {
+            if (offsets[i].Offset < offsets[i - 1].Offset + Of(offsets[i - 1].Type)!.Size) return null; // fields on top of each other have no registers of their own
+        }
+        return new Layout(type, SizeOf(type), default, "", Small.None, [.. offsets]);
     }
 
     // Asked of the runtime itself: address of the field minus address of the struct.

@@ -255,28 +255,42 @@ internal static class Passes
             var (taken, other) = (block.Targets[0]!, block.Targets[1]!);
             var join = IsArm(taken, block) ? taken.Targets[0]! : taken;
             bool one = !ReferenceEquals(taken, join), two = !ReferenceEquals(other, join);
-            if ((two && !(IsArm(other, block) && ReferenceEquals(other.Targets[0], join))) || (!one && !two) || join.Predecessors.Count != 2) continue;
-            if (ReferenceEquals(join, block) || join.Phis.Exists(phi => phi.Result.Type == RegType.Pred)) continue;
+            if ((two && !(IsArm(other, block) && ReferenceEquals(other.Targets[0], join))) || (!one && !two) || ReferenceEquals(join, block)) continue;
+            if (join.Phis.Exists(phi => phi.Result.Type == RegType.Pred)) continue;
             if (one) block.Body.AddRange(taken.Body);
             if (two) block.Body.AddRange(other.Body);
-            int first = join.Predecessors.IndexOf(one ? taken : block);
+            int first = join.Predecessors.IndexOf(one ? taken : block), second = join.Predecessors.IndexOf(two ? other : block);
+            bool last = join.Predecessors.Count == 2;
             foreach (var phi in join.Phis)
             {
                 string type = phi.Result.Type switch { RegType.B16 => "b16", RegType.B32 => "b32", RegType.B64 => "b64", RegType.F32 => "f32", _ => "f64" };
-                phi.Result.Def = new Instruction("selp." + type, [phi.Result], [phi.Args[first], phi.Args[1 - first], condition], Effect.Pure) { Line = block.Line };
-                block.Body.Add(phi.Result.Def);
+                var chosen = phi.Args[first];
+                if (last || !chosen.Equals(phi.Args[second]))
+                {
+                    var result = last ? phi.Result : new Ssa(phi.Result.Type, 0);
+                    result.Def = new Instruction("selp." + type, [result], [phi.Args[first], phi.Args[second], condition], Effect.Pure) { Line = block.Line };
+                    block.Body.Add(result.Def);
+                    chosen = result;
+                }
+                phi.Args.RemoveAt(Math.Max(first, second));
+                phi.Args.RemoveAt(Math.Min(first, second));
+                phi.Args.Add(chosen);
             }
-            join.Phis.Clear();
+            join.Predecessors.RemoveAt(Math.Max(first, second));
+            join.Predecessors.RemoveAt(Math.Min(first, second));
+            join.Predecessors.Add(block);
             if (one) function.Blocks.Remove(taken);
             if (two) function.Blocks.Remove(other);
-            (block.Ending, block.Condition, block.Targets[0]) = (Ending.Jump, null, join);
-            join.Predecessors.Clear();
-            join.Predecessors.Add(block);
-            // With one way in, what follows belongs to this block, and may be the arm of a branch further up.
-            block.Body.AddRange(join.Body);
-            (block.Ending, block.Condition, block.Targets[0], block.Targets[1], block.Line) = (join.Ending, join.Condition, join.Targets[0], join.Targets[1], join.Line);
-            foreach (var next in block.Successors) next.Predecessors[next.Predecessors.IndexOf(join)] = block;
-            function.Blocks.Remove(join);
+            (block.Ending, block.Condition, block.Targets[0], block.Targets[1]) = (Ending.Jump, null, join, null);
+            if (last)
+            {
+                // With one way in, what follows belongs to this block, and may be the arm of a branch further up.
+                join.Phis.Clear();
+                block.Body.AddRange(join.Body);
+                (block.Ending, block.Condition, block.Targets[0], block.Targets[1], block.Line) = (join.Ending, join.Condition, join.Targets[0], join.Targets[1], join.Line);
+                foreach (var next in block.Successors) next.Predecessors[next.Predecessors.IndexOf(join)] = block;
+                function.Blocks.Remove(join);
+            }
             i = Math.Min(function.Blocks.Count, function.Blocks.IndexOf(block) + 1);
         }
         function.Refresh();

@@ -177,7 +177,8 @@ internal sealed class PtxWriter(PtxFunction function, PtxTarget target, bool lin
             text.Append(";\n");
             return;
         }
-        text.Append(instruction.Opcode).Append(' ');
+        text.Append(instruction.Opcode);
+        if (instruction.Results.Length + instruction.Args.Length > 0) text.Append(' ');
         bool store = instruction.Results.Length == 0;
         if (!store)
         {

@@ -26,6 +26,20 @@ internal sealed class SourceLines
     /// <summary>Sequence points of a method in order of their IL offsets; empty without a PDB.</summary>
     public (int Offset, SourcePoint Point)[] Points(int methodToken) => methods.GetOrAdd(methodToken, Read);
 
+    /// <summary>Line of each instruction of a method; no file without a PDB.</summary>
+    public SourcePoint[] Lines(int methodToken, List<IlInstruction> code)
+    {
+        var points = Points(methodToken);
+        var lines = new SourcePoint[code.Count];
+        int next = 0;
+        for (int i = 0; i < lines.Length && points.Length > 0; i++)
+        {
+            while (next + 1 < points.Length && points[next + 1].Offset <= code[i].Offset) next++;
+            lines[i] = points[next].Point;
+        }
+        return lines;
+    }
+
     private static MetadataReaderProvider? Open(Module module)
     {
         string path = module.FullyQualifiedName;

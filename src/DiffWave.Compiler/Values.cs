@@ -59,12 +59,21 @@ internal sealed class CellReference(int cell, int[] path, Type type) : Value
     public CellReference Into(int step, Type type) => new(Cell, [.. Path, step], type);
 }
 
-/// <summary>A value that cannot be used, with the reason that is given when it is.</summary>
-internal sealed class Poison(string reason) : Value
+/// <summary>A value that cannot be used, with what is said when it is.</summary>
+internal sealed class Poison(string reason, string id = DiagnosticTable.PathValue) : Value
 {
     public static readonly Poison Dead = new("the local variable has no value here");
 
     public string Reason { get; } = reason;
+
+    /// <summary>Id of the diagnostic.</summary>
+    public string Id { get; } = id;
+}
+
+/// <summary>A type as a value, for <c>typeof(T) == typeof(U)</c>.</summary>
+internal sealed class TypeValue(Type type) : Value
+{
+    public Type Type { get; } = type;
 }
 
 /// <summary>What the evaluator knows at a place: cells of all methods being evaluated, and the stack of the innermost.</summary>
