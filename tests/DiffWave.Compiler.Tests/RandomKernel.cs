@@ -54,6 +54,7 @@ internal sealed partial class RandomKernel
         {
             var method = type.DefineMethod(NameOf(seed), MethodAttributes.Public | MethodAttributes.Static, typeof(void), Parameters);
             method.SetCustomAttribute(new CustomAttributeBuilder(typeof(KernelAttribute).GetConstructors()[0], [NameOf(seed)], [typeof(KernelAttribute).GetProperty(nameof(KernelAttribute.AllowLocalMemory))!], [true]));
+            for (int i = 0; i < Parameters.Length; i++) method.DefineParameter(i + 1, ParameterAttributes.None, $"p{i}");
             new RandomKernel(seed, size, method.GetILGenerator()).Body();
         }
         type.CreateType();
@@ -98,6 +99,7 @@ internal sealed partial class RandomKernel
         Block(0);
         // The locals of each type, folded into the results.
         foreach (var local in locals) Store(local);
+        il.Emit(OpCodes.Ret);
     }
 
     private void Store(LocalBuilder local)
