@@ -173,7 +173,6 @@ internal sealed partial class Evaluator
         var runs = new (int Start, int Count)[arguments.Length];
         Space? space = null;
         int addresses = 0;
-        bool needsRegisters = word.Template.Contains("f16x2", StringComparison.Ordinal); // ptxas takes no immediates there
         for (int i = 0; i < arguments.Length; i++)
         {
             int start = operands.Count;
@@ -193,11 +192,7 @@ internal sealed partial class Evaluator
             {
                 Flatten(argument, operands);
                 bool predicate = parameters[i].ParameterType == typeof(bool);
-                for (int k = start; k < operands.Count; k++)
-                {
-                    operands[k] = predicate ? PredicateRegister(operands[k]) : builder.Integer(operands[k]);
-                    if (needsRegisters && operands[k] is Imm constant) operands[k] = builder.Pure(constant.Type == RegType.F32 ? "mov.f32" : "mov.b32", constant.Type, constant);
-                }
+                for (int k = start; k < operands.Count; k++) operands[k] = predicate ? PredicateRegister(operands[k]) : builder.Integer(operands[k]);
             }
             runs[i] = (start, operands.Count - start);
         }

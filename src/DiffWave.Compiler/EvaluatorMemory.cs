@@ -111,24 +111,8 @@ internal sealed partial class Evaluator
             return new StructValue(target.Type, parts);
         }
         if (value is Operand operand && target.IsPrimitive) return BitCast(operand, target);
-        // Two words and one of twice the size.
-        if (value is StructValue { Fields: [var low, var high] } && target is { IsPrimitive: true, Size: 8 } && source.Fields[0].Offset == 0 && source.Fields[1].Offset == 4)
-        {
-            var wide = builder.Pure("or.b64", RegType.B64, Word(low, source.Fields[0].Type), builder.Pure("shl.b64", RegType.B64, Word(high, source.Fields[1].Type), Imm.Of(32)));
-            return BitCast(wide, target);
-        }
-        if (value is Operand both && source.Size == 8 && target.Fields is [{ Offset: 0 } first, { Offset: 4 } second])
-        {
-            var bits = BitCast(both, LayoutOf(typeof(ulong)));
-            var upper = builder.Pure("shr.u64", RegType.B64, bits, Imm.Of(32));
-            return new StructValue(target.Type, [Reinterpret(Lower(bits), typeof(uint), first.Type), Reinterpret(Lower(upper), typeof(uint), second.Type)]);
-        }
         throw Fail(DiagnosticTable.Reference, $"{from.Name} reinterpreted as {to.Name}");
     }
-
-    private Operand Word(Value value, Type type) => builder.Pure("cvt.u64.u32", RegType.B64, (Operand)Reinterpret(value, type, typeof(uint)));
-
-    private Operand Lower(Operand wide) => builder.Pure("cvt.u32.u64", RegType.B32, wide);
 
     private Operand BitCast(Operand a, Layout to)
     {
