@@ -31,12 +31,14 @@ internal static unsafe class KernelRun
     public static Array[] SameAsNative(Delegate kernel, params object[] arguments) => SameAsNative(kernel.Method, arguments);
 
     /// <summary>The same for a method.</summary>
-    public static Array[] SameAsNative(MethodInfo kernel, params object[] arguments)
+    public static Array[] SameAsNative(MethodInfo kernel, params object[] arguments) => SameAsNative(Compile(kernel, arguments), kernel, new Dim3(3), new Dim3(32), arguments);
+
+    /// <summary>The same for a compiled kernel.</summary>
+    public static Array[] SameAsNative(CompiledKernel compiled, MethodInfo kernel, Dim3 grid, Dim3 block, object[] arguments)
     {
-        var compiled = Compile(kernel, arguments);
         object[] native = Copy(arguments), emulated = Copy(arguments);
-        Native(kernel, new Index3D(3, 1, 1), new Index3D(32, 1, 1), native);
-        Emulate(compiled, kernel, new Dim3(3), new Dim3(32), 0, emulated);
+        Native(kernel, new Index3D(grid.X, grid.Y, grid.Z), new Index3D(block.X, block.Y, block.Z), native);
+        Emulate(compiled, kernel, grid, block, 0, emulated);
         for (int i = 0; i < arguments.Length; i++)
             if (native[i] is Array expected) AssertSame(expected, (Array)emulated[i], $"{kernel.Name}: array {kernel.GetParameters()[i].Name}", compiled);
         return [.. emulated.OfType<Array>()];
