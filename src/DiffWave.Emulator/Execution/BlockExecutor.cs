@@ -144,8 +144,8 @@ internal sealed unsafe partial class BlockExecutor : IDisposable
             "%lanemask_ge" => ~((1u << lane) - 1),
             "%dynamic_smem_size" => (uint)launch.DynamicSharedBytes,
             "%total_smem_size" or "%aggr_smem_size" => (uint)launch.SharedBytes,
-            "WARP_SZ" or "%WARP_SZ" => Warp.Lanes,
-            _ => throw new PtxException(0, $"the emulator does not know the special register {name}", supported: false),
+            "WARP_SZ" => Warp.Lanes,
+            _ => throw new ArgumentException($"no value for {name}"),
         };
     }
 

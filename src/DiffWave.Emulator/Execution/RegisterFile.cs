@@ -7,6 +7,13 @@ internal sealed unsafe class RegisterFile
 {
     private const int Lanes = 32;
 
+    // Those with a value that holds for a whole block; clocks are instructions of their own.
+    private static readonly HashSet<string> KnownSpecials =
+    [
+        "%tid.x", "%tid.y", "%tid.z", "%ntid.x", "%ntid.y", "%ntid.z", "%ctaid.x", "%ctaid.y", "%ctaid.z", "%nctaid.x", "%nctaid.y", "%nctaid.z", "%laneid", "%warpid", "%nwarpid", "%smid", "%nsmid",
+        "%gridid", "%is_explicit_cluster", "%lanemask_eq", "%lanemask_lt", "%lanemask_le", "%lanemask_gt", "%lanemask_ge", "%dynamic_smem_size", "%total_smem_size", "%aggr_smem_size", "WARP_SZ",
+    ];
+
     private readonly KernelProgram program;
     private readonly int[] offsets;
     private readonly Dictionary<(ulong Bits, int LaneBytes), nint> constants = [];
@@ -47,6 +54,9 @@ internal sealed unsafe class RegisterFile
         _ => 4,
     };
 
+    /// <summary>Whether a special register can be an operand.</summary>
+    public static bool KnowsSpecial(string name) => KnownSpecials.Contains(name);
+
     /// <summary>A place for a mask.</summary>
     public int Scratch()
     {
@@ -74,7 +84,7 @@ internal sealed unsafe class RegisterFile
     {
         if (!specials.TryGetValue(name, out SpecialRegister? special))
         {
-            bool isWide = name is "%gridid" or "%globaltimer" or "%clock64";
+            bool isWide = name == "%gridid";
             specials.Add(name, special = new SpecialRegister(name, Bytes, isWide));
             Bytes += isWide ? 8 * Lanes : 4 * Lanes;
         }

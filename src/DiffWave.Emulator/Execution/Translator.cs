@@ -162,6 +162,8 @@ internal sealed unsafe class Translator
                     negations.Add(file.Scratch());
                     places.Add(new DataPlace((ulong)negations[^1], ~0ul, 0));
                     break;
+                case SpecialOperand special when !RegisterFile.KnowsSpecial(special.Name):
+                    throw new PtxException(instruction.Line, $"the emulator does not know the special register {special.Name} here", supported: false);
                 default:
                     places.Add(file.Place(operand, constantBytes, AddressOf));
                     break;
@@ -215,7 +217,7 @@ internal sealed unsafe class Translator
                 operation.Kind = OperationKind.Clock;
                 operation.Data = clock.Name.EndsWith("_hi", StringComparison.Ordinal) ? 1 : 0;
                 program.Classes[pc] = InstructionClass.Move;
-                SetOperands(instruction, ref operation);
+                SetOperands(instruction with { Operands = [instruction.Operands[0]] }, ref operation);
                 return true;
             default:
                 if (MemoryTranslator.Translate(instruction, pc, memory.Count, file, AddressOf) is not { } access) return false;
