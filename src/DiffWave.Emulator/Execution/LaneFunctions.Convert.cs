@@ -6,7 +6,7 @@ namespace DiffWave.Emulator.Execution;
 
 internal static unsafe partial class LaneFunctions
 {
-    private static LaneFunction Convert(LaneForm form) 
+    private static LaneFunction Convert(LaneForm form)
     {
         form.Has("ftz"); // speaks only of f32 operands
         return form.Types[0] switch
