@@ -121,7 +121,7 @@ internal static unsafe partial class LaneFunctions
     private readonly struct HalfOperands<TFormat, TFtz> : IOperands<double> where TFormat : struct, IBinaryFormat where TFtz : struct, IFlag
     {
         public static LaneFunction Compared<TCompare>(LaneForm form) where TCompare : struct, ICompare<double> =>
-            !IsPair(form) ? LaneFunctions.Compared<ushort, HalfCompare<TFormat, TCompare, TFtz>>(form) : ComparedPairs<HalfCompare<TFormat, TCompare, TFtz>>(form);
+            form.Types[^1] is PtxType.F16 or PtxType.BF16 ? LaneFunctions.Compared<ushort, HalfCompare<TFormat, TCompare, TFtz>>(form) : ComparedPairs<HalfCompare<TFormat, TCompare, TFtz>>(form);
     }
 
     private static LaneFunction Compared<T, TCompare>(LaneForm form) where T : unmanaged where TCompare : struct, ICompare<T> => form.Among("and", "or", "xor") switch
@@ -140,21 +140,29 @@ internal static unsafe partial class LaneFunctions
             return form.HasPair ? new(&CompareLoops.SetPredicate<T, TCompare, TCombine, On>, kind, 0) : new(&CompareLoops.SetPredicate<T, TCompare, TCombine, Off>, kind, 0);
         return form.Type switch
         {
-            PtxType.F32 => new(&CompareLoops.SetValue<T, TCompare, TCombine, On>, kind, 0),
-            PtxType.U32 or PtxType.S32 => new(&CompareLoops.SetValue<T, TCompare, TCombine, Off>, kind, 0),
+            PtxType.F32 => new(&CompareLoops.SetValue<T, TCompare, TCombine, TruthSingle>, kind, 0),
+            PtxType.U32 or PtxType.S32 => new(&CompareLoops.SetValue<T, TCompare, TCombine, TruthOnes>, kind, 0),
+            PtxType.U16 or PtxType.S16 => new(&CompareLoops.SetValue<T, TCompare, TCombine, TruthShortOnes>, kind, 0),
+            PtxType.F16 => new(&CompareLoops.SetValue<T, TCompare, TCombine, TruthHalf>, kind, 0),
+            PtxType.BF16 => new(&CompareLoops.SetValue<T, TCompare, TCombine, TruthBrain>, kind, 0),
             _ => throw form.Unsupported(),
         };
     }
 
-    private static LaneFunction ComparedPairs<TCompare>(LaneForm form) where TCompare : struct, ICompare<ushort>
+    private static LaneFunction ComparedPairs<TCompare>(LaneForm form) where TCompare : struct, ICompare<ushort> => form.Among("and", "or", "xor") switch
     {
-        if (form.Opcode != "setp" || !form.HasPair) throw form.Unsupported();
-        return form.Among("and", "or", "xor") switch
-        {
-            "and" => new(&CompareLoops.SetPredicates<TCompare, CombineAnd>, InstructionClass.Float16, 0),
-            "or" => new(&CompareLoops.SetPredicates<TCompare, CombineOr>, InstructionClass.Float16, 0),
-            "xor" => new(&CompareLoops.SetPredicates<TCompare, CombineXor>, InstructionClass.Float16, 0),
-            _ => new(&CompareLoops.SetPredicates<TCompare, CombineNone>, InstructionClass.Float16, 0),
-        };
-    }
+        "and" => ComparedPairs<TCompare, CombineAnd>(form),
+        "or" => ComparedPairs<TCompare, CombineOr>(form),
+        "xor" => ComparedPairs<TCompare, CombineXor>(form),
+        _ => ComparedPairs<TCompare, CombineNone>(form),
+    };
+
+    private static LaneFunction ComparedPairs<TCompare, TCombine>(LaneForm form) where TCompare : struct, ICompare<ushort> where TCombine : struct, ICombine => (form.Opcode, form.Type) switch
+    {
+        ("setp", _) when form.HasPair => new(&CompareLoops.SetPredicates<TCompare, TCombine>, InstructionClass.Float16, 0),
+        ("set", PtxType.U32 or PtxType.S32) => new(&CompareLoops.SetValues<TCompare, TCombine, TruthShortOnes>, InstructionClass.Float16, 0),
+        ("set", PtxType.F16x2) => new(&CompareLoops.SetValues<TCompare, TCombine, TruthHalf>, InstructionClass.Float16, 0),
+        ("set", PtxType.BF16x2) => new(&CompareLoops.SetValues<TCompare, TCombine, TruthBrain>, InstructionClass.Float16, 0),
+        _ => throw form.Unsupported(),
+    };
 }

@@ -46,7 +46,7 @@ internal static unsafe class Instruction
         string Text(object source)
         {
             if (source is string text) return text;
-            if (source is Array[] vector) return Braces(string.Join(", ", vector.Select(Text)));
+            if (source is Array[] vector) return $"{{{string.Join(", ", vector.Select(Text))}}}";
             inputs.Add((Array)source);
             return $"%s{inputs.Count - 1}";
         }
@@ -55,8 +55,6 @@ internal static unsafe class Instruction
     /// <summary>An instruction among others that only declare, as the parser gives it.</summary>
     public static PtxInstruction Parse(string body) =>
         PtxParser.Parse($".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k()\n{{\n{body}\nret;\n}}\n").Entries[0].Instructions[0];
-
-    private static string Braces(string list) => list.Contains(',') ? $"{{{list}}}" : list;
 
     private static Array[] Execute(LaneFunction function, PtxOperand?[] operands, Type[] types, ulong[][] inputs, uint mask)
     {
