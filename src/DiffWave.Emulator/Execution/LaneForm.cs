@@ -60,4 +60,10 @@ internal sealed class LaneForm(PtxInstruction instruction)
         PtxType.B128 => 128,
         _ => 32,
     };
+
+    /// <summary>The integer type twice as wide.</summary>
+    public static PtxType Wide(PtxType type) => Bits(type) == 16 ? PtxType.B32 : PtxType.B64;
+
+    /// <summary>The type of one of <paramref name="count"/> parts of a register.</summary>
+    public static PtxType Part(PtxType type, int count) => (Bits(type) / count) switch { 8 => PtxType.B8, 16 => PtxType.B16, 32 => PtxType.B32, _ => PtxType.B64 };
 }

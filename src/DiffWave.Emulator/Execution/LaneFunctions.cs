@@ -32,6 +32,35 @@ internal static unsafe partial class LaneFunctions
         return function;
     }
 
+    /// <summary>Bytes of a lane of an immediate or special register as the function of <see cref="Find"/> reads it: 8 where the operand has 64 bits, else 4; 0 for a predicate.</summary>
+    /// <param name="instruction">An instruction that <see cref="Find"/> knows.</param>
+    /// <param name="operand">Index in <see cref="PtxInstruction.Operands"/>; of a vector all elements are alike.</param>
+    public static int LaneBytes(PtxInstruction instruction, int operand)
+    {
+        var form = new LaneForm(instruction);
+        var type = instruction.Opcode switch
+        {
+            "mov" when instruction.Operands[operand] is VectorOperand vector => LaneForm.Part(form.Type, vector.Elements.Count),
+            "mul" or "mad" when form.Has("wide") && operand is 0 or 3 => LaneForm.Wide(form.Type),
+            "shl" or "shr" when operand == 2 => PtxType.U32,
+            "bfe" when operand >= 2 => PtxType.U32,
+            "bfi" when operand >= 3 => PtxType.U32,
+            "selp" when operand == 3 => PtxType.Pred,
+            "setp" => operand == 0 || operand == 3 ? PtxType.Pred : form.Type,
+            "set" => operand == 0 ? form.Type : operand == 3 ? PtxType.Pred : instruction.Types[^1],
+            "slct" => operand < 3 ? form.Type : instruction.Types[^1],
+            "cvt" => operand == 0 ? form.Type : instruction.Types[^1],
+            "testp" when operand == 0 => PtxType.Pred,
+            "popc" or "clz" or "bfind" when operand == 0 => PtxType.U32,
+            "szext" when operand == 2 => PtxType.U32,
+            "vote" => operand == 1 || (operand == 0 && !form.Has("ballot")) ? PtxType.Pred : PtxType.B32,
+            "match" => operand == 1 ? form.Type : PtxType.B32,
+            "shfl" or "redux" or "mma" or "activemask" or "prmt" or "lop3" or "shf" => PtxType.B32,
+            _ => form.Type,
+        };
+        return LaneForm.Bits(type) switch { 1 => 0, 64 => 8, _ => 4 };
+    }
+
     private static LaneFunction Arithmetic(LaneForm form) => form.Type switch
     {
         PtxType.F32 => Singles(form),

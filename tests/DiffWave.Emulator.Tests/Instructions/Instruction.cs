@@ -7,7 +7,7 @@ namespace DiffWave.Emulator.Tests.Instructions;
 
 /// <summary>
 /// One instruction on lanes of numbers. An operand is an array (a value for each lane; more than 32 are run warp by warp), an array of arrays for a vector, or a string that stands in the text
-/// as it is (a 32-bit immediate, a sink). The element type of an array says how its register is declared: bool pred, 16-bit numbers b16, 32-bit integers b32, 64-bit integers b64, float f32, double f64.
+/// as it is (an immediate, a sink). The element type of an array says how its register is declared: bool pred, 16-bit numbers b16, 32-bit integers b32, 64-bit integers b64, float f32, double f64.
 /// </summary>
 internal static unsafe class Instruction
 {
@@ -41,7 +41,8 @@ internal static unsafe class Instruction
         var declared = types.Select((type, i) => $".reg .{Register(type)} %d{i};").Concat(inputs.Select((array, i) => $".reg .{Register(array.GetType().GetElementType()!)} %s{i};"));
         var instruction = Parse($"{string.Join(' ', declared)} {opcode} {operands};");
         var function = LaneFunctions.Find(instruction) ?? throw new InvalidOperationException($"{opcode} is no function of registers");
-        return Execute(function, [.. instruction.Operands.SelectMany(Flat)], types, [.. inputs.Select(Bits)], mask);
+        (PtxOperand?, int)[] slots = [.. instruction.Operands.SelectMany((operand, i) => Flat(operand).Select(part => (part, LaneFunctions.LaneBytes(instruction, i))))];
+        return Execute(function, slots, types, [.. inputs.Select(Bits)], mask);
 
         string Text(object source)
         {
@@ -56,7 +57,7 @@ internal static unsafe class Instruction
     public static PtxInstruction Parse(string body) =>
         PtxParser.Parse($".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k()\n{{\n{body}\nret;\n}}\n").Entries[0].Instructions[0];
 
-    private static Array[] Execute(LaneFunction function, PtxOperand?[] operands, Type[] types, ulong[][] inputs, uint mask)
+    private static Array[] Execute(LaneFunction function, (PtxOperand? Operand, int LaneBytes)[] operands, Type[] types, ulong[][] inputs, uint mask)
     {
         int count = inputs.Length == 0 ? Lanes : inputs.Max(a => a.Length);
         ulong[][] results = [.. types.Select(_ => new ulong[count])];
@@ -68,16 +69,18 @@ internal static unsafe class Instruction
             NativeMemory.Clear(memory, (nuint)(SlotBytes * operands.Length));
             for (int i = 0; i < operands.Length; i++)
             {
-                arguments.Operands[i] = operands[i] is null ? 0 : (ulong)(memory + i * SlotBytes);
-                if (operands[i] is ImmediateOperand immediate) new Span<uint>(memory + i * SlotBytes, Lanes).Fill((uint)immediate.Bits);
-                else if (operands[i] is RegisterOperand { Register: var register, Negated: var negated } && register.Name[1] == 's')
+                byte* array = memory + i * SlotBytes;
+                arguments.Operands[i] = operands[i].Operand is null ? 0 : (ulong)array;
+                if (operands[i].Operand is ImmediateOperand immediate)
+                    for (int lane = 0; lane < Lanes; lane++) Set(array, operands[i].LaneBytes == 8 ? PtxType.B64 : PtxType.B32, lane, immediate.Bits);
+                else if (operands[i].Operand is RegisterOperand { Register: var register, Negated: var negated } && register.Name[1] == 's')
                     for (int lane = 0; lane < Lanes && start + lane < count; lane++)
-                        Set(memory + i * SlotBytes, register.Type, lane, inputs[Number(register)][start + lane] ^ (negated ? 1ul : 0));
+                        Set(array, register.Type, lane, inputs[Number(register)][start + lane] ^ (negated ? 1ul : 0));
             }
 
             function.Execute(&arguments);
             for (int i = 0; i < operands.Length; i++)
-                if (operands[i] is RegisterOperand { Register: var register } && register.Name[1] == 'd')
+                if (operands[i].Operand is RegisterOperand { Register: var register } && register.Name[1] == 'd')
                     for (int lane = 0; lane < Lanes && start + lane < count; lane++)
                         results[Number(register)][start + lane] = Get(memory + i * SlotBytes, register.Type, lane);
         }

@@ -1,3 +1,5 @@
+using DiffWave.Emulator.Execution;
+
 namespace DiffWave.Emulator.Tests.Instructions;
 
 /// <summary>Matrix products against f64, with the fragments laid out by the ISA's formulas.</summary>
@@ -78,7 +80,7 @@ public class MatrixTests
     public void FlopsAreSharedByTheLanes()
     {
         var instruction = Instruction.Parse(".reg .f32 %f; .reg .b32 %r; mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f,%f,%f,%f}, {%r,%r,%r,%r}, {%r,%r}, {%f,%f,%f,%f};");
-        Assert.Equal(2 * 16 * 8 * 16, 32 * Execution.LaneFunctions.Find(instruction)!.FlopsPerLane);
+        Assert.Equal(2 * 16 * 8 * 16, 32 * LaneFunctions.Find(instruction)!.FlopsPerLane);
     }
 
     private static double[,] Fill(int rows, int columns, Func<double> next)
