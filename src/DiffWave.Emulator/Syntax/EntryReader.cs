@@ -3,7 +3,7 @@ namespace DiffWave.Emulator.Syntax;
 /// <summary>Reads a kernel.</summary>
 internal sealed class EntryReader(TokenReader tokens, ModuleReader module)
 {
-    private const int MaxDepth = 128, MaxStaticShared = 48 * 1024, MaxThreads = 1024;
+    private const int MaxDepth = 32, MaxStaticShared = 48 * 1024, MaxThreads = 1024;
 
     private readonly List<PtxVariable> parameters = [], variables = [];
     private readonly List<PtxRegister> registers = [];
@@ -137,7 +137,7 @@ internal sealed class EntryReader(TokenReader tokens, ModuleReader module)
             else if (tokens.TakeSign('}')) scope = scope.Parent!;
             else if (tokens.Next.Kind == TokenKind.Dotted) ReadDirective();
             else if (tokens.Next.Kind == TokenKind.Name && tokens.IsSign(':', 1)) ReadLabel();
-            else if (!tokens.TakeSign(';')) new InstructionReader(tokens, this).Read();
+            else new InstructionReader(tokens, this).Read();
         }
     }
 

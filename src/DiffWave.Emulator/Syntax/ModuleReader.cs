@@ -3,6 +3,8 @@ namespace DiffWave.Emulator.Syntax;
 /// <summary>Reads what stands outside of kernels.</summary>
 internal sealed class ModuleReader(TokenReader tokens)
 {
+    private const int MaxConstant = 64 * 1024;
+
     // First PTX version of each architecture, both as the texts write them without the dot.
     private static readonly Dictionary<int, int> Architectures = new()
     {
@@ -89,7 +91,7 @@ internal sealed class ModuleReader(TokenReader tokens)
         if (!name.StartsWith("sm_", StringComparison.Ordinal) || !int.TryParse(name.AsSpan(3).TrimEnd("af"), out target) || !Architectures.TryGetValue(target, out int since))
             throw new PtxException(line, $"unknown architecture '{name}'");
         if (name.EndsWith('f') && version < 88) throw new PtxException(line, $"'{name}' needs PTX 8.8");
-        if (specific && (target < 90 || version < 80)) throw new PtxException(line, $"'{name}': architecture-specific targets start with sm_90a in PTX 8.0");
+        if (specific && target < 90) throw new PtxException(line, $"unknown architecture '{name}': architecture-specific targets start with sm_90a");
         if (version < since) throw new PtxException(line, $"{name} needs PTX {since / 10}.{since % 10}, the text says {version / 10}.{version % 10}");
         while (tokens.TakeSign(','))
         {
@@ -151,6 +153,7 @@ internal sealed class ModuleReader(TokenReader tokens)
             if (space is PtxSpace.Register or PtxSpace.Local or PtxSpace.Parameter) throw new PtxException(line, $"{tokens.Found()} outside of a kernel");
             if (isExtern && space != PtxSpace.Shared) throw new PtxException(line, "external variables other than dynamic shared memory are not supported", supported: false);
             new VariableReader(tokens, scope, sizes, variables).Read(space, isExtern);
+            if (sizes.GetValueOrDefault(PtxSpace.Constant) > MaxConstant) throw new PtxException(line, $"constants of {sizes[PtxSpace.Constant]} bytes, more than {MaxConstant}");
             return;
         }
         if (tokens.IsDotted("tex") || tokens.IsDotted("attribute")) throw new PtxException(line, $"{tokens.Found()} is not supported", supported: false);

@@ -29,7 +29,9 @@ internal readonly record struct Token(TokenKind Kind, int Start, int End, int Li
 internal static class PtxLexer
 {
     /// <summary>Characters a text may have.</summary>
-    public const int MaxLength = 1 << 25;
+    public const int MaxLength = 1 << 24;
+
+    private const int MaxWord = 1 << 14;
 
     private const string Signs = ",;:{}[]()<>@!|+-=*/%&^~?";
 
@@ -78,6 +80,7 @@ internal static class PtxLexer
             {
                 throw new PtxException(line, first is > ' ' and < (char)127 ? $"unexpected character '{first}'" : $"unexpected character U+{(int)first:X4}");
             }
+            if (at - start > MaxWord && kind != TokenKind.Text) throw new PtxException(line, $"a word of {at - start} characters", supported: false);
             tokens.Add(new Token(kind, start, at, line));
         }
         tokens.Add(new Token(TokenKind.End, text.Length, text.Length, line));

@@ -3,6 +3,8 @@ namespace DiffWave.Emulator.Syntax;
 /// <summary>Names of one pair of braces: registers one by one and in ranges such as <c>%r&lt;10&gt;</c>, variables, and labels with the index of the instruction they stand before.</summary>
 internal sealed class PtxScope(PtxScope? parent)
 {
+    private const int MaxDigits = 9;
+
     private readonly Dictionary<string, object> names = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (PtxType Type, int Count)> ranges = new(StringComparer.Ordinal);
 
@@ -53,29 +55,26 @@ internal sealed class PtxScope(PtxScope? parent)
     private PtxType FindRange(string name)
     {
         if (ranges.Count == 0) return PtxType.None;
-        foreach (int digits in DigitSuffixes(name))
+        var byPrefix = ranges.GetAlternateLookup<ReadOnlySpan<char>>();
+        for (int digits = 1; digits <= MaxDigits && digits < name.Length && char.IsAsciiDigit(name[^digits]); digits++)
         {
-            if (ranges.TryGetValue(name[..^digits], out var range) && int.Parse(name.AsSpan(name.Length - digits)) < range.Count) return range.Type;
+            if (!IsNumber(name, digits)) continue;
+            if (byPrefix.TryGetValue(name.AsSpan(0, name.Length - digits), out var range) && int.Parse(name.AsSpan(name.Length - digits)) < range.Count) return range.Type;
         }
         return PtxType.None;
     }
 
     private void Remember(string name)
     {
-        foreach (int digits in DigitSuffixes(name))
+        for (int digits = 1; digits <= MaxDigits && digits < name.Length && char.IsAsciiDigit(name[^digits]); digits++)
         {
+            if (!IsNumber(name, digits)) continue;
             string prefix = name[..^digits];
             if (!numbered.TryGetValue(prefix, out var list)) numbered.Add(prefix, list = []);
             list.Add(int.Parse(name.AsSpan(name.Length - digits)));
         }
     }
 
-    // Lengths of the ends of a name that read as a number without leading zeros.
-    private static IEnumerable<int> DigitSuffixes(string name)
-    {
-        for (int digits = 1; digits <= 9 && digits < name.Length && char.IsAsciiDigit(name[^digits]); digits++)
-        {
-            if (digits == 1 || name[^digits] != '0') yield return digits;
-        }
-    }
+    // The end of a name reads as a number without leading zeros.
+    private static bool IsNumber(string name, int digits) => digits == 1 || name[^digits] != '0';
 }

@@ -15,7 +15,6 @@ internal static class ConversionForms
             "param u64 : =T, mov; ptx77 sm70",
             "to param u64 : =T, T!; ptx77 sm70"]),
         ("cvt", [
-            // Between integers: nothing to round; saturation where the target is narrower or its sign differs is checked by nobody, ptxas ignores it.
             "sat? <byteint> <byteint> : =~T, ~U%",
             "rni|rzi|rmi|rpi ftz? sat? <byteint> f16|f32|f64 : =~T, U!",
             "rni|rzi|rmi|rpi <byteint> bf16 : =~T, U!; ptx78 sm90",
@@ -27,7 +26,7 @@ internal static class ConversionForms
             "rni|rzi|rmi|rpi? bf16 bf16 : =T, U!; ptx78 sm90",
             "ftz? sat? f32 f16 : =T, U!",
             "ftz? sat? f64 f16|f32 : =T, U!",
-            "f32 bf16 : =T, U!; ptx71 sm90",
+            "f32 bf16 : =T, U!; ptx71 sm80",
             "f64|f16 bf16 : =T, U!; ptx78 sm90",
             "<round> ftz? sat? f32 f64 : =T, U!",
             "<round> ftz? sat? f16 f32|f64 : =T, U!",
