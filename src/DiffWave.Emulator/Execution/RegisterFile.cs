@@ -19,22 +19,38 @@ internal sealed unsafe class RegisterFile
     private readonly Dictionary<(ulong Bits, int LaneBytes), nint> constants = [];
     private readonly Dictionary<string, SpecialRegister> specials = [];
 
-    public RegisterFile(KernelProgram program)
+    /// <summary>Places the registers; those never needed at the same time share places.</summary>
+    public RegisterFile(KernelProgram program, Liveness liveness)
     {
         this.program = program;
         IReadOnlyList<PtxRegister> registers = program.Entry.Registers;
         offsets = new int[registers.Count];
+        var cleared = new List<(int Offset, int Bytes)>();
         foreach (int laneBytes in (int[])[0, 4, 8])
         {
-            foreach (PtxRegister register in registers)
+            int size = laneBytes == 0 ? 4 : Lanes * laneBytes;
+            var free = new Stack<int>();
+            var held = new PriorityQueue<int, int>(); // places by the last instruction that needs them
+            foreach (PtxRegister register in registers.Where(register => LaneBytes(register.Type) == laneBytes && liveness.Last[register.Index] >= 0).OrderBy(register => liveness.First[register.Index]))
             {
-                if (LaneBytes(register.Type) != laneBytes) continue;
-                offsets[register.Index] = Bytes;
-                Bytes += laneBytes == 0 ? 4 : Lanes * laneBytes;
+                while (held.TryPeek(out int place, out int last) && last < liveness.First[register.Index])
+                {
+                    held.Dequeue();
+                    free.Push(place);
+                }
+                if (!free.TryPop(out int offset))
+                {
+                    offset = Bytes;
+                    Bytes += size;
+                }
+                offsets[register.Index] = offset;
+                held.Enqueue(offset, liveness.Last[register.Index]);
+                // Deterministic even where the program is not.
+                if (liveness.IsReadFirst(register.Index)) cleared.Add((offset, size));
             }
             Bytes = (Bytes + 63) & ~63;
         }
-        program.ClearedBytes = Bytes;
+        program.Cleared = [.. cleared];
     }
 
     /// <summary>Bytes so far.</summary>
