@@ -28,13 +28,18 @@ internal struct SiteCounts
 }
 
 /// <summary>Counts of a launch. Each host thread has its own; sums do not depend on how blocks are spread.</summary>
-internal sealed unsafe class LaunchCounters(KernelProgram program)
+/// <param name="program">The kernel.</param>
+/// <param name="footprint">What the launch has touched, one for all host threads.</param>
+internal sealed unsafe class LaunchCounters(KernelProgram program, Footprint footprint)
 {
-    private const int SectorBytes = 32, Banks = 32;
+    private const int SectorBytes = 1 << Footprint.SectorShift, Banks = 32;
 
     private readonly long[] warps = new long[program.Count], lanes = new long[program.Count];
     private readonly SiteCounts[] global = new SiteCounts[program.Memory.Length], shared = new SiteCounts[program.Memory.Length];
     private readonly ulong[] sorted = new ulong[Warp.Lanes];
+
+    /// <summary>What the launch has touched.</summary>
+    public Footprint Footprint => footprint;
 
     /// <summary>Warp instructions by position.</summary>
     public ReadOnlySpan<long> Warps => warps;

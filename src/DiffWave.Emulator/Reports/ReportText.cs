@@ -19,6 +19,8 @@ public static class ReportText
         Table(text, ["instructions", "warp", "thread"], report.Instructions.Select(count => (string[])[count.Class.ToString(), Number(count.Warp), Number(count.Thread)]));
         Table(text, ["global memory", "requests", "bytes", "sectors", "ideal", "efficiency", "instruction"], report.Global.Select(Row));
         Table(text, ["shared memory", "requests", "bytes", "wavefronts", "ideal", "efficiency", "instruction"], report.Shared.Select(Row));
+        Table(text, ["allocations touched", "bytes", "sectors read", "sectors written"], report.Allocations.Select(traffic =>
+            (string[])[traffic.Name.Length > 0 ? traffic.Name : $"0x{traffic.Address:x}", Number(traffic.Bytes), Number(traffic.SectorsRead), Number(traffic.SectorsWritten)]));
         Table(text, ["divergent branches", "executed", "divergent", "instruction"],
             report.DivergentBranches.Select(branch => (string[])[Place(branch.Source, branch.PtxLine), Number(branch.Executed), Number(branch.Divergent), branch.PtxText]));
         return text.ToString();

@@ -163,6 +163,30 @@ public sealed class ReportTests
     }
 
     [Fact]
+    public void Touched_sectors_count_once_for_the_launch()
+    {
+        // 64 threads of each of 4 blocks read the words 0, 8, 16, .. 504 and write the last of them plus the block.
+        using var kernel = new Kernel("""
+            mov.u32 %r0, %tid.x;
+            mov.u32 %r2, %ctaid.x;
+            ld.param.u64 %rd0, [p0];
+            ld.param.u64 %rd1, [p1];
+            mul.wide.u32 %rd2, %r0, 32;
+            add.s64 %rd0, %rd0, %rd2;
+            ld.global.u32 %r1, [%rd0];
+            ld.global.u32 %r1, [%rd0+28];
+            mul.wide.u32 %rd3, %r2, 8;
+            add.s64 %rd1, %rd1, %rd3;
+            red.global.add.u32 [%rd1], %r1;
+            ret;
+            """, ["u64", "u64"], options: Options());
+        ulong read = kernel.Upload(new byte[4096]), added = kernel.Upload(new byte[64]);
+        kernel.Launch(new Dim3(4), new Dim3(64), 0, read, added);
+        Assert.Equal([new AllocationTraffic(read, "", 4096, 64, 0), new AllocationTraffic(added, "", 64, 1, 1)], kernel.Report.Allocations);
+        Assert.Equal([256, 256, 8], kernel.Report.Global.Select(site => site.Moved));
+    }
+
+    [Fact]
     public void Reports_do_not_depend_on_the_number_of_threads()
     {
         string Run(int threads)
@@ -202,6 +226,8 @@ public sealed class ReportTests
               Control          2      64
               global memory  requests  bytes  sectors  ideal  efficiency  instruction
               Kernel.cs:21          2    256       16      8        50 %  st.global.f32 [%rd1], 0f3F800000
+              allocations touched  bytes  sectors read  sectors written
+              0x7f0000000000         256             0                8
 
             """.Replace("declared registers 0", $"declared registers {kernel.Report.DeclaredRegisters}", StringComparison.Ordinal), ReportText.Format(kernel.Report));
     }
