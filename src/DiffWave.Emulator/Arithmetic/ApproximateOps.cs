@@ -99,9 +99,10 @@ internal readonly struct IsNotANumber : INumberClass
     public static bool Has(double value, double smallestNormal) => double.IsNaN(value);
 }
 
+/// <summary>Zeros count as normal.</summary>
 internal readonly struct IsNormal : INumberClass
 {
-    public static bool Has(double value, double smallestNormal) => double.IsFinite(value) && Math.Abs(value) >= smallestNormal;
+    public static bool Has(double value, double smallestNormal) => double.IsFinite(value) && (value == 0 || Math.Abs(value) >= smallestNormal);
 }
 
 internal readonly struct IsSubnormal : INumberClass

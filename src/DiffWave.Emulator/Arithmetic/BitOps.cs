@@ -7,7 +7,7 @@ namespace DiffWave.Emulator.Arithmetic;
 
 internal readonly struct And<T> : IOp2<T, T, T> where T : unmanaged, IBinaryInteger<T>
 {
-    public static bool IsVector => true;
+    public static bool IsVector => Unsafe.SizeOf<T>() >= 4;
 
     public static T Apply(T a, T b) => a & b;
 
@@ -16,7 +16,7 @@ internal readonly struct And<T> : IOp2<T, T, T> where T : unmanaged, IBinaryInte
 
 internal readonly struct Or<T> : IOp2<T, T, T> where T : unmanaged, IBinaryInteger<T>
 {
-    public static bool IsVector => true;
+    public static bool IsVector => Unsafe.SizeOf<T>() >= 4;
 
     public static T Apply(T a, T b) => a | b;
 
@@ -25,7 +25,7 @@ internal readonly struct Or<T> : IOp2<T, T, T> where T : unmanaged, IBinaryInteg
 
 internal readonly struct Xor<T> : IOp2<T, T, T> where T : unmanaged, IBinaryInteger<T>
 {
-    public static bool IsVector => true;
+    public static bool IsVector => Unsafe.SizeOf<T>() >= 4;
 
     public static T Apply(T a, T b) => a ^ b;
 
@@ -210,4 +210,38 @@ internal readonly struct LeadingZeros<T> : IOp1<T, uint> where T : unmanaged, IB
 internal readonly struct CountOnes<T> : IOp1<T, uint> where T : unmanaged, IBinaryInteger<T>
 {
     public static uint Apply(T a) => uint.CreateTruncating(T.PopCount(a));
+}
+
+/// <summary>Position of the n-th 1 counted from a base, upwards for a positive n and downwards for a negative one, the base itself for 0; all ones when there is none.</summary>
+internal readonly struct FindNthOne : IOp3<uint, uint, int, uint>
+{
+    public static uint Apply(uint a, uint start, int n)
+    {
+        if (start > 31) return uint.MaxValue;
+        if (n == 0) return (a >> (int)start & 1) != 0 ? start : uint.MaxValue;
+        int step = Math.Sign(n), left = Math.Abs((long)n) > 32 ? 33 : Math.Abs(n);
+        for (int i = (int)start; i is >= 0 and < 32; i += step)
+            if ((a >> i & 1) != 0 && --left == 0) return (uint)i;
+        return uint.MaxValue;
+    }
+}
+
+/// <summary>The low b bits of a, with the highest of them repeated above when signed; a width beyond 32 is 32 or taken modulo 32.</summary>
+internal readonly struct ExtendField<T, TWrap> : IOp2<T, uint, T> where T : unmanaged, IBinaryInteger<T> where TWrap : struct, IFlag
+{
+    public static T Apply(T a, uint width)
+    {
+        int n = (int)(TWrap.Value ? width & 31 : Math.Min(width, 32));
+        return n == 0 ? T.Zero : a << (32 - n) >> (32 - n);
+    }
+}
+
+/// <summary>b ones from bit a on; both beyond 32 are 32, or taken modulo 32.</summary>
+internal readonly struct BitMask<TWrap> : IOp2<uint, uint, uint> where TWrap : struct, IFlag
+{
+    public static uint Apply(uint start, uint count)
+    {
+        int from = (int)(TWrap.Value ? start & 31 : Math.Min(start, 32)), n = (int)(TWrap.Value ? count & 31 : Math.Min(count, 32));
+        return (uint)((1UL << n) - 1 << from);
+    }
 }

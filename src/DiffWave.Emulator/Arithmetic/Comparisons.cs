@@ -131,6 +131,37 @@ internal readonly struct CombineXor : ICombine
     public static uint Apply(uint compared, uint other) => compared ^ other;
 }
 
+/// <summary>What <c>set</c> gives where the comparison holds.</summary>
+internal interface ITruth
+{
+    static abstract uint Bits { get; }
+}
+
+internal readonly struct TruthOnes : ITruth
+{
+    public static uint Bits => uint.MaxValue;
+}
+
+internal readonly struct TruthShortOnes : ITruth
+{
+    public static uint Bits => 0xFFFF;
+}
+
+internal readonly struct TruthSingle : ITruth
+{
+    public static uint Bits => 0x3F800000;
+}
+
+internal readonly struct TruthHalf : ITruth
+{
+    public static uint Bits => 0x3C00;
+}
+
+internal readonly struct TruthBrain : ITruth
+{
+    public static uint Bits => 0x3F80;
+}
+
 internal static unsafe class CompareLoops
 {
     /// <summary><c>setp</c>: one predicate, or two where the second combines the opposite of the comparison.</summary>
@@ -143,28 +174,31 @@ internal static unsafe class CompareLoops
         if (TPair.Value) LaneLoops.SetPredicate((*x)[1], TCombine.Apply(~bits, other), x->Mask);
     }
 
-    /// <summary><c>set</c>: all ones or 1.0 where it holds, 0 elsewhere.</summary>
+    /// <summary><c>set</c>: a pattern of bits where it holds, 0 elsewhere.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void SetValue<T, TCompare, TCombine, TOne>(LaneArguments* x) where T : unmanaged where TCompare : struct, ICompare<T> where TCombine : struct, ICombine where TOne : struct, IFlag
+    public static void SetValue<T, TCompare, TCombine, TTruth>(LaneArguments* x) where T : unmanaged where TCompare : struct, ICompare<T> where TCombine : struct, ICombine where TTruth : struct, ITruth
     {
-        uint bits = Bits<T, TCompare>((*x)[1], (*x)[2]), one = TOne.Value ? 0x3F800000 : uint.MaxValue;
-        bits = TCombine.Apply(bits, TCombine.IsUsed ? *(uint*)(*x)[3] : 0);
-        for (int lane = 0; lane < LaneLoops.Lanes; lane += 8) LaneLoops.Store((*x)[0], lane, LaneLoops.Expand<uint>(bits >> lane) & Vector256.Create(one), x->Mask);
+        uint bits = TCombine.Apply(Bits<T, TCompare>((*x)[1], (*x)[2]), TCombine.IsUsed ? *(uint*)(*x)[3] : 0);
+        for (int lane = 0; lane < LaneLoops.Lanes; lane += 8) LaneLoops.Store((*x)[0], lane, LaneLoops.Expand<uint>(bits >> lane) & Vector256.Create(TTruth.Bits), x->Mask);
+    }
+
+    /// <summary><c>set</c> of packed pairs: a pattern of 16 bits for each half.</summary>
+    public static void SetValues<TCompare, TCombine, TTruth>(LaneArguments* x) where TCompare : struct, ICompare<ushort> where TCombine : struct, ICombine where TTruth : struct, ITruth
+    {
+        var (low, high) = PairBits<TCompare, TCombine>((*x)[1], (*x)[2], (*x)[3]);
+        for (uint mask = x->Mask; mask != 0; mask &= mask - 1)
+        {
+            int lane = BitOperations.TrailingZeroCount(mask);
+            LaneLoops.Write((*x)[0], lane, ((high >> lane & 1) != 0 ? TTruth.Bits << 16 : 0) | ((low >> lane & 1) != 0 ? TTruth.Bits : 0));
+        }
     }
 
     /// <summary><c>setp</c> of packed pairs: a predicate for each half.</summary>
     public static void SetPredicates<TCompare, TCombine>(LaneArguments* x) where TCompare : struct, ICompare<ushort> where TCombine : struct, ICombine
     {
-        uint low = 0, high = 0, other = TCombine.IsUsed ? *(uint*)(*x)[4] : 0;
-        for (int lane = 0; lane < LaneLoops.Lanes; lane++)
-        {
-            uint a = LaneLoops.Read<uint>((*x)[2], lane), b = LaneLoops.Read<uint>((*x)[3], lane);
-            if (TCompare.Apply((ushort)a, (ushort)b)) low |= 1u << lane;
-            if (TCompare.Apply((ushort)(a >> 16), (ushort)(b >> 16))) high |= 1u << lane;
-        }
-
-        LaneLoops.SetPredicate((*x)[0], TCombine.Apply(low, other), x->Mask);
-        LaneLoops.SetPredicate((*x)[1], TCombine.Apply(high, other), x->Mask);
+        var (low, high) = PairBits<TCompare, TCombine>((*x)[2], (*x)[3], (*x)[4]);
+        LaneLoops.SetPredicate((*x)[0], low, x->Mask);
+        LaneLoops.SetPredicate((*x)[1], high, x->Mask);
     }
 
     /// <summary><c>testp</c>.</summary>
@@ -175,6 +209,19 @@ internal static unsafe class CompareLoops
         for (int lane = 0; lane < LaneLoops.Lanes; lane++)
             if (TClass.Has(double.CreateTruncating(LaneLoops.Read<T>((*x)[1], lane)), smallest)) bits |= 1u << lane;
         LaneLoops.SetPredicate((*x)[0], bits, x->Mask);
+    }
+
+    private static (uint Low, uint High) PairBits<TCompare, TCombine>(byte* a, byte* b, byte* c) where TCompare : struct, ICompare<ushort> where TCombine : struct, ICombine
+    {
+        uint low = 0, high = 0, other = TCombine.IsUsed ? *(uint*)c : 0;
+        for (int lane = 0; lane < LaneLoops.Lanes; lane++)
+        {
+            uint x = LaneLoops.Read<uint>(a, lane), y = LaneLoops.Read<uint>(b, lane);
+            if (TCompare.Apply((ushort)x, (ushort)y)) low |= 1u << lane;
+            if (TCompare.Apply((ushort)(x >> 16), (ushort)(y >> 16))) high |= 1u << lane;
+        }
+
+        return (TCombine.Apply(low, other), TCombine.Apply(high, other));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

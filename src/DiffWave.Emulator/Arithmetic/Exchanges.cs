@@ -157,21 +157,6 @@ internal static unsafe class Exchanges
     /// <summary><c>activemask d</c>.</summary>
     public static void ActiveMask(LaneArguments* x) => Fill((uint*)(*x)[0], x->Mask, x->Mask);
 
-    /// <summary><c>elect.sync d|p, membermask</c>: the lowest member is the leader.</summary>
-    public static void Elect(LaneArguments* x)
-    {
-        uint leaders = 0, group;
-        for (uint rest = x->Mask; rest != 0; rest &= ~group)
-        {
-            group = Group((uint*)(*x)[2], rest);
-            int leader = BitOperations.TrailingZeroCount(group);
-            leaders |= 1u << leader;
-            Fill((uint*)(*x)[0], (uint)leader, group);
-        }
-
-        LaneLoops.SetPredicate((*x)[1], leaders, x->Mask);
-    }
-
     /// <summary>Members of the exchange of the lowest lane left.</summary>
     private static uint Group(uint* members, uint rest)
     {

@@ -93,24 +93,6 @@ internal static unsafe class MatrixProducts
         }
     }
 
-    /// <summary><c>movmatrix</c>: transposes an 8 x 8 matrix of 16-bit elements, row l / 4 in lanes 4l .. 4l + 3.</summary>
-    public static void Transpose(LaneArguments* x)
-    {
-        ushort* matrix = stackalloc ushort[64];
-        for (int lane = 0; lane < LaneLoops.Lanes; lane++)
-        {
-            uint value = LaneLoops.Read<uint>((*x)[1], lane);
-            matrix[2 * lane] = (ushort)value;
-            matrix[2 * lane + 1] = (ushort)(value >> 16);
-        }
-
-        for (uint mask = x->Mask; mask != 0; mask &= mask - 1)
-        {
-            int lane = BitOperations.TrailingZeroCount(mask), row = lane >> 2, column = 2 * (lane & 3);
-            LaneLoops.Write((*x)[0], lane, (uint)matrix[(column + 1) * 8 + row] << 16 | matrix[column * 8 + row]);
-        }
-    }
-
     /// <summary>Where element <paramref name="i"/> of a lane's C or D stands.</summary>
     private static int Place(int lane, int i) => ((lane >> 2) + (i >> 1) * 8) * Columns + (lane & 3) * 2 + (i & 1);
 }

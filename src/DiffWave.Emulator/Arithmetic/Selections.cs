@@ -32,6 +32,17 @@ internal static unsafe class SelectLoops
             LaneLoops.Store(r, lane, Vector256.ConditionalSelect(LaneLoops.Expand<T>(bits >> lane), LaneLoops.Load<T>(a, lane), LaneLoops.Load<T>(b, lane)), mask);
     }
 
+    /// <summary><c>selp</c> of 16 bits; an immediate may have more.</summary>
+    public static void Select16(LaneArguments* x)
+    {
+        uint bits = *(uint*)(*x)[3];
+        for (int lane = 0; lane < LaneLoops.Lanes; lane += 8)
+        {
+            var chosen = Vector256.ConditionalSelect(LaneLoops.Expand<uint>(bits >> lane), LaneLoops.Load<uint>((*x)[1], lane), LaneLoops.Load<uint>((*x)[2], lane));
+            LaneLoops.Store((*x)[0], lane, chosen & Vector256.Create(0xFFFFu), x->Mask);
+        }
+    }
+
     /// <summary><c>mov.pred</c>.</summary>
     public static void Copy(LaneArguments* x) => LaneLoops.SetPredicate((*x)[0], *(uint*)(*x)[1], x->Mask);
 

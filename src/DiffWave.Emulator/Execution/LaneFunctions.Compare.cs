@@ -6,10 +6,10 @@ namespace DiffWave.Emulator.Execution;
 
 internal static unsafe partial class LaneFunctions
 {
-    private static LaneFunction Move(InstructionForm form)
+    private static LaneFunction Move(LaneForm form)
     {
         if (form.Operands[0] is VectorOperand parts)
-            return (InstructionForm.Bits(form.Type), parts.Elements.Count) switch
+            return (LaneForm.Bits(form.Type), parts.Elements.Count) switch
             {
                 (16, 2) => new(&SelectLoops.Unpack<byte, ushort, Off>, InstructionClass.Move, 0),
                 (32, 2) => new(&SelectLoops.Unpack<ushort, uint, Off>, InstructionClass.Move, 0),
@@ -19,7 +19,7 @@ internal static unsafe partial class LaneFunctions
                 _ => throw form.Unsupported(),
             };
         if (form.Operands[1] is VectorOperand elements)
-            return (InstructionForm.Bits(form.Type), elements.Elements.Count) switch
+            return (LaneForm.Bits(form.Type), elements.Elements.Count) switch
             {
                 (16, 2) => new(&SelectLoops.Pack<byte, ushort, Off>, InstructionClass.Move, 0),
                 (32, 2) => new(&SelectLoops.Pack<ushort, uint, Off>, InstructionClass.Move, 0),
@@ -28,23 +28,27 @@ internal static unsafe partial class LaneFunctions
                 (64, 4) => new(&SelectLoops.Pack<ushort, ulong, On>, InstructionClass.Move, 0),
                 _ => throw form.Unsupported(),
             };
-        return InstructionForm.Bits(form.Type) switch
+        return LaneForm.Bits(form.Type) switch
         {
             1 => new(&SelectLoops.Copy, InstructionClass.Move, 0),
-            16 or 32 => One<uint, uint, Copy<uint>>(InstructionClass.Move),
+            16 => One<ushort, ushort, Copy<ushort>>(InstructionClass.Move),
+            32 => One<uint, uint, Copy<uint>>(InstructionClass.Move),
             64 => One<ulong, ulong, Copy<ulong>>(InstructionClass.Move),
             _ => throw form.Unsupported(),
         };
     }
 
-    private static LaneFunction Select(InstructionForm form)
+    private static LaneFunction Select(LaneForm form) => (form.Opcode, LaneForm.Bits(form.Type)) switch
     {
-        if (form.Opcode == "selp")
-            return InstructionForm.Bits(form.Type) == 64 ? new(&SelectLoops.Select<ulong>, InstructionClass.Integer, 0) : new(&SelectLoops.Select<uint>, InstructionClass.Integer, 0);
-        return InstructionForm.Bits(form.Type) == 64 ? SelectBySign<ulong>(form) : SelectBySign<uint>(form);
-    }
+        ("selp", 16) => new(&SelectLoops.Select16, InstructionClass.Integer, 0),
+        ("selp", 32) => new(&SelectLoops.Select<uint>, InstructionClass.Integer, 0),
+        ("selp", _) => new(&SelectLoops.Select<ulong>, InstructionClass.Integer, 0),
+        (_, 16) => SelectBySign<ushort>(form),
+        (_, 32) => SelectBySign<uint>(form),
+        _ => SelectBySign<ulong>(form),
+    };
 
-    private static LaneFunction SelectBySign<T>(InstructionForm form) where T : unmanaged => (form.Types[1], form.Has("ftz")) switch
+    private static LaneFunction SelectBySign<T>(LaneForm form) where T : unmanaged => (form.Types[1], form.Has("ftz")) switch
     {
         (PtxType.S32, false) => Three<T, T, int, T, SelectBySign<T, int, Off>>(),
         (PtxType.F32, false) => Three<T, T, float, T, SelectBySign<T, float, Off>>(),
@@ -52,7 +56,7 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction Compare(InstructionForm form) => form.Types[^1] switch
+    private static LaneFunction Compare(LaneForm form) => form.Types[^1] switch
     {
         PtxType.U16 or PtxType.B16 => CompareIntegers<ushort>(form),
         PtxType.S16 => CompareIntegers<short>(form),
@@ -67,7 +71,7 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction CompareIntegers<T>(InstructionForm form) where T : unmanaged, INumber<T> => form.Among("eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs") switch
+    private static LaneFunction CompareIntegers<T>(LaneForm form) where T : unmanaged, INumber<T> => form.Among("eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs") switch
     {
         "eq" => Compared<T, Equal<T>>(form),
         "ne" => Compared<T, Different<T>>(form),
@@ -78,7 +82,7 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction CompareFloats<T, TOperands>(InstructionForm form) where T : unmanaged, INumber<T> where TOperands : struct, IOperands<T> =>
+    private static LaneFunction CompareFloats<T, TOperands>(LaneForm form) where T : unmanaged, INumber<T> where TOperands : struct, IOperands<T> =>
         form.Among("eq", "ne", "lt", "le", "gt", "ge", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan") switch
         {
             "eq" => TOperands.Compared<Equal<T>>(form),
@@ -101,26 +105,26 @@ internal static unsafe partial class LaneFunctions
     /// <summary>How the operands of a comparison lie in the lanes and become the numbers compared.</summary>
     private interface IOperands<T> where T : unmanaged
     {
-        static abstract LaneFunction Compared<TCompare>(InstructionForm form) where TCompare : struct, ICompare<T>;
+        static abstract LaneFunction Compared<TCompare>(LaneForm form) where TCompare : struct, ICompare<T>;
     }
 
     private readonly struct KeepOperands<T> : IOperands<T> where T : unmanaged
     {
-        public static LaneFunction Compared<TCompare>(InstructionForm form) where TCompare : struct, ICompare<T> => LaneFunctions.Compared<T, TCompare>(form);
+        public static LaneFunction Compared<TCompare>(LaneForm form) where TCompare : struct, ICompare<T> => LaneFunctions.Compared<T, TCompare>(form);
     }
 
     private readonly struct FlushOperands : IOperands<float>
     {
-        public static LaneFunction Compared<TCompare>(InstructionForm form) where TCompare : struct, ICompare<float> => LaneFunctions.Compared<float, FlushedCompare<TCompare>>(form);
+        public static LaneFunction Compared<TCompare>(LaneForm form) where TCompare : struct, ICompare<float> => LaneFunctions.Compared<float, FlushedCompare<TCompare>>(form);
     }
 
     private readonly struct HalfOperands<TFormat, TFtz> : IOperands<double> where TFormat : struct, IBinaryFormat where TFtz : struct, IFlag
     {
-        public static LaneFunction Compared<TCompare>(InstructionForm form) where TCompare : struct, ICompare<double> =>
-            !IsPair(form) ? LaneFunctions.Compared<ushort, HalfCompare<TFormat, TCompare, TFtz>>(form) : ComparedPairs<HalfCompare<TFormat, TCompare, TFtz>>(form);
+        public static LaneFunction Compared<TCompare>(LaneForm form) where TCompare : struct, ICompare<double> =>
+            form.Types[^1] is PtxType.F16 or PtxType.BF16 ? LaneFunctions.Compared<ushort, HalfCompare<TFormat, TCompare, TFtz>>(form) : ComparedPairs<HalfCompare<TFormat, TCompare, TFtz>>(form);
     }
 
-    private static LaneFunction Compared<T, TCompare>(InstructionForm form) where T : unmanaged where TCompare : struct, ICompare<T> => form.Among("and", "or", "xor") switch
+    private static LaneFunction Compared<T, TCompare>(LaneForm form) where T : unmanaged where TCompare : struct, ICompare<T> => form.Among("and", "or", "xor") switch
     {
         "and" => Compared<T, TCompare, CombineAnd>(form),
         "or" => Compared<T, TCompare, CombineOr>(form),
@@ -128,29 +132,37 @@ internal static unsafe partial class LaneFunctions
         _ => Compared<T, TCompare, CombineNone>(form),
     };
 
-    private static LaneFunction Compared<T, TCompare, TCombine>(InstructionForm form) where T : unmanaged where TCompare : struct, ICompare<T> where TCombine : struct, ICombine
+    private static LaneFunction Compared<T, TCompare, TCombine>(LaneForm form) where T : unmanaged where TCompare : struct, ICompare<T> where TCombine : struct, ICombine
     {
-        var kind = InstructionForm.Bits(form.Types[^1]) == 16 && form.Types[^1] >= PtxType.F16 ? InstructionClass.Float16
+        var kind = LaneForm.Bits(form.Types[^1]) == 16 && form.Types[^1] >= PtxType.F16 ? InstructionClass.Float16
             : form.Types[^1] switch { PtxType.F32 => InstructionClass.Float32, PtxType.F64 => InstructionClass.Float64, _ => InstructionClass.Integer };
         if (form.Opcode == "setp")
             return form.HasPair ? new(&CompareLoops.SetPredicate<T, TCompare, TCombine, On>, kind, 0) : new(&CompareLoops.SetPredicate<T, TCompare, TCombine, Off>, kind, 0);
         return form.Type switch
         {
-            PtxType.F32 => new(&CompareLoops.SetValue<T, TCompare, TCombine, On>, kind, 0),
-            PtxType.U32 or PtxType.S32 => new(&CompareLoops.SetValue<T, TCompare, TCombine, Off>, kind, 0),
+            PtxType.F32 => new(&CompareLoops.SetValue<T, TCompare, TCombine, TruthSingle>, kind, 0),
+            PtxType.U32 or PtxType.S32 => new(&CompareLoops.SetValue<T, TCompare, TCombine, TruthOnes>, kind, 0),
+            PtxType.U16 or PtxType.S16 => new(&CompareLoops.SetValue<T, TCompare, TCombine, TruthShortOnes>, kind, 0),
+            PtxType.F16 => new(&CompareLoops.SetValue<T, TCompare, TCombine, TruthHalf>, kind, 0),
+            PtxType.BF16 => new(&CompareLoops.SetValue<T, TCompare, TCombine, TruthBrain>, kind, 0),
             _ => throw form.Unsupported(),
         };
     }
 
-    private static LaneFunction ComparedPairs<TCompare>(InstructionForm form) where TCompare : struct, ICompare<ushort>
+    private static LaneFunction ComparedPairs<TCompare>(LaneForm form) where TCompare : struct, ICompare<ushort> => form.Among("and", "or", "xor") switch
     {
-        if (form.Opcode != "setp" || !form.HasPair) throw form.Unsupported();
-        return form.Among("and", "or", "xor") switch
-        {
-            "and" => new(&CompareLoops.SetPredicates<TCompare, CombineAnd>, InstructionClass.Float16, 0),
-            "or" => new(&CompareLoops.SetPredicates<TCompare, CombineOr>, InstructionClass.Float16, 0),
-            "xor" => new(&CompareLoops.SetPredicates<TCompare, CombineXor>, InstructionClass.Float16, 0),
-            _ => new(&CompareLoops.SetPredicates<TCompare, CombineNone>, InstructionClass.Float16, 0),
-        };
-    }
+        "and" => ComparedPairs<TCompare, CombineAnd>(form),
+        "or" => ComparedPairs<TCompare, CombineOr>(form),
+        "xor" => ComparedPairs<TCompare, CombineXor>(form),
+        _ => ComparedPairs<TCompare, CombineNone>(form),
+    };
+
+    private static LaneFunction ComparedPairs<TCompare, TCombine>(LaneForm form) where TCompare : struct, ICompare<ushort> where TCombine : struct, ICombine => (form.Opcode, form.Type) switch
+    {
+        ("setp", _) when form.HasPair => new(&CompareLoops.SetPredicates<TCompare, TCombine>, InstructionClass.Float16, 0),
+        ("set", PtxType.U32 or PtxType.S32) => new(&CompareLoops.SetValues<TCompare, TCombine, TruthShortOnes>, InstructionClass.Float16, 0),
+        ("set", PtxType.F16x2) => new(&CompareLoops.SetValues<TCompare, TCombine, TruthHalf>, InstructionClass.Float16, 0),
+        ("set", PtxType.BF16x2) => new(&CompareLoops.SetValues<TCompare, TCombine, TruthBrain>, InstructionClass.Float16, 0),
+        _ => throw form.Unsupported(),
+    };
 }

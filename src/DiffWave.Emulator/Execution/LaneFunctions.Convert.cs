@@ -6,35 +6,39 @@ namespace DiffWave.Emulator.Execution;
 
 internal static unsafe partial class LaneFunctions
 {
-    private static LaneFunction Convert(InstructionForm form) => form.Types[0] switch
+    private static LaneFunction Convert(LaneForm form)
     {
-        PtxType.F16x2 when form.Operands.Count == 3 => form.Has("relu") ? PackedPair<Binary16, On>(form) : PackedPair<Binary16, Off>(form),
-        PtxType.BF16x2 when form.Operands.Count == 3 => form.Has("relu") ? PackedPair<Brain16, On>(form) : PackedPair<Brain16, Off>(form),
-        PtxType.TF32 => form.Has("relu") ? ToTensor<On>(form) : ToTensor<Off>(form),
-        _ when form.Types.Count != 2 => throw form.Unsupported(),
-        _ => form.Types[1] switch
+        form.Has("ftz"); // speaks only of f32 operands
+        return form.Types[0] switch
         {
-            PtxType.U8 => FromInteger<byte>(form),
-            PtxType.S8 => FromInteger<sbyte>(form),
-            PtxType.U16 => FromInteger<ushort>(form),
-            PtxType.S16 => FromInteger<short>(form),
-            PtxType.U32 => FromInteger<uint>(form),
-            PtxType.S32 => FromInteger<int>(form),
-            PtxType.U64 => FromInteger<ulong>(form),
-            PtxType.S64 => FromInteger<long>(form),
-            PtxType.F16 => FromFloat<FloatType<Binary16, Off>, uint>(form),
-            PtxType.BF16 => FromFloat<FloatType<Brain16, Off>, uint>(form),
-            PtxType.F32 => form.Has("ftz") ? FromFloat<FloatType<Binary32, On>, uint>(form) : FromFloat<FloatType<Binary32, Off>, uint>(form),
-            PtxType.F64 => FromFloat<DoubleType, ulong>(form),
-            _ => throw form.Unsupported(),
-        },
-    };
+            PtxType.F16x2 when form.Operands.Count == 3 => form.Has("relu") ? PackedPair<Binary16, On>(form) : PackedPair<Binary16, Off>(form),
+            PtxType.BF16x2 when form.Operands.Count == 3 => form.Has("relu") ? PackedPair<Brain16, On>(form) : PackedPair<Brain16, Off>(form),
+            PtxType.TF32 => form.Has("relu") ? ToTensor<On>(form) : ToTensor<Off>(form),
+            _ when form.Types.Count != 2 => throw form.Unsupported(),
+            _ => form.Types[1] switch
+            {
+                PtxType.U8 => FromInteger<byte>(form),
+                PtxType.S8 => FromInteger<sbyte>(form),
+                PtxType.U16 => FromInteger<ushort>(form),
+                PtxType.S16 => FromInteger<short>(form),
+                PtxType.U32 => FromInteger<uint>(form),
+                PtxType.S32 => FromInteger<int>(form),
+                PtxType.U64 => FromInteger<ulong>(form),
+                PtxType.S64 => FromInteger<long>(form),
+                PtxType.F16 => FromFloat<FloatType<Binary16, Off>, uint>(form),
+                PtxType.BF16 => FromFloat<FloatType<Brain16, Off>, uint>(form),
+                PtxType.F32 => form.Has("ftz") ? FromFloat<FloatType<Binary32, On>, uint>(form) : FromFloat<FloatType<Binary32, Off>, uint>(form),
+                PtxType.F64 => FromFloat<DoubleType, ulong>(form),
+                _ => throw form.Unsupported(),
+            },
+        };
+    }
 
-    private static LaneFunction PackedPair<TFormat, TRelu>(InstructionForm form) where TFormat : struct, IBinaryFormat where TRelu : struct, IFlag => form.Rounding == RoundingMode.Zero
+    private static LaneFunction PackedPair<TFormat, TRelu>(LaneForm form) where TFormat : struct, IBinaryFormat where TRelu : struct, IFlag => form.Rounding == RoundingMode.Zero
         ? Two<float, float, uint, PackSingles<TFormat, RoundZero, TRelu>>(InstructionClass.Conversion)
         : Two<float, float, uint, PackSingles<TFormat, RoundNearest, TRelu>>(InstructionClass.Conversion);
 
-    private static LaneFunction ToTensor<TRelu>(InstructionForm form) where TRelu : struct, IFlag => form.Rounding switch
+    private static LaneFunction ToTensor<TRelu>(LaneForm form) where TRelu : struct, IFlag => form.Rounding switch
     {
         RoundingMode.NearestAway => One<float, uint, SingleToTensor<RoundNearestAway, TRelu>>(InstructionClass.Conversion),
         RoundingMode.Zero => One<float, uint, SingleToTensor<RoundZero, TRelu>>(InstructionClass.Conversion),
@@ -43,12 +47,12 @@ internal static unsafe partial class LaneFunctions
     };
 
     /// <summary>Bits of the register of an operand, which of <c>cvt</c> may be wider than the type.</summary>
-    private static int RegisterBits(InstructionForm form, int operand) => InstructionForm.Bits(form.Operands[operand] is RegisterOperand register ? register.Register.Type : form.Types[operand]);
+    private static int RegisterBits(LaneForm form, int operand) => LaneForm.Bits(form.Operands[operand] is RegisterOperand register ? register.Register.Type : form.Types[operand]);
 
-    private static LaneFunction FromInteger<TSource>(InstructionForm form) where TSource : unmanaged, IBinaryInteger<TSource> =>
+    private static LaneFunction FromInteger<TSource>(LaneForm form) where TSource : unmanaged, IBinaryInteger<TSource> =>
         RegisterBits(form, 1) == 64 ? FromInteger<TSource, ulong>(form) : FromInteger<TSource, uint>(form);
 
-    private static LaneFunction FromInteger<TSource, TRegister>(InstructionForm form) where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister> => form.Types[0] switch
+    private static LaneFunction FromInteger<TSource, TRegister>(LaneForm form) where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister> => form.Types[0] switch
     {
         PtxType.U8 => BetweenIntegers<TSource, TRegister, byte>(form),
         PtxType.S8 => BetweenIntegers<TSource, TRegister, sbyte>(form),
@@ -65,7 +69,7 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction BetweenIntegers<TSource, TRegister, TTarget>(InstructionForm form)
+    private static LaneFunction BetweenIntegers<TSource, TRegister, TTarget>(LaneForm form)
         where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister> where TTarget : unmanaged, IBinaryInteger<TTarget> => RegisterBits(form, 0) switch
     {
         64 => BetweenIntegers<TSource, TRegister, TTarget, ulong>(form),
@@ -74,13 +78,13 @@ internal static unsafe partial class LaneFunctions
         _ => BetweenIntegers<TSource, TRegister, TTarget, byte>(form),
     };
 
-    private static LaneFunction BetweenIntegers<TSource, TRegister, TTarget, TTargetRegister>(InstructionForm form)
+    private static LaneFunction BetweenIntegers<TSource, TRegister, TTarget, TTargetRegister>(LaneForm form)
         where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister>
         where TTarget : unmanaged, IBinaryInteger<TTarget> where TTargetRegister : unmanaged, IBinaryInteger<TTargetRegister> => form.Has("sat")
         ? One<TRegister, TTargetRegister, IntegerToInteger<TSource, TTarget, TRegister, TTargetRegister, On>>(InstructionClass.Conversion)
         : One<TRegister, TTargetRegister, IntegerToInteger<TSource, TTarget, TRegister, TTargetRegister, Off>>(InstructionClass.Conversion);
 
-    private static LaneFunction IntegerToFloat<TSource, TRegister, TFloat, TLane>(InstructionForm form)
+    private static LaneFunction IntegerToFloat<TSource, TRegister, TFloat, TLane>(LaneForm form)
         where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister> where TFloat : struct, IFloatType<TLane> where TLane : unmanaged => form.Rounding switch
     {
         RoundingMode.Zero => IntegerToFloat<TSource, TRegister, TFloat, TLane, RoundZero>(form),
@@ -92,17 +96,13 @@ internal static unsafe partial class LaneFunctions
         _ => IntegerToFloat<TSource, TRegister, TFloat, TLane, RoundNearest>(form),
     };
 
-    private static LaneFunction IntegerToFloat<TSource, TRegister, TFloat, TLane, TRounding>(InstructionForm form)
+    private static LaneFunction IntegerToFloat<TSource, TRegister, TFloat, TLane, TRounding>(LaneForm form)
         where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister>
-        where TFloat : struct, IFloatType<TLane> where TLane : unmanaged where TRounding : struct, IRounding
-    {
-        form.Has("ftz"); // an integer is never subnormal
-        return form.Has("sat")
-            ? One<TRegister, TLane, IntegerToFloat<TSource, TRegister, TFloat, TLane, TRounding, On>>(InstructionClass.Conversion)
-            : One<TRegister, TLane, IntegerToFloat<TSource, TRegister, TFloat, TLane, TRounding, Off>>(InstructionClass.Conversion);
-    }
+        where TFloat : struct, IFloatType<TLane> where TLane : unmanaged where TRounding : struct, IRounding => form.Has("sat")
+        ? One<TRegister, TLane, IntegerToFloat<TSource, TRegister, TFloat, TLane, TRounding, On>>(InstructionClass.Conversion)
+        : One<TRegister, TLane, IntegerToFloat<TSource, TRegister, TFloat, TLane, TRounding, Off>>(InstructionClass.Conversion);
 
-    private static LaneFunction FromFloat<TSource, TLane>(InstructionForm form) where TSource : struct, IFloatType<TLane> where TLane : unmanaged => form.Types[0] switch
+    private static LaneFunction FromFloat<TSource, TLane>(LaneForm form) where TSource : struct, IFloatType<TLane> where TLane : unmanaged => form.Types[0] switch
     {
         PtxType.U8 => ToInteger<TSource, TLane, byte>(form),
         PtxType.S8 => ToInteger<TSource, TLane, sbyte>(form),
@@ -119,7 +119,7 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction ToInteger<TSource, TLane, TTarget>(InstructionForm form) where TSource : struct, IFloatType<TLane> where TLane : unmanaged where TTarget : unmanaged, IBinaryInteger<TTarget>
+    private static LaneFunction ToInteger<TSource, TLane, TTarget>(LaneForm form) where TSource : struct, IFloatType<TLane> where TLane : unmanaged where TTarget : unmanaged, IBinaryInteger<TTarget>
     {
         form.Has("sat"); // integers are held in range in any case
         return RegisterBits(form, 0) switch
@@ -131,7 +131,7 @@ internal static unsafe partial class LaneFunctions
         };
     }
 
-    private static LaneFunction ToInteger<TSource, TLane, TTarget, TRegister>(InstructionForm form) where TSource : struct, IFloatType<TLane> where TLane : unmanaged
+    private static LaneFunction ToInteger<TSource, TLane, TTarget, TRegister>(LaneForm form) where TSource : struct, IFloatType<TLane> where TLane : unmanaged
         where TTarget : unmanaged, IBinaryInteger<TTarget> where TRegister : unmanaged, IBinaryInteger<TRegister> => form.Among("rni", "rzi", "rmi", "rpi") switch
     {
         "rni" => One<TLane, TRegister, FloatToInteger<TSource, TLane, TTarget, TRegister, RoundNearest>>(InstructionClass.Conversion),
@@ -141,7 +141,7 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction BetweenFloats<TSource, TLane, TTarget, TTargetLane>(InstructionForm form)
+    private static LaneFunction BetweenFloats<TSource, TLane, TTarget, TTargetLane>(LaneForm form)
         where TSource : struct, IFloatType<TLane> where TLane : unmanaged where TTarget : struct, IFloatType<TTargetLane> where TTargetLane : unmanaged => form.Among("rni", "rzi", "rmi", "rpi") switch
     {
         "rni" => BetweenFloats<TSource, TLane, TTarget, TTargetLane, RoundNearest, On>(form),
@@ -157,7 +157,7 @@ internal static unsafe partial class LaneFunctions
         },
     };
 
-    private static LaneFunction BetweenFloats<TSource, TLane, TTarget, TTargetLane, TRounding, TIntegral>(InstructionForm form)
+    private static LaneFunction BetweenFloats<TSource, TLane, TTarget, TTargetLane, TRounding, TIntegral>(LaneForm form)
         where TSource : struct, IFloatType<TLane> where TLane : unmanaged where TTarget : struct, IFloatType<TTargetLane> where TTargetLane : unmanaged
         where TRounding : struct, IRounding where TIntegral : struct, IFlag => form.Has("relu")
         ? One<TLane, TTargetLane, FloatToFloat<TSource, TLane, TTarget, TTargetLane, TRounding, TIntegral, Off, On>>(InstructionClass.Conversion)

@@ -7,7 +7,7 @@ internal static unsafe partial class LaneFunctions
 {
     private const InstructionClass Exchanged = InstructionClass.Exchange;
 
-    private static LaneFunction Exchange(InstructionForm form)
+    private static LaneFunction Exchange(LaneForm form)
     {
         if (form.Opcode == "activemask") return new(&Exchanges.ActiveMask, Exchanged, 0);
         if (!form.Has("sync")) throw form.Unsupported();
@@ -27,7 +27,7 @@ internal static unsafe partial class LaneFunctions
                 "uni" => new(&Exchanges.Vote<VoteUniform>, Exchanged, 0),
                 _ => new(&Exchanges.Ballot, Exchanged, 0),
             },
-            "match" when InstructionForm.Bits(form.Type) == 64 => Match<ulong>(form),
+            "match" when LaneForm.Bits(form.Type) == 64 => Match<ulong>(form),
             "match" => Match<uint>(form),
             "redux" => (form.Among("add", "min", "max", "and", "or", "xor"), form.Type) switch
             {
@@ -41,22 +41,20 @@ internal static unsafe partial class LaneFunctions
                 ("xor", PtxType.B32) => new(&Exchanges.Reduce<uint, Xor<uint>>, Exchanged, 0),
                 _ => throw form.Unsupported(),
             },
-            "elect" => new(&Exchanges.Elect, Exchanged, 0),
             _ => throw form.Unsupported(),
         };
     }
 
-    private static LaneFunction Shuffle<TShuffle>(InstructionForm form) where TShuffle : struct, IShuffle =>
+    private static LaneFunction Shuffle<TShuffle>(LaneForm form) where TShuffle : struct, IShuffle =>
         form.HasPair ? new(&Exchanges.Shuffle<TShuffle, On>, Exchanged, 0) : new(&Exchanges.Shuffle<TShuffle, Off>, Exchanged, 0);
 
-    private static LaneFunction Match<T>(InstructionForm form) where T : unmanaged, IEquatable<T> => form.Among("any", "all") == "any"
+    private static LaneFunction Match<T>(LaneForm form) where T : unmanaged, IEquatable<T> => form.Among("any", "all") == "any"
         ? new(&Exchanges.MatchAny<T>, Exchanged, 0)
         : form.HasPair ? new(&Exchanges.MatchAll<T, On>, Exchanged, 0) : new(&Exchanges.MatchAll<T, Off>, Exchanged, 0);
 
-    private static LaneFunction Matrix(InstructionForm form)
+    private static LaneFunction Matrix(LaneForm form)
     {
         if (!form.Has("sync") || !form.Has("aligned")) throw form.Unsupported();
-        if (form.Opcode == "movmatrix") return form.Has("m8n8") & form.Has("trans") ? new(&MatrixProducts.Transpose, Exchanged, 0) : throw form.Unsupported();
         if (form.Types.Count != 4 || form.Types[1] != form.Types[2] || !form.Has("row") || !form.Has("col")) throw form.Unsupported();
         return (form.Among("m16n8k4", "m16n8k8", "m16n8k16"), form.Types[1]) switch
         {
@@ -70,7 +68,7 @@ internal static unsafe partial class LaneFunctions
         };
     }
 
-    private static LaneFunction Product<TElement, TLong>(InstructionForm form) where TElement : struct, IMatrixElement where TLong : struct, IFlag
+    private static LaneFunction Product<TElement, TLong>(LaneForm form) where TElement : struct, IMatrixElement where TLong : struct, IFlag
     {
         int inner = 4 * TElement.PerRegister * (TLong.Value ? 2 : 1), flops = 2 * 16 * 8 * inner / LaneLoops.Lanes;
         return (form.Types[0], form.Types[3]) switch

@@ -6,9 +6,9 @@ namespace DiffWave.Emulator.Execution;
 
 internal static unsafe partial class LaneFunctions
 {
-    private static LaneFunction Singles(InstructionForm form) => form.Has("ftz") ? Singles<On>(form) : Singles<Off>(form);
+    private static LaneFunction Singles(LaneForm form) => form.Has("ftz") ? Singles<On>(form) : Singles<Off>(form);
 
-    private static LaneFunction Singles<TFtz>(InstructionForm form) where TFtz : struct, IFlag => form.Opcode switch
+    private static LaneFunction Singles<TFtz>(LaneForm form) where TFtz : struct, IFlag => form.Opcode switch
     {
         "add" => Single2<Sum, TFtz>(form),
         "sub" => Single2<Difference, TFtz>(form),
@@ -43,7 +43,7 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction Single1<TOp, TFtz>(InstructionForm form) where TOp : struct, IReal1 where TFtz : struct, IFlag
+    private static LaneFunction Single1<TOp, TFtz>(LaneForm form) where TOp : struct, IReal1 where TFtz : struct, IFlag
     {
         var kind = form.Has("approx") ? InstructionClass.Special : InstructionClass.Float32;
         return form.Rounding switch
@@ -55,7 +55,7 @@ internal static unsafe partial class LaneFunctions
         };
     }
 
-    private static LaneFunction Single2<TOp, TFtz>(InstructionForm form, InstructionClass kind = InstructionClass.Float32) where TOp : struct, IReal2 where TFtz : struct, IFlag => form.Rounding switch
+    private static LaneFunction Single2<TOp, TFtz>(LaneForm form, InstructionClass kind = InstructionClass.Float32) where TOp : struct, IReal2 where TFtz : struct, IFlag => form.Rounding switch
     {
         RoundingMode.Zero => Single2<TOp, RoundZero, TFtz>(form, kind),
         RoundingMode.Down => Single2<TOp, RoundDown, TFtz>(form, kind),
@@ -63,14 +63,14 @@ internal static unsafe partial class LaneFunctions
         _ => Single2<TOp, RoundNearest, TFtz>(form, kind),
     };
 
-    private static LaneFunction Single2<TOp, TRounding, TFtz>(InstructionForm form, InstructionClass kind) where TOp : struct, IReal2 where TRounding : struct, IRounding where TFtz : struct, IFlag =>
+    private static LaneFunction Single2<TOp, TRounding, TFtz>(LaneForm form, InstructionClass kind) where TOp : struct, IReal2 where TRounding : struct, IRounding where TFtz : struct, IFlag =>
         form.Has("sat") ? Two<float, Single2<TOp, TRounding, TFtz, On>>(kind, 1) : Two<float, Single2<TOp, TRounding, TFtz, Off>>(kind, 1);
 
-    private static LaneFunction SingleFma<TRounding, TFtz>(InstructionForm form) where TRounding : struct, IRounding where TFtz : struct, IFlag => form.Has("sat")
+    private static LaneFunction SingleFma<TRounding, TFtz>(LaneForm form) where TRounding : struct, IRounding where TFtz : struct, IFlag => form.Has("sat")
         ? Three<float, SingleMultiplyAdd<TRounding, TFtz, On>>(InstructionClass.Float32, 2)
         : Three<float, SingleMultiplyAdd<TRounding, TFtz, Off>>(InstructionClass.Float32, 2);
 
-    private static LaneFunction SingleExtremes<TGreater, TNaN, TFtz>(InstructionForm form) where TGreater : struct, IFlag where TNaN : struct, IFlag where TFtz : struct, IFlag
+    private static LaneFunction SingleExtremes<TGreater, TNaN, TFtz>(LaneForm form) where TGreater : struct, IFlag where TNaN : struct, IFlag where TFtz : struct, IFlag
     {
         if (form.Operands.Count != 3) throw form.Unsupported();
         return form.Has("xorsign") & form.Has("abs")
@@ -78,7 +78,7 @@ internal static unsafe partial class LaneFunctions
             : Two<float, SingleExtreme<TGreater, TNaN, TFtz>>(InstructionClass.Float32, 1);
     }
 
-    private static LaneFunction TestNumber<T>(InstructionForm form, InstructionClass kind) where T : unmanaged, IBinaryFloatingPointIeee754<T> =>
+    private static LaneFunction TestNumber<T>(LaneForm form, InstructionClass kind) where T : unmanaged, IBinaryFloatingPointIeee754<T> =>
         form.Among("finite", "infinite", "number", "notanumber", "normal", "subnormal") switch
         {
             "finite" => new(&CompareLoops.Test<T, IsFinite>, kind, 0),
@@ -90,7 +90,7 @@ internal static unsafe partial class LaneFunctions
             _ => throw form.Unsupported(),
         };
 
-    private static LaneFunction Doubles(InstructionForm form) => form.Opcode switch
+    private static LaneFunction Doubles(LaneForm form) => form.Opcode switch
     {
         "add" => Double2<Sum>(form),
         "sub" => Double2<Difference>(form),
@@ -116,11 +116,11 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction DoubleFunction<TFunction>(InstructionForm form) where TFunction : struct, IFunction => form.Has("ftz")
+    private static LaneFunction DoubleFunction<TFunction>(LaneForm form) where TFunction : struct, IFunction => form.Has("ftz")
         ? One<double, double, DoubleFunction<TFunction, On>>(InstructionClass.Special, 1)
         : One<double, double, DoubleFunction<TFunction, Off>>(InstructionClass.Special, 1);
 
-    private static LaneFunction Double1<TOp>(InstructionForm form) where TOp : struct, IReal1 => form.Rounding switch
+    private static LaneFunction Double1<TOp>(LaneForm form) where TOp : struct, IReal1 => form.Rounding switch
     {
         RoundingMode.Zero => One<double, double, Double1<TOp, RoundZero>>(InstructionClass.Float64, 1),
         RoundingMode.Down => One<double, double, Double1<TOp, RoundDown>>(InstructionClass.Float64, 1),
@@ -128,7 +128,7 @@ internal static unsafe partial class LaneFunctions
         _ => One<double, double, Double1<TOp, RoundNearest>>(InstructionClass.Float64, 1),
     };
 
-    private static LaneFunction Double2<TOp>(InstructionForm form) where TOp : struct, IReal2 => form.Rounding switch
+    private static LaneFunction Double2<TOp>(LaneForm form) where TOp : struct, IReal2 => form.Rounding switch
     {
         RoundingMode.Zero => Two<double, Double2<TOp, RoundZero>>(InstructionClass.Float64, 1),
         RoundingMode.Down => Two<double, Double2<TOp, RoundDown>>(InstructionClass.Float64, 1),

@@ -5,7 +5,7 @@ namespace DiffWave.Emulator.Execution;
 
 internal static unsafe partial class LaneFunctions
 {
-    private static LaneFunction Halves(InstructionForm form) => (form.Type is PtxType.F16 or PtxType.F16x2, form.Has("ftz")) switch
+    private static LaneFunction Halves(LaneForm form) => (form.Type is PtxType.F16 or PtxType.F16x2, form.Has("ftz")) switch
     {
         (true, false) => Halves<Binary16, Off>(form),
         (true, true) => Halves<Binary16, On>(form),
@@ -13,7 +13,7 @@ internal static unsafe partial class LaneFunctions
         (false, true) => Halves<Brain16, On>(form),
     };
 
-    private static LaneFunction Halves<TFormat, TFtz>(InstructionForm form) where TFormat : struct, IBinaryFormat where TFtz : struct, IFlag => form.Opcode switch
+    private static LaneFunction Halves<TFormat, TFtz>(LaneForm form) where TFormat : struct, IBinaryFormat where TFtz : struct, IFlag => form.Opcode switch
     {
         "add" => Half2<Sum, TFormat, TFtz>(form),
         "sub" => Half2<Difference, TFormat, TFtz>(form),
@@ -30,24 +30,24 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction Half2<TOp, TFormat, TFtz>(InstructionForm form) where TOp : struct, IReal2 where TFormat : struct, IBinaryFormat where TFtz : struct, IFlag
+    private static LaneFunction Half2<TOp, TFormat, TFtz>(LaneForm form) where TOp : struct, IReal2 where TFormat : struct, IBinaryFormat where TFtz : struct, IFlag
     {
         if (form.Rounding != RoundingMode.Nearest) throw form.Unsupported();
         return form.Has("sat") ? HalfTwo<Half2<TOp, TFormat, RoundNearest, TFtz, On>>(form) : HalfTwo<Half2<TOp, TFormat, RoundNearest, TFtz, Off>>(form);
     }
 
-    private static LaneFunction HalfExtremes<TFormat, TGreater, TNaN, TFtz>(InstructionForm form)
+    private static LaneFunction HalfExtremes<TFormat, TGreater, TNaN, TFtz>(LaneForm form)
         where TFormat : struct, IBinaryFormat where TGreater : struct, IFlag where TNaN : struct, IFlag where TFtz : struct, IFlag =>
         form.Has("xorsign") & form.Has("abs") ? HalfTwo<HalfExtremeXorSign<TFormat, TGreater, TNaN, TFtz>>(form) : HalfTwo<HalfExtreme<TFormat, TGreater, TNaN, TFtz>>(form);
 
-    private static bool IsPair(InstructionForm form) => form.Type is PtxType.F16x2 or PtxType.BF16x2;
+    private static bool IsPair(LaneForm form) => form.Type is PtxType.F16x2 or PtxType.BF16x2;
 
-    private static LaneFunction HalfOne<TOp>(InstructionForm form, InstructionClass kind, int flops) where TOp : struct, IOp1<ushort, ushort> =>
+    private static LaneFunction HalfOne<TOp>(LaneForm form, InstructionClass kind, int flops) where TOp : struct, IOp1<ushort, ushort> =>
         IsPair(form) ? One<uint, uint, Pair1<TOp>>(kind, 2 * flops) : One<ushort, ushort, TOp>(kind, flops);
 
-    private static LaneFunction HalfTwo<TOp>(InstructionForm form) where TOp : struct, IOp2<ushort, ushort, ushort> =>
+    private static LaneFunction HalfTwo<TOp>(LaneForm form) where TOp : struct, IOp2<ushort, ushort, ushort> =>
         IsPair(form) ? Two<uint, Pair2<TOp>>(InstructionClass.Float16, 2) : Two<ushort, TOp>(InstructionClass.Float16, 1);
 
-    private static LaneFunction HalfThree<TOp>(InstructionForm form) where TOp : struct, IOp3<ushort, ushort, ushort, ushort> =>
+    private static LaneFunction HalfThree<TOp>(LaneForm form) where TOp : struct, IOp3<ushort, ushort, ushort, ushort> =>
         IsPair(form) ? Three<uint, Pair3<TOp>>(InstructionClass.Float16, 4) : Three<ushort, TOp>(InstructionClass.Float16, 2);
 }

@@ -6,7 +6,7 @@ namespace DiffWave.Emulator.Execution;
 
 internal static unsafe partial class LaneFunctions
 {
-    private static LaneFunction Integers(InstructionForm form) => form.Type switch
+    private static LaneFunction Integers(LaneForm form) => form.Type switch
     {
         _ when form.Opcode is "dp4a" or "dp2a" => Dot(form),
         PtxType.U16 => Integer<ushort, uint>(form),
@@ -18,7 +18,7 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction Integer<T, TWide>(InstructionForm form) where T : unmanaged, IBinaryInteger<T> where TWide : unmanaged, IBinaryInteger<TWide>
+    private static LaneFunction Integer<T, TWide>(LaneForm form) where T : unmanaged, IBinaryInteger<T> where TWide : unmanaged, IBinaryInteger<TWide>
     {
         bool saturated = form.Has("sat");
         if (form.Has("cc") || (saturated && typeof(T) != typeof(int))) throw form.Unsupported();
@@ -51,7 +51,7 @@ internal static unsafe partial class LaneFunctions
         }
     }
 
-    private static LaneFunction Dot(InstructionForm form)
+    private static LaneFunction Dot(LaneForm form)
     {
         bool signedA = form.Types[0] == PtxType.S32, signedB = form.Types[1] == PtxType.S32;
         if (form.Opcode == "dp4a")
@@ -73,10 +73,10 @@ internal static unsafe partial class LaneFunctions
         (true, true) => Three<uint, DotOfHalves<short, sbyte, THigh>>(),
     };
 
-    private static LaneFunction Bits(InstructionForm form) => (form.Opcode, form.Type) switch
+    private static LaneFunction Bits(LaneForm form) => (form.Opcode, form.Type) switch
     {
         ("shf", _) => form.Among("l", "r", "clamp", "wrap") == "l" ? Funnel<On>(form) : Funnel<Off>(form),
-        ("lop3", _) when form.Operands.Count == 5 && !form.HasPair => Four<uint, uint, uint, uint, uint, LogicByTable>(),
+        ("lop3", _) => Four<uint, uint, uint, uint, uint, LogicByTable>(),
         ("prmt", _) => form.Among("f4e", "b4e", "rc8", "ecl", "ecr", "rc16") switch
         {
             "f4e" => Three<uint, Permute<PickForward>>(),
@@ -87,6 +87,10 @@ internal static unsafe partial class LaneFunctions
             "rc16" => Three<uint, Permute<PickReplicated16>>(),
             _ => Three<uint, Permute<PickEach>>(),
         },
+        ("fns", _) => Three<uint, uint, int, uint, FindNthOne>(),
+        ("bmsk", _) => form.Among("wrap", "clamp") == "wrap" ? Two<uint, BitMask<On>>() : Two<uint, BitMask<Off>>(),
+        ("szext", PtxType.U32) => form.Among("wrap", "clamp") == "wrap" ? Two<uint, uint, uint, ExtendField<uint, On>>() : Two<uint, uint, uint, ExtendField<uint, Off>>(),
+        ("szext", PtxType.S32) => form.Among("wrap", "clamp") == "wrap" ? Two<int, uint, int, ExtendField<int, On>>() : Two<int, uint, int, ExtendField<int, Off>>(),
         ("and", PtxType.Pred) => new(&SelectLoops.Combine<CombineAnd>, InstructionClass.Integer, 0),
         ("or", PtxType.Pred) => new(&SelectLoops.Combine<CombineOr>, InstructionClass.Integer, 0),
         ("xor", PtxType.Pred) => new(&SelectLoops.Combine<CombineXor>, InstructionClass.Integer, 0),
@@ -100,11 +104,11 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction BitsOf<T>(InstructionForm form) where T : unmanaged, IBinaryInteger<T> => form.Opcode switch
+    private static LaneFunction BitsOf<T>(LaneForm form) where T : unmanaged, IBinaryInteger<T> => form.Opcode switch
     {
-        "and" => sizeof(T) == 2 ? Two<uint, And<uint>>() : Two<T, And<T>>(),
-        "or" => sizeof(T) == 2 ? Two<uint, Or<uint>>() : Two<T, Or<T>>(),
-        "xor" => sizeof(T) == 2 ? Two<uint, Xor<uint>>() : Two<T, Xor<T>>(),
+        "and" => Two<T, And<T>>(),
+        "or" => Two<T, Or<T>>(),
+        "xor" => Two<T, Xor<T>>(),
         "not" => One<T, T, Not<T>>(),
         "cnot" => One<T, T, LogicalNot<T>>(),
         "shl" => Two<T, uint, T, ShiftLeft<T>>(),
@@ -118,6 +122,6 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction Funnel<TLeft>(InstructionForm form) where TLeft : struct, IFlag =>
+    private static LaneFunction Funnel<TLeft>(LaneForm form) where TLeft : struct, IFlag =>
         form.Has("wrap") ? Three<uint, FunnelShift<TLeft, On>>() : Three<uint, FunnelShift<TLeft, Off>>();
 }

@@ -11,19 +11,20 @@ internal static unsafe partial class LaneFunctions
     /// <exception cref="PtxException">The instruction is valid but beyond the emulator.</exception>
     public static LaneFunction? Find(PtxInstruction instruction)
     {
-        var form = new InstructionForm(instruction);
+        var form = new LaneForm(instruction);
         var function = instruction.Opcode switch
         {
             "add" or "sub" or "mul" or "fma" or "mad" or "div" or "min" or "max" or "abs" or "neg" => Arithmetic(form),
             "mul24" or "mad24" or "sad" or "rem" or "dp4a" or "dp2a" => Integers(form),
-            "and" or "or" or "xor" or "not" or "cnot" or "shl" or "shr" or "shf" or "lop3" or "prmt" or "bfe" or "bfi" or "bfind" or "brev" or "clz" or "popc" => Bits(form),
+            "and" or "or" or "xor" or "not" or "cnot" or "shl" or "shr" or "shf" or "lop3" or "prmt" or "bfe" or "bfi" or "bfind" or "brev" or "clz" or "popc"
+                or "fns" or "szext" or "bmsk" => Bits(form),
             "rcp" or "sqrt" or "rsqrt" or "sin" or "cos" or "lg2" or "ex2" or "tanh" or "copysign" or "testp" => Arithmetic(form),
             "mov" => Move(form),
             "selp" or "slct" => Select(form),
             "setp" or "set" => Compare(form),
             "cvt" => Convert(form),
-            "shfl" or "vote" or "match" or "redux" or "activemask" or "elect" => Exchange(form),
-            "mma" or "movmatrix" => Matrix(form),
+            "shfl" or "vote" or "match" or "redux" or "activemask" => Exchange(form),
+            "mma" => Matrix(form),
             "addc" or "subc" or "madc" => throw form.Unsupported(),
             _ => null,
         };
@@ -36,11 +37,11 @@ internal static unsafe partial class LaneFunctions
     /// <param name="operand">Index in <see cref="PtxInstruction.Operands"/>; of a vector all elements are alike.</param>
     public static int LaneBytes(PtxInstruction instruction, int operand)
     {
-        var form = new InstructionForm(instruction);
+        var form = new LaneForm(instruction);
         var type = instruction.Opcode switch
         {
-            "mov" when instruction.Operands[operand] is VectorOperand vector => InstructionForm.Part(form.Type, vector.Elements.Count),
-            "mul" or "mad" when form.Has("wide") && operand is 0 or 3 => InstructionForm.Wide(form.Type),
+            "mov" when instruction.Operands[operand] is VectorOperand vector => LaneForm.Part(form.Type, vector.Elements.Count),
+            "mul" or "mad" when form.Has("wide") && operand is 0 or 3 => LaneForm.Wide(form.Type),
             "shl" or "shr" when operand == 2 => PtxType.U32,
             "bfe" when operand >= 2 => PtxType.U32,
             "bfi" when operand >= 3 => PtxType.U32,
@@ -51,15 +52,16 @@ internal static unsafe partial class LaneFunctions
             "cvt" => operand == 0 ? form.Type : instruction.Types[^1],
             "testp" when operand == 0 => PtxType.Pred,
             "popc" or "clz" or "bfind" when operand == 0 => PtxType.U32,
+            "szext" when operand == 2 => PtxType.U32,
             "vote" => operand == 1 || (operand == 0 && !form.Has("ballot")) ? PtxType.Pred : PtxType.B32,
             "match" => operand == 1 ? form.Type : PtxType.B32,
-            "shfl" or "redux" or "mma" or "elect" or "activemask" or "prmt" or "lop3" or "shf" => PtxType.B32,
+            "shfl" or "redux" or "mma" or "activemask" or "prmt" or "lop3" or "shf" => PtxType.B32,
             _ => form.Type,
         };
-        return InstructionForm.Bits(type) switch { 1 => 0, 64 => 8, _ => 4 };
+        return LaneForm.Bits(type) switch { 1 => 0, 64 => 8, _ => 4 };
     }
 
-    private static LaneFunction Arithmetic(InstructionForm form) => form.Type switch
+    private static LaneFunction Arithmetic(LaneForm form) => form.Type switch
     {
         PtxType.F32 => Singles(form),
         PtxType.F64 => Doubles(form),

@@ -4,7 +4,7 @@ using DiffWave.Emulator.Syntax;
 namespace DiffWave.Emulator.Execution;
 
 /// <summary>An instruction's modifiers, with account of which have been asked for: one that nobody asked for would be ignored silently.</summary>
-internal sealed class InstructionForm(PtxInstruction instruction)
+internal sealed class LaneForm(PtxInstruction instruction)
 {
     private readonly HashSet<string> asked = [];
 
