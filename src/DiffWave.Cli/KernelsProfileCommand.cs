@@ -45,7 +45,7 @@ internal static class KernelsProfileCommand
             else
             {
                 session.Out.WriteLine(Invariant($"{version.Name}  {chosen}  by definition {cost.Flops:N0} FLOP, {cost.Bytes:N0} bytes"));
-                foreach (LaunchReport report in driver.Reports) Write(session.Out, report);
+                foreach (LaunchReport report in driver.Reports) session.Out.Write($"\n{ReportText.Format(report with { Global = ByLine(report.Global), Shared = ByLine(report.Shared) })}");
             }
             foreach (KernelCheck check in checks.Where(check => !check.Ok)) session.Warn(Invariant($"{check.Name} is wrong: error {check.MaxError:0.0E+00}, bound {check.Bound:0.0E+00}"));
             return checks.All(check => check.Ok) ? ExitCode.Ok : ExitCode.Failure;
@@ -53,31 +53,9 @@ internal static class KernelsProfileCommand
         return verb;
     }
 
-    private static void Write(TextWriter output, LaunchReport report)
-    {
-        output.WriteLine(Invariant($"\n{report.Kernel}: grid {report.Grid}, block {report.Block}; {report.DeclaredRegisters} registers declared, {report.LocalBytes} bytes of local memory, {report.StaticSharedBytes} + {report.DynamicSharedBytes} of shared"));
-        output.WriteLine(Invariant($"instructions  {report.WarpInstructions:N0} by warps of {report.AverageActiveLanes:F1} active threads; {report.Barriers:N0} barriers; {report.LocalAccesses:N0} local accesses"));
-        output.WriteLine($"              {string.Join(", ", report.Instructions.Select(count => Invariant($"{count.Class.ToString().ToLowerInvariant()} {count.Warp:N0}")))}");
-        output.WriteLine(Invariant($"FLOP          {report.Flops:N0}{(report.TensorFlops > 0 ? Invariant($", tensor cores {report.TensorFlops:N0}") : "")}"));
-        Sites(output, "global", "sectors", report.Global);
-        Sites(output, "shared", "wavefronts", report.Shared);
-        foreach (BranchSite branch in report.DivergentBranches) output.WriteLine(Invariant($"divergent     {branch.Divergent:N0} of {branch.Executed:N0}  {branch.Source}  {branch.PtxText}"));
-    }
-
-    private static void Sites(TextWriter output, string space, string unit, IReadOnlyList<AccessSite> sites)
-    {
-        if (sites.Count == 0) return;
-        long moved = sites.Sum(site => site.Moved), ideal = sites.Sum(site => site.Ideal);
-        output.WriteLine(Invariant($"{space}        {moved:N0} {unit}, ideal {ideal:N0}, efficiency {(moved == 0 ? 1 : (double)ideal / moved):P0}"));
-        // An unrolled loop has the same access many times: one line for those of a C# line and an instruction.
-        var lines = sites.GroupBy(site => (Source: site.Source.ToString(), Instruction: site.PtxText.Split(' ')[0])).ToList();
-        int width = lines.Max(line => line.Key.Source.Length);
-        foreach (var line in lines)
-        {
-            long requests = line.Sum(site => site.Requests), lineMoved = line.Sum(site => site.Moved), lineIdeal = line.Sum(site => site.Ideal);
-            output.WriteLine(Invariant($"  {line.Key.Source.PadRight(width)}  requests {requests,9:N0}  {unit} {lineMoved,9:N0}  {(lineMoved == 0 ? 1 : (double)lineIdeal / lineMoved),5:P0}  {line.Key.Instruction}{(line.Count() > 1 ? Invariant($" x {line.Count()}") : "")}"));
-        }
-    }
+    // An unrolled loop has the same access many times: one line for those of a C# line and an instruction.
+    private static List<AccessSite> ByLine(IReadOnlyList<AccessSite> sites) => [.. sites.GroupBy(site => (site.Source, Instruction: site.PtxText.Split(' ')[0])).Select(line => new AccessSite(line.Key.Source, line.First().PtxLine,
+        line.Count() == 1 ? line.First().PtxText : $"{line.Key.Instruction} x {line.Count()}", line.Sum(site => site.Requests), line.Sum(site => site.Bytes), line.Sum(site => site.Moved), line.Sum(site => site.Ideal)))];
 
     private static JsonObject Json(KernelVersion version, KernelShape shape, Cost cost, IReadOnlyList<LaunchReport> reports) => new()
     {
@@ -104,6 +82,10 @@ internal static class KernelsProfileCommand
             ["local_accesses"] = report.LocalAccesses,
             ["global"] = Json(report.Global),
             ["shared"] = Json(report.Shared),
+            ["allocations"] = new JsonArray([.. report.Allocations.Select(allocation => new JsonObject
+            {
+                ["bytes"] = allocation.Bytes, ["sectors_read"] = allocation.SectorsRead, ["sectors_written"] = allocation.SectorsWritten,
+            })]),
             ["divergent_branches"] = new JsonArray([.. report.DivergentBranches.Select(branch => new JsonObject
             {
                 ["source"] = branch.Source.ToString(), ["ptx_line"] = branch.PtxLine, ["ptx"] = branch.PtxText, ["executed"] = branch.Executed, ["divergent"] = branch.Divergent,
