@@ -63,7 +63,7 @@ public sealed record PtxEntry
     /// <summary>Parameters in order, with offsets.</summary>
     public required IReadOnlyList<PtxVariable> Parameters { get; init; }
 
-    /// <summary>All registers.</summary>
+    /// <summary>The registers the instructions name; those only declared are not among them.</summary>
     public required IReadOnlyList<PtxRegister> Registers { get; init; }
 
     /// <summary>Shared and local variables declared in the body.</summary>
@@ -124,12 +124,12 @@ public abstract record PtxOperand;
 /// <param name="Negated">A predicate source with <c>!</c>.</param>
 public sealed record RegisterOperand(PtxRegister Register, bool Negated = false) : PtxOperand;
 
-/// <summary>A predicate pair <c>p|q</c> as destination.</summary>
+/// <summary>A pair as destination: the predicates <c>p|q</c> of setp, or the value and the predicate <c>d|p</c> of shfl and match. A lone destination is a <see cref="RegisterOperand"/>.</summary>
 /// <param name="First">Left of the bar; null for the sink.</param>
-/// <param name="Second">Right of it; null for the sink.</param>
+/// <param name="Second">Right of it, a predicate; null for the sink.</param>
 public sealed record PredicatePairOperand(PtxRegister? First, PtxRegister? Second) : PtxOperand;
 
-/// <summary>A constant, already converted to the instruction's operand type: integers sign-extended to 64 bits, floats as the bits of that type (an f32 in the low 32 bits).</summary>
+/// <summary>A constant, already converted to the instruction's operand type: integers cut to its width and sign-extended to 64 bits, floats as the bits of that type (an f32 in the low 32 bits), a predicate 0 or 1.</summary>
 /// <param name="Bits">The value.</param>
 /// <param name="IsFloat">Written as a floating-point number.</param>
 public sealed record ImmediateOperand(ulong Bits, bool IsFloat) : PtxOperand;

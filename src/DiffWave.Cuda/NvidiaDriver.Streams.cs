@@ -1,0 +1,121 @@
+namespace DiffWave.Cuda;
+
+/// <content>Streams, events and graphs.</content>
+public sealed unsafe partial class NvidiaDriver
+{
+    private const uint NonBlocking = 1;
+
+    // A forbidden call of this thread breaks the recording; what other threads do meanwhile is theirs.
+    private const int CaptureThisThread = 1;
+
+    /// <inheritdoc/>
+    public nint CreateStream()
+    {
+        Use();
+        nint stream = 0;
+        api.Check(api.StreamCreate(&stream, NonBlocking), $"cuStreamCreate");
+        return stream;
+    }
+
+    /// <inheritdoc/>
+    public void DestroyStream(nint stream)
+    {
+        Use();
+        api.Check(api.StreamDestroy(stream), $"cuStreamDestroy");
+    }
+
+    /// <inheritdoc/>
+    public void SynchronizeStream(nint stream)
+    {
+        Use();
+        api.Check(api.StreamSynchronize(stream), $"cuStreamSynchronize (an error may be of an earlier launch)");
+    }
+
+    /// <inheritdoc/>
+    public void Synchronize()
+    {
+        Use();
+        api.Check(api.CtxSynchronize(), $"cuCtxSynchronize (an error may be of an earlier launch)");
+    }
+
+    /// <inheritdoc/>
+    public nint CreateEvent()
+    {
+        Use();
+        nint handle = 0;
+        api.Check(api.EventCreate(&handle, 0), $"cuEventCreate");
+        return handle;
+    }
+
+    /// <inheritdoc/>
+    public void DestroyEvent(nint handle)
+    {
+        Use();
+        api.Check(api.EventDestroy(handle), $"cuEventDestroy");
+    }
+
+    /// <inheritdoc/>
+    public void RecordEvent(nint handle, nint stream)
+    {
+        Use();
+        api.Check(api.EventRecord(handle, stream), $"cuEventRecord");
+    }
+
+    /// <inheritdoc/>
+    public void SynchronizeEvent(nint handle)
+    {
+        Use();
+        api.Check(api.EventSynchronize(handle), $"cuEventSynchronize (an error may be of an earlier launch)");
+    }
+
+    /// <inheritdoc/>
+    public void StreamWaitEvent(nint stream, nint handle)
+    {
+        Use();
+        api.Check(api.StreamWaitEvent(stream, handle, 0), $"cuStreamWaitEvent");
+    }
+
+    /// <inheritdoc/>
+    public double? Elapsed(nint start, nint stop)
+    {
+        Use();
+        float milliseconds = 0;
+        api.Check(api.EventElapsedTime(&milliseconds, start, stop), $"cuEventElapsedTime");
+        return milliseconds;
+    }
+
+    /// <inheritdoc/>
+    public void BeginCapture(nint stream)
+    {
+        Use();
+        api.Check(api.StreamBeginCapture(stream, CaptureThisThread), $"cuStreamBeginCapture");
+    }
+
+    /// <inheritdoc/>
+    public nint EndCapture(nint stream)
+    {
+        Use();
+        nint graph = 0, executable = 0;
+        api.Check(api.StreamEndCapture(stream, &graph), $"cuStreamEndCapture");
+        int result = api.GraphInstantiate(&executable, graph, 0);
+        // The executable graph is a copy. A failure to free the recording only matters when nothing worse happened.
+        int freed = api.GraphDestroy(graph);
+        api.Check(result, $"cuGraphInstantiateWithFlags");
+        api.Check(freed, $"cuGraphDestroy");
+        return executable;
+    }
+
+    /// <inheritdoc/>
+    public void LaunchGraph(nint graph, nint stream)
+    {
+        Use();
+        api.Check(api.GraphLaunch(graph, stream), $"cuGraphLaunch");
+    }
+
+    /// <inheritdoc/>
+    public void DestroyGraph(nint graph)
+    {
+        Use();
+        api.Check(api.GraphExecDestroy(graph), $"cuGraphExecDestroy");
+    }
+}

@@ -1,0 +1,111 @@
+namespace DiffWave.Emulator.Arithmetic;
+
+/// <summary>
+/// A function that the special-function units approximate. Here it is computed in f64 and rounded once: always within the bounds that the PTX ISA states, seldom the same bits as a device.
+/// Special values are those of the ISA's tables.
+/// </summary>
+internal interface IFunction
+{
+    static abstract double Of(double a);
+}
+
+internal readonly struct ExponentialBase2 : IFunction
+{
+    public static double Of(double a) => Math.Pow(2, a);
+}
+
+internal readonly struct LogarithmBase2 : IFunction
+{
+    public static double Of(double a) => Math.Log2(a);
+}
+
+internal readonly struct Sine : IFunction
+{
+    public static double Of(double a) => Math.Sin(a);
+}
+
+internal readonly struct Cosine : IFunction
+{
+    public static double Of(double a) => Math.Cos(a);
+}
+
+internal readonly struct HyperbolicTangent : IFunction
+{
+    public static double Of(double a) => Math.Tanh(a);
+}
+
+internal readonly struct ReciprocalSquareRoot : IFunction
+{
+    public static double Of(double a) => 1 / Math.Sqrt(a);
+}
+
+internal readonly struct SingleFunction<TFunction, TFtz> : IOp1<float, float> where TFunction : struct, IFunction where TFtz : struct, IFlag
+{
+    public static float Apply(float a) => Single.Finish<TFtz, Off>((float)TFunction.Of(Single.Flush<TFtz>(a)));
+}
+
+/// <summary>Division as a * (1 / b): divisors above 2^126 count as infinite.</summary>
+internal readonly struct SingleQuotientApproximate<TFtz> : IOp2<float, float, float> where TFtz : struct, IFlag
+{
+    public static float Apply(float a, float b)
+    {
+        b = Math.Abs(b) > 8.50705917e37f ? float.CopySign(float.PositiveInfinity, b) : b;
+        a = Single.Flush<TFtz>(a);
+        b = Single.Flush<TFtz>(b);
+        return Single.Finish<TFtz, Off>(float.IsInfinity(a) && float.IsInfinity(b) ? float.NaN : a / b);
+    }
+}
+
+/// <summary>The coarse f64 approximations: the low 32 bits of the result are 0, subnormal numbers too.</summary>
+internal readonly struct DoubleFunction<TFunction, TFtz> : IOp1<double, double> where TFunction : struct, IFunction where TFtz : struct, IFlag
+{
+    public static double Apply(double a)
+    {
+        double value = TFunction.Of(Flush(a));
+        return double.IsNaN(value) ? Doubles.Finish(value) : Flush(BitConverter.UInt64BitsToDouble(BitConverter.DoubleToUInt64Bits(value) & 0xFFFFFFFF00000000));
+    }
+
+    private static double Flush(double a) => TFtz.Value && Math.Abs(a) < 2.2250738585072014e-308 ? double.CopySign(0, a) : a;
+}
+
+internal readonly struct ReciprocalFunction : IFunction
+{
+    public static double Of(double a) => 1 / a;
+}
+
+/// <summary>Classes of numbers that <c>testp</c> tells apart.</summary>
+internal interface INumberClass
+{
+    static abstract bool Has(double value, double smallestNormal);
+}
+
+internal readonly struct IsFinite : INumberClass
+{
+    public static bool Has(double value, double smallestNormal) => double.IsFinite(value);
+}
+
+internal readonly struct IsInfinite : INumberClass
+{
+    public static bool Has(double value, double smallestNormal) => double.IsInfinity(value);
+}
+
+internal readonly struct IsNumber : INumberClass
+{
+    public static bool Has(double value, double smallestNormal) => !double.IsNaN(value);
+}
+
+internal readonly struct IsNotANumber : INumberClass
+{
+    public static bool Has(double value, double smallestNormal) => double.IsNaN(value);
+}
+
+/// <summary>Zeros count as normal.</summary>
+internal readonly struct IsNormal : INumberClass
+{
+    public static bool Has(double value, double smallestNormal) => double.IsFinite(value) && (value == 0 || Math.Abs(value) >= smallestNormal);
+}
+
+internal readonly struct IsSubnormal : INumberClass
+{
+    public static bool Has(double value, double smallestNormal) => value != 0 && Math.Abs(value) < smallestNormal;
+}

@@ -1,0 +1,225 @@
+#!/usr/bin/env bash
+# Everything that needs an NVIDIA GPU, in one run, on a machine that has the driver but neither .NET nor a network.
+#
+#   tools/gpu-check.sh --pack     where .NET is: makes the folder .gpu, which travels with the source
+#   tools/gpu-check.sh [FOLDER]   where the GPU is; FOLDER is .gpu unless named
+#
+# The folder holds the programs, published so that they need a runtime (NAME/NAME.dll), the runtime of the machine that packed them (runtime.tar.gz, unpacked at the first start; same
+# processor and libc), and the script that starts them: .gpu/run NAME ARGUMENTS.
+#
+# What is done, each only where it can be; the table at the end says why something was not:
+#   ptxas       golden PTX, and what the compiler writes now, assembled for each of TARGETS (80 90 120): registers, spills, shared memory
+#   tests       the tests of the driver's wrapper, with the real driver
+#   kernels     every kernel at all its shapes on the GPU against its reference
+#   memcheck    the same under compute-sanitizer
+# Results go to OUT, bench/results/<GPU> unless set: table.txt, ptxas.tsv, kernels.json, memcheck.txt, log.txt. A step may take STEP_SECONDS (270).
+# Exit code 1 when something failed, 2 when nothing failed but no kernel ran on a GPU, else 0.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+pack() {
+    set -e
+    cd "$root"
+    local sdk version
+    rm -rf .gpu
+    mkdir -p .gpu
+    dotnet publish src/DiffWave.Cli -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/diffwave
+    dotnet publish tests/DiffWave.Cuda.Tests -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/DiffWave.Cuda.Tests
+    sdk=$(dirname "$(readlink -f "$(command -v dotnet)")")
+    version=$(dotnet --list-runtimes | sed -n 's/^Microsoft.NETCore.App \(10\.[^ ]*\) .*/\1/p' | sort -V | tail -n 1)
+    [ -n "$version" ] || { echo "no .NET 10 runtime beside $sdk/dotnet" >&2; exit 1; }
+    tar -C "$sdk" -czf .gpu/runtime.tar.gz dotnet "host/fxr/$version" "shared/Microsoft.NETCore.App/$version"
+    cat >.gpu/run <<'RUN'
+#!/usr/bin/env bash
+# Starts a packed program: run NAME ARGUMENTS.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+[ -f "$here/${1:?name of a program}/$1.dll" ] || { echo "$here holds no program '$1'" >&2; exit 127; }
+if [ ! -d "$here/runtime" ]; then
+    part=$(mktemp -d "$here/runtime.XXXXXX")
+    tar -C "$part" -xzf "$here/runtime.tar.gz"
+    mv -T "$part" "$here/runtime" 2>/dev/null || rm -rf "$part"
+fi
+export DOTNET_ROOT="$here/runtime" DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
+name=$1
+shift
+exec "$here/runtime/dotnet" "$here/$name/$name.dll" "$@"
+RUN
+    chmod +x .gpu/run
+    du -sh .gpu
+}
+
+case "${1:-}" in
+    --pack) [ $# -eq 1 ] || { echo "--pack takes nothing more" >&2; exit 2; }; (pack); exit ;;
+    -*) echo "$1: unknown; expected --pack or a folder" >&2; exit 2 ;;
+esac
+[ $# -le 1 ] || { echo "expected one folder" >&2; exit 2; }
+pack=${1:-$root/.gpu}
+seconds=${STEP_SECONDS:-270}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# A tool from PATH, or from where the toolkit is installed.
+tool() {
+    local folder
+    command -v "$1" && return
+    for folder in "${CUDA_HOME:-/usr/local/cuda}/bin" "${CUDA_HOME:-/usr/local/cuda}/compute-sanitizer" /usr/lib/nvidia-cuda-toolkit/bin; do
+        [ -x "$folder/$1" ] && echo "$folder/$1" && return
+    done
+    return 1
+}
+
+gpu=''
+nogpu='no nvidia-smi: the NVIDIA driver is not installed'
+if smi=$(tool nvidia-smi); then
+    if gpu=$("$smi" --query-gpu=name,driver_version,memory.total,compute_cap --format=csv,noheader 2>"$work/smi") && [ -n "$gpu" ]; then
+        gpu=$(head -n 1 <<<"$gpu")
+    else
+        nogpu="nvidia-smi: $({ echo "$gpu"; cat "$work/smi"; } | grep -m 1 . || echo 'no GPU')" gpu=''
+    fi
+fi
+name=$(cut -d , -f 1 <<<"${gpu:-no GPU}" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9.-')
+out=${OUT:-$root/bench/results/$name}
+mkdir -p "$out" || exit 1
+out=$(cd "$out" && pwd)
+exec > >(tee "$out/log.txt") 2>&1
+echo "device: ${gpu:-none ($nogpu)}"
+
+failed=0 ran=0
+: >"$work/table"
+# One line of the table: what, verdict, details.
+row() {
+    printf '%-26s %-8s %s\n' "$1" "$2" "$3" >>"$work/table"
+    [ "$2" != FAILED ] || failed=$((failed + 1))
+}
+step() { echo; echo "== $*"; }
+# Runs a command for at most $seconds; tells a timeout as such.
+limited() {
+    timeout -k 10 "$seconds" "$@"
+    local code=$?
+    [ $code -ne 124 ] || echo "stopped after $seconds seconds"
+    return $code
+}
+program() { [ -x "$pack/run" ] && [ -f "$pack/$1/$1.dll" ]; }
+
+# Whether PTX for .target $1 can be assembled for sm_$2: a target ending in "a" only for itself.
+fits() {
+    case "$1" in
+        *a) [ "$1" = "$2a" ] ;;
+        *) [ "$1" -le "$2" ] ;;
+    esac
+}
+
+# Assembles the files of a folder for an architecture, a line a kernel into ptxas.tsv, and adds their row.
+assemble() {
+    local what=$1 sm=$2 good=0 bad=0 skipped=0 spills=0 file target arch said usage
+    shift 2
+    for file in "$@"; do
+        target=$(sed -n 's/^[[:space:]]*\.target[[:space:]]*sm_\([0-9]*[af]\{0,1\}\).*/\1/p' "$file" | head -n 1)
+        if [ -z "$target" ] || ! fits "$target" "$sm"; then
+            skipped=$((skipped + 1))
+            continue
+        fi
+        arch=$sm
+        [ "${target%a}" = "$target" ] || arch=$target
+        if said=$("$ptxas" -v "-arch=sm_$arch" "$file" -o "$work/cubin" 2>&1); then
+            good=$((good + 1))
+            # A line "Compiling entry function 'x'", then spills, then what is used.
+            usage=$(sed -n -e "s/.*Compiling entry function '\([^']*\)'.*/\1/p" -e 's/.* \([0-9]*\) bytes spill stores, \([0-9]*\) bytes spill loads.*/spill \1 \2/p' -e 's/.*Used \([0-9]* registers.*\)/used \1/p' <<<"$said" |
+                awk -v what="$what" -v sm="sm_$arch" -v file="$(basename "$file")" '
+                    $1 == "spill" { stores = $2; loads = $3; next }
+                    $1 == "used" { shared = 0; for (i = 3; i <= NF; i++) if ($i == "bytes" && $(i + 1) ~ /^smem/) shared = $(i - 1); printf "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\n", what, sm, file, entry, $2, stores, loads, shared; next }
+                    { entry = $1 }')
+            echo "$usage" | tee -a "$out/ptxas.tsv"
+            spills=$((spills + $(awk -F '\t' '{ s += $6 + $7 } END { print s + 0 }' <<<"$usage")))
+        else
+            bad=$((bad + 1))
+            echo "$file, sm_$arch: $said"
+        fi
+    done
+    if [ $bad -gt 0 ]; then row "ptxas sm_$sm, $what" FAILED "$bad of $((good + bad)) files refused, see log.txt"
+    elif [ $good -eq 0 ]; then row "ptxas sm_$sm, $what" 'not run' "none of $skipped files is for sm_$sm or older"
+    else row "ptxas sm_$sm, $what" ok "$good files, $spills bytes of spills$([ $skipped -eq 0 ] || echo ", $skipped for newer targets left out")"
+    fi
+}
+
+step ptxas
+golden=()
+while IFS= read -r file; do golden+=("$file"); done < <(find "$root/tests" -path '*/Golden/*.ptx' -not -path '*/bin/*' -not -path '*/obj/*' | sort)
+if ! ptxas=$(tool ptxas); then
+    row ptxas 'not run' 'no ptxas: the CUDA toolkit is not installed'
+else
+    "$ptxas" --version | tail -n 2
+    printf 'source\ttarget\tfile\tentry\tregisters\tspill_store_bytes\tspill_load_bytes\tshared_bytes\n' | tee "$out/ptxas.tsv"
+    printf '.version 7.0\n.target sm_80\n.address_size 64\n.entry k() { ret; }\n' >"$work/none.ptx"
+    for sm in ${TARGETS:-80 90 120}; do
+        if ! said=$("$ptxas" "-arch=sm_$sm" "$work/none.ptx" -o "$work/cubin" 2>&1); then
+            row "ptxas sm_$sm" 'not run' "this ptxas does not know it: $(head -n 1 <<<"$said")"
+            continue
+        fi
+        if [ ${#golden[@]} -gt 0 ]; then assemble golden "$sm" "${golden[@]}"; else row "ptxas sm_$sm, golden" 'not run' 'no golden PTX under tests'; fi
+        if ! program diffwave; then
+            row "ptxas sm_$sm, compiled" 'not run' "no $pack/run diffwave; see --pack"
+        elif limited "$pack/run" diffwave kernels ptx --all --target "sm_$sm" -o "$work/sm_$sm" && compgen -G "$work/sm_$sm/*.ptx" >/dev/null; then
+            assemble compiled "$sm" "$work/sm_$sm"/*.ptx
+        else
+            row "ptxas sm_$sm, compiled" FAILED 'diffwave kernels ptx --all failed, see log.txt'
+        fi
+    done
+fi
+
+# What a step on the GPU lacks, or nothing.
+lacks() {
+    if ! program "$1"; then echo "no $pack/run $1; see --pack"
+    elif [ -z "$gpu" ]; then echo "$nogpu"
+    fi
+}
+
+step tests
+if reason=$(lacks DiffWave.Cuda.Tests) && [ -n "$reason" ]; then
+    row 'tests of the driver' 'not run' "$reason"
+elif limited "$pack/run" DiffWave.Cuda.Tests | tee "$work/tests"; then
+    row 'tests of the driver' ok "$(grep -o 'Total: [0-9]*.*Failed: [0-9]*' "$work/tests" | tail -n 1)"
+else
+    row 'tests of the driver' FAILED "$(grep -o 'Total: [0-9]*.*Failed: [0-9]*' "$work/tests" | tail -n 1), see log.txt"
+fi
+
+kernels=(diffwave kernels run --all --device cuda)
+step "${kernels[@]}"
+if reason=$(lacks diffwave) && [ -n "$reason" ]; then
+    row kernels 'not run' "$reason"
+else
+    limited "$pack/run" "${kernels[@]}" --json >"$out/kernels.json"
+    code=$?
+    cat "$out/kernels.json"
+    number() { grep -oE "\"$1\": *[0-9]+" "$out/kernels.json" | head -n 1 | grep -oE '[0-9]+$'; }
+    total=$(number total) bad=$(number failed)
+    if [ $code -eq 0 ] && [ "${total:-0}" -gt 0 ] && [ "${bad:-1}" -eq 0 ]; then
+        row kernels ok "$total runs"
+        ran=1
+    else
+        row kernels FAILED "exit code $code, ${bad:-?} of ${total:-?} runs failed, see kernels.json and log.txt"
+        [ "${total:-0}" -eq 0 ] || ran=1
+    fi
+fi
+
+step memcheck
+if reason=$(lacks diffwave) && [ -n "$reason" ]; then
+    row memcheck 'not run' "$reason"
+elif ! sanitizer=$(tool compute-sanitizer); then
+    row memcheck 'not run' 'no compute-sanitizer: the CUDA toolkit is not installed'
+else
+    limited "$sanitizer" --tool memcheck --target-processes all --error-exitcode 86 "$pack/run" "${kernels[@]}" >"$out/memcheck.txt" 2>&1
+    code=$?
+    cat "$out/memcheck.txt"
+    summary=$(grep -h 'ERROR SUMMARY' "$out/memcheck.txt" | tail -n 1 | sed 's/^=* *//')
+    # Without its summary the sanitizer checked nothing, whatever the exit code.
+    if [ $code -eq 0 ] && [ -n "$summary" ]; then row memcheck ok "$summary"
+    else row memcheck FAILED "exit code $code, ${summary:-no summary}, see memcheck.txt"
+    fi
+fi
+
+echo
+{ echo "device: ${gpu:-none ($nogpu)}"; cat "$work/table"; } | tee "$out/table.txt"
+[ $failed -eq 0 ] || exit 1
+[ $ran -eq 1 ] || exit 2
