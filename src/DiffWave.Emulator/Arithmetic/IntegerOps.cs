@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace DiffWave.Emulator.Arithmetic;
 
@@ -59,6 +60,31 @@ internal readonly struct MultiplyWide<T, TWide> : IOp2<T, T, TWide>, IOp3<T, T, 
     public static TWide Apply(T a, T b) => unchecked(TWide.CreateTruncating(a) * TWide.CreateTruncating(b));
 
     public static TWide Apply(T a, T b, TWide c) => unchecked(Apply(a, b) + c);
+}
+
+/// <summary>32-bit numbers to 64 bits, their product, or it and an addend.</summary>
+internal readonly struct WideProduct<TSigned, TAdds> : IWide where TSigned : struct, IFlag where TAdds : struct, IFlag
+{
+    public static bool IsSigned => TSigned.Value;
+
+    public static int Operands => TAdds.Value ? 3 : 2;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<ulong> Apply(Vector256<ulong> a, Vector256<ulong> b, Vector256<ulong> c)
+    {
+        var product = !Avx2.IsSupported ? a * b : TSigned.Value ? Avx2.Multiply(a.AsInt32(), b.AsInt32()).AsUInt64() : Avx2.Multiply(a.AsUInt32(), b.AsUInt32());
+        return TAdds.Value ? product + c : product;
+    }
+}
+
+/// <summary>32-bit numbers as 64-bit ones.</summary>
+internal readonly struct Extend32<TSigned> : IWide where TSigned : struct, IFlag
+{
+    public static bool IsSigned => TSigned.Value;
+
+    public static int Operands => 1;
+
+    public static Vector256<ulong> Apply(Vector256<ulong> a, Vector256<ulong> b, Vector256<ulong> c) => a;
 }
 
 internal readonly struct MultiplyAddLow<T> : IOp3<T, T, T, T> where T : unmanaged, IBinaryInteger<T>

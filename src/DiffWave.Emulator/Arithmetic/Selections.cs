@@ -53,6 +53,27 @@ internal static unsafe class SelectLoops
     public static void Combine<TCombine>(LaneArguments* x) where TCombine : struct, ICombine =>
         LaneLoops.SetPredicate((*x)[0], TCombine.Apply(*(uint*)(*x)[1], *(uint*)(*x)[2]), x->Mask);
 
+    /// <summary><c>mov.b32 d, {a, b}</c> of 16-bit registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void PackHalves(LaneArguments* x)
+    {
+        for (int lane = 0; lane < LaneLoops.Lanes; lane += 8)
+            LaneLoops.Store((*x)[0], lane, LaneLoops.Load<uint>((*x)[1], lane) & Vector256.Create(0xFFFFu) | LaneLoops.Load<uint>((*x)[2], lane) << 16, x->Mask);
+    }
+
+    /// <summary><c>mov.b32 {a, b}, d</c> of 16-bit registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void UnpackHalves(LaneArguments* x)
+    {
+        byte* low = (*x)[0], high = (*x)[1];
+        for (int lane = 0; lane < LaneLoops.Lanes; lane += 8)
+        {
+            var whole = LaneLoops.Load<uint>((*x)[2], lane);
+            if (low != null) LaneLoops.Store(low, lane, whole & Vector256.Create(0xFFFFu), x->Mask);
+            if (high != null) LaneLoops.Store(high, lane, whole >> 16, x->Mask);
+        }
+    }
+
     /// <summary><c>mov</c> of a vector into one register, the first element lowest.</summary>
     public static void Pack<TElement, TWhole, TCount>(LaneArguments* x) where TElement : unmanaged, IBinaryInteger<TElement> where TWhole : unmanaged, IBinaryInteger<TWhole> where TCount : struct, IFlag
     {
