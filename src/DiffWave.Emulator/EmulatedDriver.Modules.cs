@@ -131,8 +131,7 @@ public sealed unsafe partial class EmulatedDriver
         Queue(call, stream, () =>
         {
             if (loaded.IsUnloaded) throw new CudaException(call, "CUDA_ERROR_INVALID_HANDLE", "the module has been unloaded");
-            LaunchCounters? counters = GridExecutor.Run(launch);
-            if (counters is not null) reports.Add(LaunchReport.From(launch, counters));
+            if (GridExecutor.Run(launch) is { } report) reports.Add(report);
         });
     }
 

@@ -62,6 +62,7 @@ internal sealed unsafe partial class BlockExecutor
         if (cache->Shadow is not null && !Shadowed(cache->Shadow + offset, bytes, isWrite: false))
             throw Fault(Checks.FindingKind.Uninitialised, warp, access.Pc, lane, $"copies {bytes} bytes from 0x{address:x}, offset {offset} of {launch.Memory.Nearest(address)}, which nobody has written", address);
         pointers[lane] = cache->Data + offset;
+        if (cache->Touched is not null && bytes > 0) cache->Touch(offset, bytes, isRead: true, isWrite: false);
     }
 
     // Ends the copies of all but the last groups of each lane; -1: all copies, committed or not.

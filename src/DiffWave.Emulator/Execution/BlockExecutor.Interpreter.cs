@@ -26,7 +26,7 @@ internal sealed unsafe partial class BlockExecutor
             uint mask = warp.Active;
             if (operation->Guard >= 0) mask &= *(uint*)(file + operation->Guard) ^ operation->GuardFlip;
             steps++;
-            if (counters is not null && pc < program.Count) counters.Count(pc, mask);
+            if (counters is not null && pc < program.Count) counters.Count(pc, operation->Kind == OperationKind.Branch ? warp.Active : mask);
             if (operation->Kind == OperationKind.Branch)
             {
                 if (mask == warp.Active) warp.Pc = operation->Target;

@@ -81,10 +81,18 @@ internal sealed unsafe partial class BlockExecutor
         {
             // The units of a lane at once.
             Vector512<ulong> part = units == 8 ? Vector512<ulong>.AllBitsSet : Vector512.Create(~0ul, ~0ul, ~0ul, ~0ul, 0, 0, 0, 0);
+            ulong last = ulong.MaxValue;
+            int repeated = 0;
             for (uint rest = mask; rest != 0; rest &= rest - 1)
             {
                 int lane = FirstLane(rest);
                 ulong unit = addresses[lane] >> unitShift;
+                if (!isWrite)
+                {
+                    repeated = unit == last ? repeated + 1 : 0;
+                    last = unit;
+                    if (repeated > 1) continue;
+                }
                 var mine = Vector512.Create(stamp | (uint)lane);
                 if (isWrite ? WriteEight(limits, unit, mine, part) : ReadEight(limits, unit, mine, part)) continue;
                 TrackEach(warp, access, rest, mask, laneBytes, isWrite);

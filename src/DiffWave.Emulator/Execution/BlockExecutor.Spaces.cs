@@ -1,6 +1,7 @@
 using System.Runtime.Intrinsics;
 using DiffWave.Emulator.Checks;
 using DiffWave.Emulator.Memory;
+using DiffWave.Emulator.Reports;
 
 namespace DiffWave.Emulator.Execution;
 
@@ -15,6 +16,19 @@ internal sealed unsafe partial class BlockExecutor
         /// <summary>Null when every byte is known to be written.</summary>
         public byte* Shadow;
         public bool IsReadOnly;
+
+        /// <summary>Marks of the sectors read, then of those written; null without reports.</summary>
+        public byte* Touched;
+        public long Sectors;
+
+        public readonly void Touch(ulong offset, int bytes, bool isRead, bool isWrite)
+        {
+            for (ulong sector = offset >> Footprint.SectorShift; sector <= (offset + (ulong)bytes - 1) >> Footprint.SectorShift; sector++)
+            {
+                if (isRead) Touched[sector] = 1;
+                if (isWrite) Touched[(ulong)Sectors + sector] = 1;
+            }
+        }
     }
 
     private readonly AllocationCache* caches;
@@ -33,6 +47,7 @@ internal sealed unsafe partial class BlockExecutor
                 if (shadow is null || Shadowed(shadow + offset, bytes, isWrite))
                 {
                     pointers[0] = cache->Data + offset;
+                    if (cache->Touched is not null) cache->Touch(offset, bytes, !isWrite, isWrite);
                     return;
                 }
             }
@@ -50,6 +65,7 @@ internal sealed unsafe partial class BlockExecutor
             if (shadow is not null && !Shadowed(shadow + offset, laneBytes, isWrite))
                 throw Fault(FindingKind.Uninitialised, warp, access.Pc, lane, $"reads {laneBytes} bytes at 0x{address:x}, offset {offset} of {launch.Memory.Nearest(address)}, which nobody has written", address);
             pointers[lane] = cache->Data + offset;
+            if (cache->Touched is not null) cache->Touch(offset, laneBytes, !isWrite, isWrite || access.Kind == MemoryKind.Atomic);
         }
     }
 
@@ -83,6 +99,8 @@ internal sealed unsafe partial class BlockExecutor
             Data = allocation.Data,
             Shadow = !checks || allocation.IsInitialised ? null : allocation.Shadow,
             IsReadOnly = allocation.IsReadOnly,
+            Touched = counters is null ? null : counters.Footprint.Of(allocation),
+            Sectors = Footprint.Sectors(allocation),
         };
         return true;
     }

@@ -34,6 +34,8 @@ internal sealed unsafe partial class BlockExecutor : IDisposable
         checks = launch.Options.Checks;
         warps = [.. Enumerable.Range(0, launch.Warps).Select(index => new Warp(index))];
         registers = Reserve((long)program.RegisterFileBytes * warps.Length);
+        foreach (Warp warp in warps) warp.Registers = registers + (long)warp.Index * program.RegisterFileBytes;
+        foreach (SpecialRegister special in program.Specials) Fill(special); // but for %ctaid they are the same in all blocks
         arguments = (LaneArguments*)Reserve(sizeof(LaneArguments));
         parameters = Reserve(launch.Parameters.Length);
         Marshal.Copy(launch.Parameters, 0, (nint)parameters, launch.Parameters.Length);
@@ -95,57 +97,56 @@ internal sealed unsafe partial class BlockExecutor : IDisposable
 
     private void StartBlock()
     {
-        long threads = launch.Block.Size;
-        for (int index = 0; index < warps.Length; index++)
-        {
-            int lanes = (int)Math.Min(Warp.Lanes, threads - (long)index * Warp.Lanes);
-            Warp warp = warps[index];
-            warp.Start(registers + (long)index * program.RegisterFileBytes, program.ClearedBytes, lanes == Warp.Lanes ? ~0u : (1u << lanes) - 1);
-            foreach (SpecialRegister special in program.Specials)
-            {
-                for (int lane = 0; lane < Warp.Lanes; lane++)
-                {
-                    ulong value = SpecialValue(special.Name, index, lane);
-                    if (special.IsWide) ((ulong*)(warp.Registers + special.Offset))[lane] = value;
-                    else ((uint*)(warp.Registers + special.Offset))[lane] = (uint)value;
-                }
-            }
-        }
+        foreach (Warp warp in warps) warp.Start(program.Cleared, StartLanes(warp));
+        foreach (SpecialRegister special in program.Specials)
+            if (special.Name.StartsWith("%ctaid", StringComparison.Ordinal)) Fill(special);
         Array.Clear(barriers);
         StartOrder();
     }
 
-    private ulong SpecialValue(string name, int warp, int lane)
+    private void Fill(SpecialRegister special)
     {
-        (int X, int Y, int Z) thread = launch.ThreadPosition(warp * Warp.Lanes + lane), position = launch.BlockPosition(block);
+        Func<int, ulong> value = SpecialValue(special.Name);
+        foreach (Warp warp in warps)
+        {
+            for (int lane = 0; lane < Warp.Lanes; lane++) SetLane(warp.Registers + special.Offset, special.IsWide ? 8 : 4, lane, value(warp.Index * Warp.Lanes + lane));
+        }
+    }
+
+    // The value of a special register by thread of the block.
+    private Func<int, ulong> SpecialValue(string name)
+    {
+        (int X, int Y, int Z) position = launch.BlockPosition(block);
+        Func<int, ulong> Uniform(int value) => _ => (uint)value;
+        Func<int, ulong> LaneMask(Func<int, uint> mask) => thread => mask(thread % Warp.Lanes);
         return name switch
         {
-            "%tid.x" => (uint)thread.X,
-            "%tid.y" => (uint)thread.Y,
-            "%tid.z" => (uint)thread.Z,
-            "%ntid.x" => (uint)launch.Block.X,
-            "%ntid.y" => (uint)launch.Block.Y,
-            "%ntid.z" => (uint)launch.Block.Z,
-            "%ctaid.x" => (uint)position.X,
-            "%ctaid.y" => (uint)position.Y,
-            "%ctaid.z" => (uint)position.Z,
-            "%nctaid.x" => (uint)launch.Grid.X,
-            "%nctaid.y" => (uint)launch.Grid.Y,
-            "%nctaid.z" => (uint)launch.Grid.Z,
-            "%laneid" => (uint)lane,
-            "%warpid" => (uint)warp,
-            "%nwarpid" => 64,
-            "%smid" or "%gridid" or "%is_explicit_cluster" => 0,
-            "%nsmid" => 1,
-            "%lanemask_eq" => 1u << lane,
-            "%lanemask_lt" => (1u << lane) - 1,
-            "%lanemask_le" => (2u << lane) - 1,
-            "%lanemask_gt" => ~((2u << lane) - 1),
-            "%lanemask_ge" => ~((1u << lane) - 1),
-            "%dynamic_smem_size" => (uint)launch.DynamicSharedBytes,
-            "%total_smem_size" or "%aggr_smem_size" => (uint)launch.SharedBytes,
-            "WARP_SZ" or "%WARP_SZ" => Warp.Lanes,
-            _ => throw new PtxException(0, $"the emulator does not know the special register {name}", supported: false),
+            "%tid.x" => thread => (uint)launch.ThreadPosition(thread).X,
+            "%tid.y" => thread => (uint)launch.ThreadPosition(thread).Y,
+            "%tid.z" => thread => (uint)launch.ThreadPosition(thread).Z,
+            "%ntid.x" => Uniform(launch.Block.X),
+            "%ntid.y" => Uniform(launch.Block.Y),
+            "%ntid.z" => Uniform(launch.Block.Z),
+            "%ctaid.x" => Uniform(position.X),
+            "%ctaid.y" => Uniform(position.Y),
+            "%ctaid.z" => Uniform(position.Z),
+            "%nctaid.x" => Uniform(launch.Grid.X),
+            "%nctaid.y" => Uniform(launch.Grid.Y),
+            "%nctaid.z" => Uniform(launch.Grid.Z),
+            "%laneid" => thread => (uint)(thread % Warp.Lanes),
+            "%warpid" => thread => (uint)(thread / Warp.Lanes),
+            "%nwarpid" => Uniform(64),
+            "%smid" or "%gridid" or "%is_explicit_cluster" => Uniform(0),
+            "%nsmid" => Uniform(1),
+            "%lanemask_eq" => LaneMask(lane => 1u << lane),
+            "%lanemask_lt" => LaneMask(lane => (1u << lane) - 1),
+            "%lanemask_le" => LaneMask(lane => (2u << lane) - 1),
+            "%lanemask_gt" => LaneMask(lane => ~((2u << lane) - 1)),
+            "%lanemask_ge" => LaneMask(lane => ~((1u << lane) - 1)),
+            "%dynamic_smem_size" => Uniform(launch.DynamicSharedBytes),
+            "%total_smem_size" or "%aggr_smem_size" => Uniform(launch.SharedBytes),
+            "WARP_SZ" => Uniform(Warp.Lanes),
+            _ => throw new ArgumentException($"no value for {name}"),
         };
     }
 

@@ -2,15 +2,15 @@ using DiffWave.Emulator.Syntax;
 
 namespace DiffWave.Emulator.Execution;
 
-/// <summary>
-/// Where the lanes of a divergent branch meet again: the branch's immediate post-dominator. An exit in the middle is no way on, so paths that only exit are left out; what
-/// matters is where the lanes that stay meet.
-/// </summary>
-internal static class ControlFlow
+/// <summary>The basic blocks of a kernel and what follows from their order.</summary>
+internal sealed class ControlFlow
 {
-    /// <summary>For each conditional branch the index of the instruction where its lanes meet, -1 elsewhere and where they never do.</summary>
-    public static int[] Joins(IReadOnlyList<PtxInstruction> instructions)
+    private readonly IReadOnlyList<PtxInstruction> instructions;
+
+    /// <summary>Divides the instructions into blocks.</summary>
+    public ControlFlow(IReadOnlyList<PtxInstruction> instructions)
     {
+        this.instructions = instructions;
         int count = instructions.Count;
         var starts = new SortedSet<int> { 0, count };
         for (int i = 0; i < count; i++)
@@ -19,28 +19,44 @@ internal static class ControlFlow
             starts.Add(i + 1);
             if (instructions[i].Opcode == "bra") starts.Add(Target(instructions[i]));
         }
-        int[] first = [.. starts];
+        First = [.. starts];
         int[] blockOf = new int[count + 1];
-        for (int block = 0; block < first.Length - 1; block++) Array.Fill(blockOf, block, first[block], first[block + 1] - first[block]);
-        int end = first.Length - 1; // the place after the last instruction
-        blockOf[count] = end;
+        for (int block = 0; block < Count; block++) Array.Fill(blockOf, block, First[block], First[block + 1] - First[block]);
+        blockOf[count] = Count;
 
-        var successors = new List<int>[end + 1];
-        var exits = new List<int>();
-        for (int block = 0; block < end; block++)
+        Successors = new List<int>[Count + 1];
+        for (int block = 0; block < Count; block++)
         {
-            PtxInstruction last = instructions[first[block + 1] - 1];
-            successors[block] = last.Opcode switch
+            PtxInstruction last = instructions[First[block + 1] - 1];
+            Successors[block] = last.Opcode switch
             {
                 "bra" when last.Guard is null => [blockOf[Target(last)]],
                 "bra" => [blockOf[Target(last)], block + 1],
                 "exit" or "ret" or "trap" when last.Guard is null => [],
                 _ => [block + 1],
             };
-            if (successors[block].Count == 0) exits.Add(block);
         }
-        successors[end] = [];
-        exits.Add(end);
+        Successors[Count] = [];
+    }
+
+    /// <summary>First instruction of each block, then the number of instructions.</summary>
+    public int[] First { get; }
+
+    /// <summary>Blocks without the last one, which is empty: the place after all instructions.</summary>
+    public int Count => First.Length - 1;
+
+    /// <summary>Blocks that may follow each.</summary>
+    public List<int>[] Successors { get; }
+
+    /// <summary>
+    /// Where the lanes of a divergent branch meet again: for each conditional branch the index of the instruction, -1 elsewhere and where they never do. It is the branch's immediate
+    /// post-dominator. An exit in the middle is no way on, so paths that only exit are left out; what matters is where the lanes that stay meet.
+    /// </summary>
+    public int[] Joins()
+    {
+        int count = instructions.Count, end = Count;
+        List<int>[] successors = [.. Successors.Select(list => new List<int>(list))];
+        List<int> exits = [.. Enumerable.Range(0, end + 1).Where(block => successors[block].Count == 0)];
 
         // The exit most blocks can reach is the normal one.
         int best = exits.MaxBy(exit => (Reaching(successors, exit).Count(reached => reached), exit));
@@ -53,10 +69,10 @@ internal static class ControlFlow
         Array.Fill(joins, -1);
         for (int block = 0; block < end; block++)
         {
-            int at = first[block + 1] - 1;
+            int at = First[block + 1] - 1;
             if (instructions[at].Opcode != "bra" || instructions[at].Guard is null) continue;
             int join = normal[block] >= 0 ? normal[block] : any[block];
-            joins[at] = join < 0 || first[join] == count ? -1 : first[join];
+            joins[at] = join < 0 || First[join] == count ? -1 : First[join];
         }
         return joins;
     }

@@ -7,18 +7,21 @@ namespace DiffWave.Emulator.Execution;
 internal static class GridExecutor
 {
     /// <summary>Executes a launch. Of several findings the one in the first block is thrown, whatever the number of threads.</summary>
-    /// <returns>What was counted, or null without reports.</returns>
-    public static LaunchCounters? Run(KernelLaunch launch)
+    /// <returns>The report, or null without reports.</returns>
+    public static LaunchReport? Run(KernelLaunch launch)
     {
         long blocks = launch.Grid.Size, next = -1, failed = long.MaxValue;
         int threads = launch.Program.IsSequential ? 1 : (int)Math.Min(blocks, launch.Options.Threads > 0 ? launch.Options.Threads : Environment.ProcessorCount);
         Exception? failure = null;
         var gate = new Lock();
-        LaunchCounters? total = launch.Options.Reports ? new LaunchCounters(launch.Program) : null;
+        using Footprint? footprint = launch.Options.Reports ? new Footprint() : null;
+        LaunchCounters? total = NewCounters();
+
+        LaunchCounters? NewCounters() => footprint is null ? null : new LaunchCounters(launch.Program, footprint);
 
         void Work()
         {
-            LaunchCounters? counters = launch.Options.Reports ? new LaunchCounters(launch.Program) : null;
+            LaunchCounters? counters = NewCounters();
             using var executor = new BlockExecutor(launch, counters);
             while (true)
             {
@@ -48,6 +51,6 @@ internal static class GridExecutor
         if (threads == 1) Work();
         else Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, _ => Work());
         if (failure is not null) ExceptionDispatchInfo.Throw(failure);
-        return total;
+        return total is null ? null : LaunchReport.From(launch, total);
     }
 }

@@ -108,8 +108,8 @@ internal sealed unsafe class KernelProgram : IDisposable
     /// <summary>Bytes of a warp's register file.</summary>
     public int RegisterFileBytes { get; set; }
 
-    /// <summary>Bytes at the start of the file set to zero when a block starts.</summary>
-    public int ClearedBytes { get; set; }
+    /// <summary>Parts of the file set to zero when a block starts: registers that may be read before they are written.</summary>
+    public (int Offset, int Bytes)[] Cleared { get; set; } = [];
 
     public int StaticSharedBytes { get; set; }
 

@@ -7,27 +7,50 @@ internal sealed unsafe class RegisterFile
 {
     private const int Lanes = 32;
 
+    // Those with a value that holds for a whole block; clocks are instructions of their own.
+    private static readonly HashSet<string> KnownSpecials =
+    [
+        "%tid.x", "%tid.y", "%tid.z", "%ntid.x", "%ntid.y", "%ntid.z", "%ctaid.x", "%ctaid.y", "%ctaid.z", "%nctaid.x", "%nctaid.y", "%nctaid.z", "%laneid", "%warpid", "%nwarpid", "%smid", "%nsmid",
+        "%gridid", "%is_explicit_cluster", "%lanemask_eq", "%lanemask_lt", "%lanemask_le", "%lanemask_gt", "%lanemask_ge", "%dynamic_smem_size", "%total_smem_size", "%aggr_smem_size", "WARP_SZ",
+    ];
+
     private readonly KernelProgram program;
     private readonly int[] offsets;
     private readonly Dictionary<(ulong Bits, int LaneBytes), nint> constants = [];
     private readonly Dictionary<string, SpecialRegister> specials = [];
 
-    public RegisterFile(KernelProgram program)
+    /// <summary>Places the registers; those never needed at the same time share places.</summary>
+    public RegisterFile(KernelProgram program, Liveness liveness)
     {
         this.program = program;
         IReadOnlyList<PtxRegister> registers = program.Entry.Registers;
         offsets = new int[registers.Count];
+        var cleared = new List<(int Offset, int Bytes)>();
         foreach (int laneBytes in (int[])[0, 4, 8])
         {
-            foreach (PtxRegister register in registers)
+            int size = laneBytes == 0 ? 4 : Lanes * laneBytes;
+            var free = new Stack<int>();
+            var held = new PriorityQueue<int, int>(); // places by the last instruction that needs them
+            foreach (PtxRegister register in registers.Where(register => LaneBytes(register.Type) == laneBytes && liveness.Last[register.Index] >= 0).OrderBy(register => liveness.First[register.Index]))
             {
-                if (LaneBytes(register.Type) != laneBytes) continue;
-                offsets[register.Index] = Bytes;
-                Bytes += laneBytes == 0 ? 4 : Lanes * laneBytes;
+                while (held.TryPeek(out int place, out int last) && last < liveness.First[register.Index])
+                {
+                    held.Dequeue();
+                    free.Push(place);
+                }
+                if (!free.TryPop(out int offset))
+                {
+                    offset = Bytes;
+                    Bytes += size;
+                }
+                offsets[register.Index] = offset;
+                held.Enqueue(offset, liveness.Last[register.Index]);
+                // Deterministic even where the program is not.
+                if (liveness.IsReadFirst(register.Index)) cleared.Add((offset, size));
             }
             Bytes = (Bytes + 63) & ~63;
         }
-        program.ClearedBytes = Bytes;
+        program.Cleared = [.. cleared];
     }
 
     /// <summary>Bytes so far.</summary>
@@ -46,6 +69,9 @@ internal sealed unsafe class RegisterFile
         PtxType.B64 or PtxType.U64 or PtxType.S64 or PtxType.F64 => 8,
         _ => 4,
     };
+
+    /// <summary>Whether a special register can be an operand.</summary>
+    public static bool KnowsSpecial(string name) => KnownSpecials.Contains(name);
 
     /// <summary>A place for a mask.</summary>
     public int Scratch()
@@ -74,7 +100,7 @@ internal sealed unsafe class RegisterFile
     {
         if (!specials.TryGetValue(name, out SpecialRegister? special))
         {
-            bool isWide = name is "%gridid" or "%globaltimer" or "%clock64";
+            bool isWide = name == "%gridid";
             specials.Add(name, special = new SpecialRegister(name, Bytes, isWide));
             Bytes += isWide ? 8 * Lanes : 4 * Lanes;
         }

@@ -6,6 +6,7 @@ namespace DiffWave.Emulator.Execution;
 internal sealed unsafe class Translator
 {
     private readonly KernelProgram program;
+    private readonly ControlFlow flow;
     private readonly RegisterFile file;
     private readonly Dictionary<PtxVariable, ulong> addresses;
     private readonly List<MemoryOperation> memory = [];
@@ -14,7 +15,8 @@ internal sealed unsafe class Translator
     private Translator(PtxEntry entry, IReadOnlyDictionary<PtxVariable, ulong> moduleAddresses)
     {
         program = new KernelProgram { Entry = entry };
-        file = new RegisterFile(program);
+        flow = new ControlFlow(entry.Instructions);
+        file = new RegisterFile(program, new Liveness(entry, flow));
         addresses = new Dictionary<PtxVariable, ulong>(moduleAddresses);
     }
 
@@ -93,7 +95,7 @@ internal sealed unsafe class Translator
         program.Operations = (Operation*)program.Reserve((count + 1) * sizeof(Operation));
         program.Classes = new InstructionClass[count];
         program.FlopsPerLane = new int[count];
-        int[] joins = ControlFlow.Joins(instructions);
+        int[] joins = flow.Joins();
         for (int pc = 0; pc < count; pc++)
         {
             PtxInstruction instruction = instructions[pc];
@@ -162,6 +164,8 @@ internal sealed unsafe class Translator
                     negations.Add(file.Scratch());
                     places.Add(new DataPlace((ulong)negations[^1], ~0ul, 0));
                     break;
+                case SpecialOperand special when !RegisterFile.KnowsSpecial(special.Name):
+                    throw new PtxException(instruction.Line, $"the emulator does not know the special register {special.Name} here", supported: false);
                 default:
                     places.Add(file.Place(operand, constantBytes, AddressOf));
                     break;
@@ -215,7 +219,7 @@ internal sealed unsafe class Translator
                 operation.Kind = OperationKind.Clock;
                 operation.Data = clock.Name.EndsWith("_hi", StringComparison.Ordinal) ? 1 : 0;
                 program.Classes[pc] = InstructionClass.Move;
-                SetOperands(instruction, ref operation);
+                SetOperands(instruction with { Operands = [instruction.Operands[0]] }, ref operation);
                 return true;
             default:
                 if (MemoryTranslator.Translate(instruction, pc, memory.Count, file, AddressOf) is not { } access) return false;

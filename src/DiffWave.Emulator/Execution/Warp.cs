@@ -71,10 +71,9 @@ internal sealed unsafe class Warp(int index)
     public uint[]? PairSynchronised;
 
     /// <summary>Starts a block.</summary>
-    public void Start(byte* registers, int clearedBytes, uint live)
+    public void Start((int Offset, int Bytes)[] cleared, uint live)
     {
-        Registers = registers;
-        NativeMemory.Clear(registers, (nuint)clearedBytes);
+        foreach ((int offset, int bytes) in cleared) NativeMemory.Clear(Registers + offset, (nuint)bytes);
         Pc = 0;
         Active = Live = live;
         Join = -1;

@@ -28,13 +28,18 @@ internal struct SiteCounts
 }
 
 /// <summary>Counts of a launch. Each host thread has its own; sums do not depend on how blocks are spread.</summary>
-internal sealed unsafe class LaunchCounters(KernelProgram program)
+/// <param name="program">The kernel.</param>
+/// <param name="footprint">What the launch has touched, one for all host threads.</param>
+internal sealed unsafe class LaunchCounters(KernelProgram program, Footprint footprint)
 {
-    private const int SectorBytes = 32, Banks = 32;
+    private const int SectorBytes = 1 << Footprint.SectorShift, Banks = 32;
 
     private readonly long[] warps = new long[program.Count], lanes = new long[program.Count];
     private readonly SiteCounts[] global = new SiteCounts[program.Memory.Length], shared = new SiteCounts[program.Memory.Length];
     private readonly ulong[] sorted = new ulong[Warp.Lanes];
+
+    /// <summary>What the launch has touched.</summary>
+    public Footprint Footprint => footprint;
 
     /// <summary>Warp instructions by position.</summary>
     public ReadOnlySpan<long> Warps => warps;
@@ -101,7 +106,7 @@ internal sealed unsafe class LaunchCounters(KernelProgram program)
             return;
         }
         // Accesses of the same size are aligned to it, so an element of 8 or 16 bytes lies in its own two or four banks.
-        int size = Math.Max(4, laneBytes), lanesAtOnce = Warp.Lanes * 4 / size, columns = Banks * 4 / size;
+        int size = Math.Max(4, laneBytes), shift = BitOperations.Log2((uint)size), lanesAtOnce = Warp.Lanes * 4 / size, columns = Banks * 4 / size;
         ulong* held = stackalloc ulong[Banks];
         for (int start = 0; start < Warp.Lanes; start += lanesAtOnce)
         {
@@ -111,23 +116,23 @@ internal sealed unsafe class LaunchCounters(KernelProgram program)
             bool isFree = true;
             for (uint rest = part; rest != 0 && isFree; rest &= rest - 1)
             {
-                ulong element = addresses[start + BitOperations.TrailingZeroCount(rest)] / (uint)size;
+                ulong element = addresses[start + BitOperations.TrailingZeroCount(rest)] >> shift;
                 int column = (int)(element & (ulong)(columns - 1));
                 isFree = (taken >> column & 1) == 0 || held[column] == element;
                 held[column] = element;
                 taken |= 1u << column;
             }
             int distinct = 1;
-            counts.Moved += isFree ? 1 : Wavefronts(addresses + start, part, size, columns, out distinct);
+            counts.Moved += isFree ? 1 : Wavefronts(addresses + start, part, shift, columns, out distinct);
             counts.Ideal += (distinct + columns - 1) / columns;
         }
     }
 
     // Elements that fall into the fullest column of banks.
-    private int Wavefronts(ulong* addresses, uint mask, int size, int columns, out int distinct)
+    private int Wavefronts(ulong* addresses, uint mask, int shift, int columns, out int distinct)
     {
         int count = 0, most = 0;
-        for (uint rest = mask; rest != 0; rest &= rest - 1) Insert(addresses[BitOperations.TrailingZeroCount(rest)] / (uint)size, ref count);
+        for (uint rest = mask; rest != 0; rest &= rest - 1) Insert(addresses[BitOperations.TrailingZeroCount(rest)] >> shift, ref count);
         byte* fill = stackalloc byte[Banks];
         new Span<byte>(fill, Banks).Clear();
         for (int i = 0; i < count; i++) most = Math.Max(most, ++fill[sorted[i] & (ulong)(columns - 1)]);

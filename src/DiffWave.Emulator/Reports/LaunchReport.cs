@@ -32,6 +32,14 @@ public sealed record AccessSite(SourceLine Source, int PtxLine, string PtxText, 
 /// <param name="Divergent">Times its lanes disagreed.</param>
 public sealed record BranchSite(SourceLine Source, int PtxLine, string PtxText, long Executed, long Divergent);
 
+/// <summary>The part of an allocation a launch touched: sectors of 32 bytes, each counted once. It is what DRAM must deliver and take if nothing is evicted from the cache meanwhile.</summary>
+/// <param name="Address">Device address of the allocation.</param>
+/// <param name="Name">Variable of the module, or empty.</param>
+/// <param name="Bytes">Its size.</param>
+/// <param name="SectorsRead">Sectors read at least once.</param>
+/// <param name="SectorsWritten">Sectors written at least once.</param>
+public sealed record AllocationTraffic(ulong Address, string Name, long Bytes, long SectorsRead, long SectorsWritten);
+
 /// <summary>What a launch executed and moved. Counts, no times.</summary>
 public sealed record LaunchReport
 {
@@ -76,6 +84,9 @@ public sealed record LaunchReport
 
     /// <summary>Accesses to shared memory in program order.</summary>
     public required IReadOnlyList<AccessSite> Shared { get; init; }
+
+    /// <summary>What was touched of each allocation, by address.</summary>
+    public required IReadOnlyList<AllocationTraffic> Allocations { get; init; }
 
     /// <summary>Branches that divided warps, in program order.</summary>
     public required IReadOnlyList<BranchSite> DivergentBranches { get; init; }
@@ -123,6 +134,7 @@ public sealed record LaunchReport
             TensorFlops = tensorFlops,
             Global = Sites(program, counters.Global),
             Shared = Sites(program, counters.Shared),
+            Allocations = counters.Footprint.Summarise(),
             DivergentBranches = branches,
             LocalAccesses = threads[(int)InstructionClass.Local],
             Barriers = warps[(int)InstructionClass.Barrier],
