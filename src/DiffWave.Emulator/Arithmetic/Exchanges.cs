@@ -166,6 +166,7 @@ internal static unsafe class Exchanges
     public static void ActiveMask(LaneArguments* x) => Fill((uint*)(*x)[0], x->Mask, x->Mask);
 
     /// <summary>Members of the exchange of the lowest lane left.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static uint Group(uint* members, uint rest)
     {
         int first = BitOperations.TrailingZeroCount(rest);
@@ -180,6 +181,7 @@ internal static unsafe class Exchanges
         return group;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static bool AreEqual(uint* values, uint value)
     {
         var all = Vector256.Create(value);
@@ -201,9 +203,10 @@ internal static unsafe class Exchanges
         return same;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Fill(uint* register, uint value, uint lanes)
     {
         if (register == null) return;
-        for (; lanes != 0; lanes &= lanes - 1) register[BitOperations.TrailingZeroCount(lanes)] = value;
+        for (int lane = 0; lane < Lanes; lane += 8) LaneLoops.Store((byte*)register, lane, Vector256.Create(value), lanes);
     }
 }

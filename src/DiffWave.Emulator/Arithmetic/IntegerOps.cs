@@ -127,10 +127,10 @@ internal readonly struct Quotient<T> : IOp2<T, T, T> where T : unmanaged, IBinar
     public static T Apply(T a, T b) => T.IsZero(b) ? ~T.Zero : T.IsNegative(b) && b == ~T.Zero ? unchecked(T.Zero - a) : a / b;
 }
 
-/// <summary>Remainder with the sign of the dividend; by zero the dividend.</summary>
+/// <summary>Remainder with the sign of the dividend; by zero all ones too.</summary>
 internal readonly struct Remainder<T> : IOp2<T, T, T> where T : unmanaged, IBinaryInteger<T>
 {
-    public static T Apply(T a, T b) => T.IsZero(b) ? a : T.IsNegative(b) && b == ~T.Zero ? T.Zero : a % b;
+    public static T Apply(T a, T b) => T.IsZero(b) ? ~T.Zero : T.IsNegative(b) && b == ~T.Zero ? T.Zero : a % b;
 }
 
 internal readonly struct Absolute<T> : IOp1<T, T> where T : unmanaged, IBinaryInteger<T>

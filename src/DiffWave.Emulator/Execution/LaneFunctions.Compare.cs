@@ -14,7 +14,7 @@ internal static unsafe partial class LaneFunctions
                 (16, 2) => new(&SelectLoops.Unpack<byte, ushort, Off>, InstructionClass.Move, 0),
                 (32, 2) => new(&SelectLoops.UnpackHalves, InstructionClass.Move, 0),
                 (32, 4) => new(&SelectLoops.Unpack<byte, uint, On>, InstructionClass.Move, 0),
-                (64, 2) => new(&SelectLoops.Unpack<uint, ulong, Off>, InstructionClass.Move, 0),
+                (64, 2) => new(&SelectLoops.UnpackWords, InstructionClass.Move, 0),
                 (64, 4) => new(&SelectLoops.Unpack<ushort, ulong, On>, InstructionClass.Move, 0),
                 _ => throw form.Unsupported(),
             };
@@ -24,7 +24,7 @@ internal static unsafe partial class LaneFunctions
                 (16, 2) => new(&SelectLoops.Pack<byte, ushort, Off>, InstructionClass.Move, 0),
                 (32, 2) => new(&SelectLoops.PackHalves, InstructionClass.Move, 0),
                 (32, 4) => new(&SelectLoops.Pack<byte, uint, On>, InstructionClass.Move, 0),
-                (64, 2) => new(&SelectLoops.Pack<uint, ulong, Off>, InstructionClass.Move, 0),
+                (64, 2) => new(&SelectLoops.PackWords, InstructionClass.Move, 0),
                 (64, 4) => new(&SelectLoops.Pack<ushort, ulong, On>, InstructionClass.Move, 0),
                 _ => throw form.Unsupported(),
             };

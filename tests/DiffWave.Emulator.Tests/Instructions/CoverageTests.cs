@@ -60,7 +60,7 @@ public sealed unsafe class CoverageTests
     [Fact]
     public void EveryLaneFunctionTouchesOnlyTheLanesThatTakePart()
     {
-        byte* memory = (byte*)NativeMemory.AlignedAlloc(40 * SlotBytes, 64), expected = (byte*)NativeMemory.AlignedAlloc(40 * SlotBytes, 64);
+        byte* memory = (byte*)NativeMemory.AlignedAlloc(40 * SlotBytes, 64), expected = (byte*)NativeMemory.AlignedAlloc(40 * SlotBytes, 64), before = stackalloc byte[SlotBytes];
         foreach (var (opcode, line) in Lines().DistinctBy(pair => string.Join(' ', pair.Line.Split(' ')[0].Split('.').Where(part => part is not ("and" or "xor" or "rm" or "rp")))))
         {
             var instruction = Parse(line);
@@ -73,7 +73,6 @@ public sealed unsafe class CoverageTests
             Execute(function, memory, operands.Length, SomeLanes);
             if (!AcrossLanes.Contains(opcode)) Execute(function, expected, operands.Length, uint.MaxValue);
             else Execute(function, expected, operands.Length, SomeLanes);
-            byte* before = stackalloc byte[SlotBytes];
             for (int i = 0; i < operands.Length; i++)
             {
                 new Span<byte>(before, SlotBytes).Clear();
