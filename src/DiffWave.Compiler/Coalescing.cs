@@ -22,7 +22,7 @@ internal sealed class Coalescing
     /// <summary>Removes the phis; what is left has registers that may be assigned at several places.</summary>
     public static void Run(PtxFunction function)
     {
-        NamePredicates(function);
+        NameConstants(function);
         SplitEdges(function);
         var pass = new Coalescing(function);
         pass.Number();
@@ -37,8 +37,8 @@ internal sealed class Coalescing
         pass.Rewrite();
     }
 
-    // A constant predicate is no operand of most instructions.
-    private static void NamePredicates(PtxFunction function)
+    // A constant predicate is no operand of most instructions, and a constant no only operand.
+    private static void NameConstants(PtxFunction function)
     {
         foreach (var block in function.Blocks)
         {
@@ -47,8 +47,9 @@ internal sealed class Coalescing
                 var instruction = block.Body[i];
                 for (int k = 0; k < instruction.Args.Length; k++)
                 {
-                    if (instruction.Args[k] is Imm { Type: RegType.Pred } constant && instruction.Opcode != "mov.pred")
-                        instruction.Args[k] = Insert(block, i++, constant, instruction.Line);
+                    if (instruction.Args[k] is not Imm constant || instruction.Opcode.StartsWith("mov.", StringComparison.Ordinal)) continue;
+                    bool only = instruction is { Template: null, Results.Length: 1, Args.Length: 1 };
+                    if (constant.Type is RegType.Pred or RegType.B16 || only) instruction.Args[k] = Insert(block, i++, constant, instruction.Line);
                 }
             }
             if (block is { Ending: Ending.Branch, Condition: Imm known }) block.Condition = Insert(block, block.Body.Count, known, block.Line);
@@ -57,8 +58,8 @@ internal sealed class Coalescing
 
     private static Ssa Insert(Block block, int at, Imm constant, SourcePoint line)
     {
-        var result = new Ssa(RegType.Pred, 0);
-        result.Def = new Instruction("mov.pred", [result], [constant], Effect.Pure) { Line = line };
+        var result = new Ssa(constant.Type, 0);
+        result.Def = new Instruction(MoveOf(constant.Type), [result], [constant], Effect.Pure) { Line = line };
         block.Body.Insert(at, result.Def);
         return result;
     }
@@ -239,7 +240,8 @@ internal sealed class Coalescing
 
     private static void Append(Block block, Ssa to, Operand from)
     {
-        string type = to.Type switch { RegType.Pred => "pred", RegType.B16 => "b16", RegType.B32 => "b32", RegType.B64 => "b64", RegType.F32 => "f32", _ => "f64" };
-        block.Body.Add(new Instruction("mov." + type, [to], [from], Effect.Volatile) { Line = block.Line });
+        block.Body.Add(new Instruction(MoveOf(to.Type), [to], [from], Effect.Volatile) { Line = block.Line });
     }
+
+    private static string MoveOf(RegType type) => "mov." + type switch { RegType.Pred => "pred", RegType.B16 => "b16", RegType.B32 => "b32", RegType.B64 => "b64", RegType.F32 => "f32", _ => "f64" };
 }

@@ -16,7 +16,6 @@ internal sealed class MethodCode
         IsWord = method.Module.Assembly == typeof(Device.Group).Assembly || Array.TrueForAll(Lines, line => line == default);
         Arguments = ArgumentTypes(method);
         Contract = !method.IsDefined(typeof(Device.NoContractionAttribute));
-        HasHandlers = body.ExceptionHandlingClauses.Count > 0;
     }
 
     public MethodBase Method { get; }
@@ -39,8 +38,6 @@ internal sealed class MethodCode
     public Type[] Arguments { get; }
 
     public bool Contract { get; }
-
-    public bool HasHandlers { get; }
 
     /// <summary>Members by token, resolved with the method's type arguments.</summary>
     public Dictionary<int, object> Members { get; } = [];
@@ -92,7 +89,7 @@ internal sealed class Trial(NaturalLoop loop)
 /// </summary>
 internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet<string> localMemorySites)
 {
-    private const int MaxDepth = 64, MaxIterations = 256, MaxTrialInstructions = 60_000, MaxInstructions = 250_000, MaxPasses = 40;
+    private const int MaxDepth = 64, MaxIterations = 256, MaxTrialInstructions = 60_000, MaxInstructions = 120_000, MaxPasses = 40;
     private const long MaxTrialSteps = 2_000_000;
 
     private readonly PtxBuilder builder = new() { Limit = MaxInstructions };
@@ -132,9 +129,15 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
         if (codes.TryGetValue(method, out var code)) return code;
         var body = method.GetMethodBody() ?? throw Fail(DiagnosticTable.Call, $"{Describe(method)} has no IL");
         code = new MethodCode(method, body);
-        if (code.HasHandlers) throw Fail(DiagnosticTable.Exceptions, $"{Describe(method)} has a try block");
-        if (code.Flow.Irreducible >= 0) throw Fail(DiagnosticTable.Irreducible, $"a loop of {Describe(method)} is entered at two places");
+        if (body.ExceptionHandlingClauses.Count > 0) throw FailAt(code, code.Code.FindIndex(il => il.Offset >= body.ExceptionHandlingClauses[0].TryOffset), DiagnosticTable.Exceptions, $"{Describe(method)} has a try block");
+        if (code.Flow.Irreducible >= 0) throw FailAt(code, code.Flow.Blocks[code.Flow.Irreducible].First, DiagnosticTable.Irreducible, $"a loop of {Describe(method)} is entered at two places");
         return codes[method] = code;
+    }
+
+    private KernelCompileException FailAt(MethodCode code, int instruction, string id, string reason)
+    {
+        if (!code.IsWord) builder.Line = code.Lines[instruction];
+        return Fail(id, reason);
     }
 
     private static string Describe(MethodBase method) => $"{method.DeclaringType?.Name}.{method.Name}";

@@ -179,10 +179,7 @@ internal sealed partial class Evaluator
                 Push(Read(frame.Locals[ControlFlow.LocalOf(il)]));
                 break;
             case "ldloca":
-                int place = frame.Locals[(int)il.Operand];
-                // A local whose first use is its address, as for an out argument, starts at zero.
-                if (!state.Cells.ContainsKey(place)) state.Cells[place] = Default(frame.Code.Locals[(int)il.Operand]);
-                Push(new CellReference(place, [], frame.Code.Locals[(int)il.Operand]));
+                Push(new CellReference(frame.Locals[(int)il.Operand], [], frame.Code.Locals[(int)il.Operand]));
                 break;
             case "stloc":
                 int local = ControlFlow.LocalOf(il);

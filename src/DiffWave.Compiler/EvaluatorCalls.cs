@@ -192,7 +192,7 @@ internal sealed partial class Evaluator
             {
                 Flatten(argument, operands);
                 bool predicate = parameters[i].ParameterType == typeof(bool);
-                for (int k = start; k < operands.Count; k++) operands[k] = predicate ? PredicateRegister(operands[k]) : builder.Integer(operands[k]);
+                for (int k = start; k < operands.Count; k++) operands[k] = predicate ? PredicateRegister(operands[k]) : Argument(builder.Integer(operands[k]), operands.Count - start > 1);
             }
             runs[i] = (start, operands.Count - start);
         }
@@ -202,6 +202,10 @@ internal sealed partial class Evaluator
         var effect = word.Volatile ? Effect.Volatile : addresses > 0 ? Effect.Load : Effect.Pure;
         builder.Append(word.Template, [.. results], [.. operands], effect, parts, word.Template.Contains(';', StringComparison.Ordinal));
         return result ?? Poison.Dead;
+
+        // Integers may stand in the instruction; floats and parts of vectors are registers.
+        Operand Argument(Operand operand, bool part) => operand is Imm constant && (part || !PtxBuilder.IsInteger(constant))
+            ? builder.Pure(constant.Type switch { RegType.B16 => "mov.b16", RegType.B32 => "mov.b32", RegType.B64 => "mov.b64", RegType.F32 => "mov.f32", _ => "mov.f64" }, constant.Type, constant) : operand;
 
         Ssa NewResult(RegType type)
         {

@@ -101,23 +101,48 @@ internal sealed partial class Evaluator
     private Value Reinterpret(Value value, Type from, Type to)
     {
         var (source, target) = (LayoutOf(from), LayoutOf(to));
-        if (source.Size != target.Size) throw Fail(DiagnosticTable.Reference, $"{from.Name} reinterpreted as {to.Name}, which has another size");
-        if (value is StructValue { Fields: [var only] } && source.Fields.Length == 1) return Reinterpret(only, source.Fields[0].Type, to);
-        if (!target.IsPrimitive && target.Fields.Length == 1) return new StructValue(target.Type, [Reinterpret(value, from, target.Fields[0].Type)]);
-        if (value is StructValue s && !target.IsPrimitive && target.Fields.Length == source.Fields.Length)
+        if (source.Size != target.Size || source.IsPointer || target.IsPointer) throw Fail(DiagnosticTable.Reference, $"{from.Name} reinterpreted as {to.Name}, which has another size");
+        var operands = new List<Operand>();
+        Flatten(value, operands);
+        var pieces = new List<(int Offset, Layout Layout)>();
+        Pieces(source, 0, pieces);
+        return Built(target, 0);
+
+        Value Built(Layout layout, int offset) => layout.IsPrimitive ? Part(layout, offset) : new StructValue(layout.Type, Array.ConvertAll(layout.Fields, field => Built(LayoutOf(field.Type), offset + field.Offset)));
+
+        Operand Part(Layout layout, int offset)
         {
-            var parts = new Value[s.Fields.Length];
-            for (int i = 0; i < parts.Length; i++) parts[i] = Reinterpret(s.Fields[i], source.Fields[i].Type, target.Fields[i].Type);
-            return new StructValue(target.Type, parts);
+            Operand? bits = null;
+            bool wide = layout.Size == 8;
+            for (int i = 0; i < pieces.Count; i++)
+            {
+                var (start, piece) = pieces[i];
+                if (start == offset && piece.Size == layout.Size) return BitCast(operands[i], layout);
+                if (start >= offset + layout.Size || start + piece.Size <= offset) continue;
+                var part = BitCast(operands[i], LayoutOf(piece.Size switch { 1 => typeof(byte), 2 => typeof(ushort), 4 => typeof(uint), _ => typeof(ulong) }));
+                if (start < offset) part = builder.ShiftRight(part, Imm.Of((offset - start) * 8), unsigned: true);
+                if (wide && part.Type == RegType.B32) part = Convert(part, "u64", unsignedSource: true);
+                if (!wide && part.Type == RegType.B64) part = Convert(part, "u32", unsignedSource: true);
+                if (start > offset) part = builder.ShiftLeft(part, Imm.Of((start - offset) * 8));
+                bits = bits == null ? part : builder.Or(bits, part);
+            }
+            return BitCast(bits ?? new Imm(wide ? RegType.B64 : RegType.B32, 0), layout);
         }
-        if (value is Operand operand && target.IsPrimitive) return BitCast(operand, target);
-        throw Fail(DiagnosticTable.Reference, $"{from.Name} reinterpreted as {to.Name}");
+    }
+
+    private static void Pieces(Layout layout, int offset, List<(int Offset, Layout Layout)> pieces)
+    {
+        if (layout.IsPrimitive) pieces.Add((offset, layout));
+        else
+        {
+            foreach (var field in layout.Fields) Pieces(Layout.Of(field.Type)!, offset + field.Offset, pieces);
+        }
     }
 
     private Operand BitCast(Operand a, Layout to)
     {
         a = builder.Integer(a);
-        if (a.Type == to.Register) return to.Small == Small.None ? a : Narrow(a, to.Small);
+        if (a.Type == to.Register) return to.Small is Small.None or Small.Bool ? a : Narrow(a, to.Small);
         if (a is Imm x) return new Imm(to.Register, x.Bits);
         if (a.Type == RegType.B16) return Narrow(builder.Pure("cvt.u32.u16", RegType.B32, a), to.Small);
         if (to.Register == RegType.B16) return builder.Pure("cvt.u16.u32", RegType.B16, a);
@@ -197,18 +222,10 @@ internal sealed partial class Evaluator
     /// <summary>The primitive a struct of two or four equal ones consists of, when one vector instruction moves it at this alignment; else null.</summary>
     private static Layout? VectorOf(Layout layout, int alignment)
     {
-        var parts = new List<Layout>();
-        Primitives(layout, parts);
-        return parts.Count is 2 or 4 && parts.TrueForAll(part => part == parts[0]) && layout.Size == parts.Count * parts[0].Size && layout.Size <= 16 && alignment >= layout.Size ? parts[0] : null;
-    }
-
-    private static void Primitives(Layout layout, List<Layout> parts)
-    {
-        if (layout.IsPrimitive) parts.Add(layout);
-        else
-        {
-            foreach (var field in layout.Fields) Primitives(Layout.Of(field.Type)!, parts);
-        }
+        var parts = new List<(int Offset, Layout Layout)>();
+        Pieces(layout, 0, parts);
+        bool equal = parts.Count is 2 or 4 && parts.TrueForAll(part => part.Layout == parts[0].Layout) && layout.Size == parts.Count * parts[0].Layout.Size;
+        return equal && layout.Size <= 16 && alignment >= layout.Size ? parts[0].Layout : null;
     }
 
     private StructValue Assemble(Layout layout, Ssa[] parts, ref int next)
