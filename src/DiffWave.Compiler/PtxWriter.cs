@@ -87,13 +87,19 @@ internal sealed class PtxWriter(PtxFunction function, PtxTarget target, bool lin
     // Blocks that only go on elsewhere are left out.
     private void SkipEmptyBlocks()
     {
-        foreach (var block in function.Blocks)
+        for (bool changed = true; changed;)
         {
-            for (int i = 0; i < 2; i++)
+            changed = false;
+            foreach (var block in function.Blocks)
             {
-                if (block.Targets[i] is { } target) block.Targets[i] = Destination(target);
+                for (int i = 0; i < 2; i++)
+                {
+                    if (block.Targets[i] is { } target) block.Targets[i] = Destination(target);
+                }
+                if (block.Ending != Ending.Branch || !ReferenceEquals(block.Targets[0], block.Targets[1])) continue;
+                block.Ending = Ending.Jump;
+                changed = true; // it may be empty now, and others lead to it
             }
-            if (block.Ending == Ending.Branch && ReferenceEquals(block.Targets[0], block.Targets[1])) block.Ending = Ending.Jump;
         }
         for (int i = function.Blocks.Count - 1; i > 0; i--)
         {
