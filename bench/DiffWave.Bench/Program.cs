@@ -31,7 +31,12 @@ var training = new Command("training", "optimiser steps: time, memory, and the r
 training.SetAction(p => Save(p.GetValue(json), "training", TrainingBench.Run(p.GetValue(preset)!, p.GetValue(batch), p.GetValue(cropFrames), p.GetValue(recompute), p.GetValue(threads), p.GetValue(level),
     p.GetValue(rounds), p.GetValue(python), p.GetValue(script)!)));
 
-return new RootCommand("Benchmarks of DiffWaveKernels on the CPU.") { block, synthesis, training }.Parse(args).Invoke();
+var compiler = new Command("compiler", "milliseconds from C# to PTX, for every kernel of the catalogue") { rounds, json };
+compiler.SetAction(p => Save(p.GetValue(json), "compiler", KernelToolsBench.Compile(p.GetValue(rounds))));
+var emulator = new Command("emulator", "thread-instructions the emulator executes a second, with all its checks") { threadList, rounds, json };
+emulator.SetAction(p => Save(p.GetValue(json), "emulator", KernelToolsBench.Emulate(p.GetValue(threadList)!, p.GetValue(rounds))));
+
+return new RootCommand("Benchmarks of DiffWaveKernels on the CPU.") { block, synthesis, training, compiler, emulator }.Parse(args).Invoke();
 
 static void Save(string? path, string name, object results)
 {

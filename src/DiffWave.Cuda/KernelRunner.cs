@@ -64,32 +64,18 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
     /// <exception cref="CudaException">The driver refuses, or the emulator found something.</exception>
     public IReadOnlyList<KernelCheck> Run(KernelVersion version, KernelShape shape)
     {
-        KernelTrial trial = version.Trial(shape);
-        LoadedKernel kernel = Load(version.Method, version.Constants(shape));
-        var buffers = new Dictionary<Array, DeviceArray>(ReferenceEqualityComparer.Instance);
-        try
-        {
-            foreach (Array array in trial.Launches.SelectMany(launch => launch.Arguments).OfType<Array>().Distinct(ReferenceEqualityComparer.Instance).Cast<Array>())
-            {
-                var buffer = new DeviceArray(driver.Allocate(Math.Max(1, Bytes(array).Length)), array.Length, array.GetType().GetElementType()!);
-                buffers.Add(array, buffer);
-                if (array.Length > 0) driver.CopyToDevice(buffer.Address, Bytes(array));
-            }
-            foreach (KernelLaunch launch in trial.Launches)
-                Launch(kernel, Dim(launch.Grid), Dim(launch.Group), launch.DynamicSharedBytes, 0, [.. launch.Arguments.Select(argument => argument is Array array ? buffers[array] : argument)]);
-            driver.Synchronize();
-            return [.. trial.Outputs.Select(output =>
-            {
-                float[] actual = new float[output.Array.Length];
-                driver.CopyToHost(MemoryMarshal.AsBytes(actual.AsSpan()), buffers[output.Array].Address);
-                return output.Check(actual);
-            })];
-        }
-        finally
-        {
-            foreach (DeviceArray buffer in buffers.Values) driver.Free(buffer.Address);
-        }
+        using PreparedTrial trial = Prepare(version, shape);
+        trial.Launch();
+        driver.Synchronize();
+        return trial.Check();
     }
+
+    /// <summary>Compiles a kernel of the catalogue for a shape and puts the trial's data on the device.</summary>
+    /// <param name="version">The kernel.</param>
+    /// <param name="shape">A shape without <see cref="KernelVersion.Problem"/>.</param>
+    /// <exception cref="KernelCompileException">It cannot be compiled for this device.</exception>
+    /// <exception cref="CudaException">The driver refuses.</exception>
+    public PreparedTrial Prepare(KernelVersion version, KernelShape shape) => new(this, driver, version.Trial(shape), Load(version.Method, version.Constants(shape)));
 
     /// <summary>Unloads every kernel.</summary>
     public void Dispose()
@@ -97,17 +83,4 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
         foreach (var (module, _) in loaded.Values) driver.UnloadModule(module);
         loaded.Clear();
     }
-
-    private static Dim3 Dim(Index3D index) => new(index.X, index.Y, index.Z);
-
-    private static Span<byte> Bytes(Array array) => MemoryMarshal.CreateSpan(ref MemoryMarshal.GetArrayDataReference(array), checked(array.Length * ElementBytes(array)));
-
-    private static int ElementBytes(Array array) => array switch
-    {
-        float[] or int[] or uint[] => 4,
-        Half[] or BFloat16[] or short[] or ushort[] => 2,
-        double[] or long[] or ulong[] => 8,
-        byte[] or sbyte[] => 1,
-        _ => throw new NotSupportedException($"arrays of {array.GetType().GetElementType()} are no kernel arguments yet"),
-    };
 }

@@ -1,0 +1,73 @@
+using System.Runtime.InteropServices;
+using DiffWave.Device;
+using DiffWave.Kernels;
+
+namespace DiffWave.Cuda;
+
+/// <summary>A trial of the catalogue on a device, ready to be launched once to be checked, or often to be measured.</summary>
+public sealed class PreparedTrial : IDisposable
+{
+    private readonly KernelRunner runner;
+    private readonly ICudaDriver driver;
+    private readonly LoadedKernel kernel;
+    private readonly Dictionary<Array, DeviceArray> buffers = new(ReferenceEqualityComparer.Instance);
+
+    internal PreparedTrial(KernelRunner runner, ICudaDriver driver, KernelTrial trial, LoadedKernel kernel)
+    {
+        (this.runner, this.driver, Trial, this.kernel) = (runner, driver, trial, kernel);
+        try
+        {
+            foreach (Array array in trial.Launches.SelectMany(launch => launch.Arguments).OfType<Array>())
+            {
+                if (buffers.ContainsKey(array)) continue;
+                buffers.Add(array, new DeviceArray(driver.Allocate(Math.Max(1, Bytes(array).Length)), array.Length, array.GetType().GetElementType()!));
+                if (array.Length > 0) driver.CopyToDevice(buffers[array].Address, Bytes(array));
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What is launched, at which cost, and what must come out.</summary>
+    public KernelTrial Trial { get; }
+
+    /// <summary>Queues the trial's launches on the default stream.</summary>
+    /// <exception cref="CudaException">The driver refuses, or the emulator found something.</exception>
+    public void Launch()
+    {
+        foreach (KernelLaunch launch in Trial.Launches)
+            runner.Launch(kernel, Dim(launch.Grid), Dim(launch.Group), launch.DynamicSharedBytes, 0, [.. launch.Arguments.Select(argument => argument is Array array ? buffers[array] : argument)]);
+    }
+
+    /// <summary>Compares what the device holds now with the reference.</summary>
+    public IReadOnlyList<KernelCheck> Check() =>
+        [.. Trial.Outputs.Select(output =>
+        {
+            float[] actual = new float[output.Array.Length];
+            driver.CopyToHost(MemoryMarshal.AsBytes(actual.AsSpan()), buffers[output.Array].Address);
+            return output.Check(actual);
+        })];
+
+    /// <summary>Gives the device memory back.</summary>
+    public void Dispose()
+    {
+        foreach (DeviceArray buffer in buffers.Values) driver.Free(buffer.Address);
+        buffers.Clear();
+    }
+
+    private static Dim3 Dim(Index3D index) => new(index.X, index.Y, index.Z);
+
+    private static Span<byte> Bytes(Array array) => MemoryMarshal.CreateSpan(ref MemoryMarshal.GetArrayDataReference(array), checked(array.Length * ElementBytes(array)));
+
+    private static int ElementBytes(Array array) => array switch
+    {
+        float[] or int[] or uint[] => 4,
+        Half[] or BFloat16[] or short[] or ushort[] => 2,
+        double[] or long[] or ulong[] => 8,
+        byte[] or sbyte[] => 1,
+        _ => throw new NotSupportedException($"arrays of {array.GetType().GetElementType()} are no kernel arguments yet"),
+    };
+}
