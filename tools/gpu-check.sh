@@ -140,9 +140,9 @@ assemble() {
                     { entry = $1 }')
             echo "$usage" | tee -a "$out/ptxas.tsv"
             spills=$((spills + $(awk -F '\t' '{ s += $6 + $7 } END { print s + 0 }' <<<"$usage")))
-        elif grep -q 'Unsupported .version' <<<"$said"; then
+        elif grep -qE "Unsupported .version|not defined for option 'gpu-name'" <<<"$said"; then
             skipped=$((skipped + 1))
-            echo "$file: newer PTX than this ptxas knows"
+            echo "$file: newer than this ptxas"
         else
             bad=$((bad + 1))
             echo "$file, sm_$arch: $said"
