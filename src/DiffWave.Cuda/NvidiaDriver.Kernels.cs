@@ -62,7 +62,8 @@ public sealed unsafe partial class NvidiaDriver
     public void SetMaxDynamicShared(nint function, int bytes)
     {
         Use();
-        api.Check(api.FuncSetAttribute(function, 8, bytes), $"cuFuncSetAttribute(dynamic shared memory of {bytes} bytes; a block of {Device.Name} may have {Device.SharedBytesPerBlock} in all)");
+        api.Check(api.FuncSetAttribute(function, 8, bytes),
+            $"cuFuncSetAttribute(dynamic shared memory of {bytes} bytes; a block of {Device.Name} may have {Device.SharedBytesPerBlock} in all)");
     }
 
     /// <inheritdoc/>
@@ -105,5 +106,8 @@ public sealed unsafe partial class NvidiaDriver
 
     // The two lines that decide whether a driver can take a text at all.
     private static string Version(string ptx)
-        => string.Join(' ', ptx.Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith(".version", StringComparison.Ordinal) || line.StartsWith(".target", StringComparison.Ordinal)).Take(2));
+    {
+        static bool Tells(string line) => line.StartsWith(".version", StringComparison.Ordinal) || line.StartsWith(".target", StringComparison.Ordinal);
+        return string.Join(' ', ptx.Split('\n').Select(line => line.Trim()).Where(Tells).Take(2));
+    }
 }

@@ -24,7 +24,11 @@ public sealed unsafe partial class NvidiaDriver : ICudaDriver
     {
         var api = NvidiaLibrary.Load(NvidiaLibrary.Names);
         int count = Count(api);
-        if (device < 0 || device >= count) throw new CudaException($"cuDeviceGet({device})", "CUDA_ERROR_INVALID_DEVICE", $"the driver shows {count} GPU{(count == 1 ? "" : "s")}", CudaErrors.Fix(count == 0 ? "CUDA_ERROR_NO_DEVICE" : "CUDA_ERROR_INVALID_DEVICE"));
+        if (device < 0 || device >= count)
+        {
+            string error = count == 0 ? "CUDA_ERROR_NO_DEVICE" : "CUDA_ERROR_INVALID_DEVICE";
+            throw new CudaException($"cuDeviceGet({device})", error, $"the driver shows {count} GPU{(count == 1 ? "" : "s")}", CudaErrors.Fix(error));
+        }
         int handle = 0;
         api.Check(api.DeviceGet(&handle, device), $"cuDeviceGet({device})");
         var info = Info(api, handle);

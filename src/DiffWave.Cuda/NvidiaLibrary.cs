@@ -118,7 +118,8 @@ internal sealed unsafe class NvidiaLibrary
             if (NativeLibrary.TryLoad(name, out handle)) break;
         }
         if (handle == 0)
-            throw new CudaException($"load {string.Join(" or ", names)}", "no NVIDIA driver", "the library of the NVIDIA driver is not on this machine", "install the driver of the GPU, or use another device");
+            throw new CudaException($"load {string.Join(" or ", names)}", "no NVIDIA driver",
+                "the library of the NVIDIA driver is not on this machine", "install the driver of the GPU, or use another device");
         var library = new NvidiaLibrary(handle);
         int version = 0;
         library.Check(library.DriverGetVersion(&version), $"cuDriverGetVersion");
@@ -144,7 +145,8 @@ internal sealed unsafe class NvidiaLibrary
         // Of an error the driver itself does not know, both give null.
         if (GetErrorName(result, &name) != 0) name = null;
         if (GetErrorString(result, &text) != 0) text = null;
-        string error = name == null ? $"CUDA error {result}" : Marshal.PtrToStringUTF8((nint)name)!, said = text == null ? "unknown to this driver" : Marshal.PtrToStringUTF8((nint)text)!;
+        string error = name == null ? $"CUDA error {result}" : Marshal.PtrToStringUTF8((nint)name)!;
+        string said = text == null ? "unknown to this driver" : Marshal.PtrToStringUTF8((nint)text)!;
         throw new CudaException(call.ToString(), error, log.Length == 0 ? said : $"{said}\n{log}", CudaErrors.Fix(error));
     }
 

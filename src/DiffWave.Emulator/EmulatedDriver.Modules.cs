@@ -35,7 +35,8 @@ public sealed unsafe partial class EmulatedDriver
     {
         if (!parsed.TryGetValue(ptx, out PtxModule? module)) parsed.Add(ptx, module = PtxParser.Parse(ptx));
         if (module.Target > options.Sm || module.ArchitectureSpecific && module.Target != options.Sm)
-            throw new CudaException("cuModuleLoadData", "CUDA_ERROR_INVALID_PTX", $"the module is for sm_{module.Target}{(module.ArchitectureSpecific ? "a" : "")}, the device is sm_{options.Sm}");
+            throw new CudaException("cuModuleLoadData", "CUDA_ERROR_INVALID_PTX",
+                $"the module is for sm_{module.Target}{(module.ArchitectureSpecific ? "a" : "")}, the device is sm_{options.Sm}");
         var loaded = new LoadedModule(module);
         foreach (PtxVariable variable in module.Variables)
         {
@@ -71,7 +72,8 @@ public sealed unsafe partial class EmulatedDriver
         if (!modules.TryGetValue(module, out LoadedModule? loaded)) throw Unknown("cuModuleGetFunction", module);
         if (loaded.Functions.TryGetValue(entryName, out nint handle)) return handle;
         KernelProgram program = loaded.Programs.Find(program => program.Entry.Name == entryName)
-            ?? throw new CudaException($"cuModuleGetFunction({entryName})", "CUDA_ERROR_NOT_FOUND", $"the module has {string.Join(", ", loaded.Programs.Select(program => program.Entry.Name))}");
+            ?? throw new CudaException($"cuModuleGetFunction({entryName})", "CUDA_ERROR_NOT_FOUND",
+                $"the module has {string.Join(", ", loaded.Programs.Select(program => program.Entry.Name))}");
         handle = NewHandle();
         loaded.Functions.Add(entryName, handle);
         functions.Add(handle, new LoadedFunction(program));

@@ -93,7 +93,8 @@ public sealed partial class EmulatedDriver
         if (!marked.IsRecorded) return;
         if (marked.Capture is not { } capture)
         {
-            if (state.Capture is not null) throw new CudaException("cuStreamWaitEvent", "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "a captured stream waits for an event outside its capture");
+            if (state.Capture is not null)
+                throw new CudaException("cuStreamWaitEvent", "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "a captured stream waits for an event outside its capture");
             return;
         }
         if (!openCaptures.Contains(capture)) throw new CudaException("cuStreamWaitEvent", "CUDA_ERROR_CAPTURED_EVENT", "the event was recorded in a capture that has ended");
@@ -131,7 +132,8 @@ public sealed partial class EmulatedDriver
         foreach (StreamState member in streams.Values)
             if (member.Capture == capture) member.Capture = null;
         if (capture.Unjoined.Count > 0)
-            throw new CudaException("cuStreamEndCapture", "CUDA_ERROR_STREAM_CAPTURE_UNJOINED", $"{capture.Unjoined.Count} streams have joined the capture and are not waited for at its end");
+            throw new CudaException("cuStreamEndCapture", "CUDA_ERROR_STREAM_CAPTURE_UNJOINED",
+                $"{capture.Unjoined.Count} streams have joined the capture and are not waited for at its end");
         nint handle = NewHandle();
         graphs.Add(handle, [.. capture.Actions]);
         return handle;

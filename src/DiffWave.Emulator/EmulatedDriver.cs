@@ -167,7 +167,8 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
         if (bytes == 0) return;
         Allocation allocation = memory.Range(call, source, bytes);
         if (options.Checks && DeviceMemory.FirstUnwritten(allocation, source, bytes) is var offset and >= 0)
-            throw new CudaException(call, "emulator check failed", $"byte {offset} of the {bytes} at 0x{source:x} (offset {source - allocation.Address} of {allocation}) has never been written");
+            throw new CudaException(call, "emulator check failed",
+                $"byte {offset} of the {bytes} at 0x{source:x} (offset {source - allocation.Address} of {allocation}) has never been written");
         Buffer.MemoryCopy(allocation.Data + (source - allocation.Address), target, bytes, bytes);
     }
 

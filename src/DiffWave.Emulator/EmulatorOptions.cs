@@ -12,7 +12,10 @@ public sealed record EmulatorOptions
     /// <summary>Threads of the host that run blocks; 0: all. Results and reports do not depend on it.</summary>
     public int Threads { get; init; }
 
-    /// <summary>Whether initialisation, races and the use of warps are checked. Bounds, alignment and barriers that never fill are found in any case.</summary>
+    /// <summary>
+    /// Whether initialisation, races in shared memory and the use of warps are checked. Threads of one warp race like any others unless bar.warp.sync or a barrier lies between: the
+    /// hardware promises no lockstep. Bounds, alignment and barriers that never fill are found in any case. Races between blocks in global memory and unwritten local memory are not looked for.
+    /// </summary>
     public bool Checks { get; init; } = true;
 
     /// <summary>Whether each launch leaves a report in <see cref="EmulatedDriver.Reports"/>.</summary>

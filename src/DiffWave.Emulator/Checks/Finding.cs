@@ -84,9 +84,10 @@ public sealed record Finding
     public override string ToString()
     {
         var text = new StringBuilder();
-        text.Append($"{Kind} in {Kernel} at {Source} (PTX line {PtxLine}: {PtxText}), block ({Block.X}, {Block.Y}, {Block.Z}), thread ({Thread.X}, {Thread.Y}, {Thread.Z}): {Detail}");
+        text.Append($"{Kind} in {Kernel} at {Source} (PTX line {PtxLine}: {PtxText}), ").Append($"block ({Block.X}, {Block.Y}, {Block.Z}), thread ({Thread.X}, {Thread.Y}, {Thread.Z}): {Detail}");
         if (Other is not null)
-            text.Append($"; the other is the {(Other.IsWrite ? "write" : "read")} of thread ({Other.Thread.X}, {Other.Thread.Y}, {Other.Thread.Z}) at {Other.Source} (PTX line {Other.PtxLine}: {Other.PtxText})");
+            text.Append($"; the other is the {(Other.IsWrite ? "write" : "read")} of thread ({Other.Thread.X}, {Other.Thread.Y}, {Other.Thread.Z}) ")
+                .Append($"at {Other.Source} (PTX line {Other.PtxLine}: {Other.PtxText})");
         return text.ToString();
     }
 }

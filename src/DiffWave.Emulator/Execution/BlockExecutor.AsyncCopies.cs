@@ -60,7 +60,8 @@ internal sealed unsafe partial class BlockExecutor
         if (!Within(cache, address, bytes) && !Find(cache, address, bytes)) throw OutOfBounds(warp, access, lane, address, bytes);
         ulong offset = address - cache->Start;
         if (cache->Shadow is not null && !Shadowed(cache->Shadow + offset, bytes, isWrite: false))
-            throw Fault(Checks.FindingKind.Uninitialised, warp, access.Pc, lane, $"copies {bytes} bytes from 0x{address:x}, offset {offset} of {launch.Memory.Nearest(address)}, which nobody has written", address);
+            throw Fault(Checks.FindingKind.Uninitialised, warp, access.Pc, lane,
+                $"copies {bytes} bytes from 0x{address:x}, offset {offset} of {launch.Memory.Nearest(address)}, which nobody has written", address);
         pointers[lane] = cache->Data + offset;
         if (cache->Touched is not null && bytes > 0) cache->Touch(offset, bytes, isRead: true, isWrite: false);
     }

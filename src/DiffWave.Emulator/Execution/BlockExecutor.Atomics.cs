@@ -12,8 +12,11 @@ internal sealed unsafe partial class BlockExecutor
             case PtxSpace.Global:
                 ResolveGlobal(warp, access, mask, AddressShape.Scattered, isWrite: false, addresses, access.LaneBytes, 0);
                 for (uint rest = mask; rest != 0; rest &= rest - 1)
-                    if (launch.Memory.Nearest(addresses[FirstLane(rest)])!.IsReadOnly)
-                        throw Fault(FindingKind.ReadOnly, warp, access.Pc, FirstLane(rest), $"updates {access.LaneBytes} bytes at 0x{addresses[FirstLane(rest)]:x}, which is constant", addresses[FirstLane(rest)]);
+                {
+                    ulong address = addresses[FirstLane(rest)];
+                    if (launch.Memory.Nearest(address)!.IsReadOnly)
+                        throw Fault(FindingKind.ReadOnly, warp, access.Pc, FirstLane(rest), $"updates {access.LaneBytes} bytes at 0x{address:x}, which is constant", address);
+                }
                 counters?.CountGlobal(access.Index, addresses, mask, AddressShape.Scattered, access.LaneBytes);
                 break;
             case PtxSpace.Shared:
@@ -21,7 +24,8 @@ internal sealed unsafe partial class BlockExecutor
                 counters?.CountShared(access.Index, addresses, mask, AddressShape.Scattered, access.LaneBytes);
                 break;
             default:
-                throw Fault(FindingKind.OutOfBounds, warp, access.Pc, FirstLane(mask), $"updates {space.ToString().ToLowerInvariant()} memory; atomic operations need global or shared memory", addresses[FirstLane(mask)]);
+                throw Fault(FindingKind.OutOfBounds, warp, access.Pc, FirstLane(mask),
+                    $"updates {space.ToString().ToLowerInvariant()} memory; atomic operations need global or shared memory", addresses[FirstLane(mask)]);
         }
     }
 

@@ -30,7 +30,8 @@ internal sealed unsafe partial class BlockExecutor
         if (mask != warp.Live || (warp.Live != StartLanes(warp)))
         {
             string ended = warp.Live == StartLanes(warp) ? "" : $", lanes 0x{StartLanes(warp) & ~warp.Live:x8} have ended";
-            throw Fault(FindingKind.DivergentWarp, warp, pc, FirstLane(mask), $"the barrier is reached by lanes 0x{mask:x8} only{ended}{(mask == warp.Live ? "" : $", lanes 0x{warp.Live & ~mask:x8} are elsewhere")}");
+            string elsewhere = mask == warp.Live ? "" : $", lanes 0x{warp.Live & ~mask:x8} are elsewhere";
+            throw Fault(FindingKind.DivergentWarp, warp, pc, FirstLane(mask), $"the barrier is reached by lanes 0x{mask:x8} only{ended}{elsewhere}");
         }
         int first = FirstLane(mask);
         uint number = ((uint*)operands[operation.Number])[first];

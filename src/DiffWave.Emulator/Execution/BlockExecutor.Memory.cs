@@ -40,7 +40,13 @@ internal sealed unsafe partial class BlockExecutor
                 Access(warp, access, mask & ~same);
                 return;
             }
-            space = window switch { AddressWindows.Shared => PtxSpace.Shared, AddressWindows.Local => PtxSpace.Local, AddressWindows.Parameter => PtxSpace.Parameter, _ => PtxSpace.Global };
+            space = window switch
+            {
+                AddressWindows.Shared => PtxSpace.Shared,
+                AddressWindows.Local => PtxSpace.Local,
+                AddressWindows.Parameter => PtxSpace.Parameter,
+                _ => PtxSpace.Global,
+            };
             if (window != 0)
                 for (int lane = 0; lane < Warp.Lanes; lane++) at[lane] &= 0xFFFF_FFFF;
         }
@@ -109,7 +115,8 @@ internal sealed unsafe partial class BlockExecutor
         {
             for (int lane = 0; lane < Warp.Lanes; lane += 8)
             {
-                Vector512<ulong> takesPart = Vector512.Equals(Vector512.Create((ulong)mask >> lane) & LaneBits, LaneBits), here = Vector512.ConditionalSelect(takesPart, Vector512.LoadAligned(at + lane), first);
+                Vector512<ulong> takesPart = Vector512.Equals(Vector512.Create((ulong)mask >> lane) & LaneBits, LaneBits);
+                Vector512<ulong> here = Vector512.ConditionalSelect(takesPart, Vector512.LoadAligned(at + lane), first);
                 here.StoreAligned(at + lane);
                 uniform |= here ^ first;
             }

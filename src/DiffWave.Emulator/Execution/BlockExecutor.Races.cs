@@ -19,8 +19,11 @@ internal sealed unsafe partial class BlockExecutor
     private readonly ulong* writers, readers, otherReaders;
     private readonly int unitShift;
 
-    private ulong Stamp(Warp warp, MemoryOperation access, int lane) =>
-        (ulong)warp.Now << 32 | (access.Kind == MemoryKind.AsyncCopy ? PendingBit : access.Kind == MemoryKind.Atomic ? AtomicBit : 0) | (ulong)access.Index << SiteShift | (uint)(warp.Index << 5 | lane);
+    private static ulong Stamp(Warp warp, MemoryOperation access, int lane)
+    {
+        ulong kind = access.Kind switch { MemoryKind.AsyncCopy => PendingBit, MemoryKind.Atomic => AtomicBit, _ => 0 };
+        return (ulong)warp.Now << 32 | kind | (ulong)access.Index << SiteShift | (uint)(warp.Index << 5 | lane);
+    }
 
     // What makes entries void or ordered for a warp, eight times.
     private readonly ref struct Limits(Warp warp, uint blockStart, uint everyoneKnows)
@@ -70,7 +73,7 @@ internal sealed unsafe partial class BlockExecutor
     private void TrackLanes(Warp warp, MemoryOperation access, uint mask, int laneBytes, bool isWrite)
     {
         int units = laneBytes >> unitShift;
-        if (!isWrite && partialSince || access.Kind == MemoryKind.Atomic || units is not (1 or 4 or 8))
+        if (!isWrite && partialSince || access.Kind == MemoryKind.Atomic)
         {
             TrackEach(warp, access, mask, mask, laneBytes, isWrite);
             return;
@@ -79,8 +82,8 @@ internal sealed unsafe partial class BlockExecutor
         ulong stamp = Stamp(warp, access, 0);
         if (units > 1)
         {
-            // The units of a lane at once.
-            Vector512<ulong> part = units == 8 ? Vector512<ulong>.AllBitsSet : Vector512.Create(~0ul, ~0ul, ~0ul, ~0ul, 0, 0, 0, 0);
+            // Up to eight units of a lane at once.
+            Vector512<ulong> part = Vector512.LessThan(Vector512.Create(0ul, 1, 2, 3, 4, 5, 6, 7), Vector512.Create((ulong)units));
             ulong last = ulong.MaxValue;
             int repeated = 0;
             for (uint rest = mask; rest != 0; rest &= rest - 1)
@@ -94,7 +97,10 @@ internal sealed unsafe partial class BlockExecutor
                     if (repeated > 1) continue;
                 }
                 var mine = Vector512.Create(stamp | (uint)lane);
-                if (isWrite ? WriteEight(limits, unit, mine, part) : ReadEight(limits, unit, mine, part)) continue;
+                bool good = true;
+                for (ulong first = unit; first < unit + (ulong)units && good; first += 8)
+                    good = isWrite ? WriteEight(limits, first, mine, part) : ReadEight(limits, first, mine, part);
+                if (good) continue;
                 TrackEach(warp, access, rest, mask, laneBytes, isWrite);
                 return;
             }
@@ -140,7 +146,8 @@ internal sealed unsafe partial class BlockExecutor
     private bool ReadEight(in Limits limits, ulong unit, Vector512<ulong> mine, Vector512<ulong> part)
     {
         Vector512<ulong> writer = Vector512.Load(writers + unit), one = Vector512.Load(readers + unit), two = Vector512.Load(otherReaders + unit);
-        Vector512<ulong> good = Vector512.GreaterThanOrEqual(writer, limits.Valid) & Vector512.Equals(writer & Vector512.Create(PendingBit), Vector512<ulong>.Zero) & limits.Ordered(writer, mine);
+        Vector512<ulong> good = Vector512.GreaterThanOrEqual(writer, limits.Valid)
+            & Vector512.Equals(writer & Vector512.Create(PendingBit), Vector512<ulong>.Zero) & limits.Ordered(writer, mine);
         if ((good | ~part) != Vector512<ulong>.AllBitsSet) return false;
         Vector512<ulong> takeOne = Vector512.LessThan(one, limits.Known) | Vector512.Equals((one ^ mine) & Vector512.Create(ThreadMask), Vector512<ulong>.Zero);
         Vector512<ulong> takeTwo = ~takeOne & (Vector512.LessThan(two, limits.Known) | Vector512.Equals((one ^ two) & Vector512.Create(WarpMask), Vector512<ulong>.Zero));
@@ -152,7 +159,8 @@ internal sealed unsafe partial class BlockExecutor
     private bool WriteEight(in Limits limits, ulong unit, Vector512<ulong> mine, Vector512<ulong> part)
     {
         Vector512<ulong> writer = Vector512.Load(writers + unit), one = Vector512.Load(readers + unit), two = Vector512.Load(otherReaders + unit);
-        Vector512<ulong> good = Vector512.Equals(writer & Vector512.Create(PendingBit), Vector512<ulong>.Zero) & limits.Ordered(writer, mine) & limits.Ordered(one, mine) & limits.Ordered(two, mine);
+        Vector512<ulong> good = Vector512.Equals(writer & Vector512.Create(PendingBit), Vector512<ulong>.Zero) & limits.Ordered(writer, mine)
+            & limits.Ordered(one, mine) & limits.Ordered(two, mine);
         if ((good | ~part) != Vector512<ulong>.AllBitsSet) return false;
         Vector512.ConditionalSelect(part, mine, writer).Store(writers + unit);
         return true;
@@ -164,9 +172,12 @@ internal sealed unsafe partial class BlockExecutor
         for (ulong unit = address >> unitShift; unit < (address + (ulong)bytes) >> unitShift; unit++)
         {
             ulong writer = writers[unit];
-            if (writer < valid) throw Fault(FindingKind.Uninitialised, warp, access.Pc, lane, $"reads {bytes} bytes at shared address 0x{address:x}, which no thread of the block has written", address);
-            if ((writer & PendingBit) != 0) throw Race(FindingKind.AsyncCopyPending, warp, access, lane, address, bytes, writer, "without having waited for the asynchronous copy to it", true);
-            if (!IsOrdered(writer, warp, lane)) throw Race(FindingKind.SharedRace, warp, access, lane, address, bytes, writer, "that another thread writes without a barrier between", true);
+            if (writer < valid)
+                throw Fault(FindingKind.Uninitialised, warp, access.Pc, lane, $"reads {bytes} bytes at shared address 0x{address:x}, which no thread of the block has written", address);
+            if ((writer & PendingBit) != 0)
+                throw Race(FindingKind.AsyncCopyPending, warp, access, lane, address, bytes, writer, "without having waited for the asynchronous copy to it", true);
+            if (!IsOrdered(writer, warp, lane))
+                throw Race(FindingKind.SharedRace, warp, access, lane, address, bytes, writer, "that another thread writes without a barrier between", true);
             ulong one = readers[unit], two = otherReaders[unit];
             if (one < valid || IsOrdered(one, warp, lane)) readers[unit] = mine;
             else if (two < valid || ((one ^ two) & WarpMask) == 0 || IsOrdered(two, warp, lane)) otherReaders[unit] = mine;
@@ -189,7 +200,8 @@ internal sealed unsafe partial class BlockExecutor
                 if ((writer & PendingBit) != 0 && !IsSameInstruction(writer, warp, access, lane, mask))
                     throw Race(FindingKind.AsyncCopyPending, warp, access, lane, address, bytes, writer, "while an asynchronous copy to it may still be under way", true);
                 bool areAtomic = (writer & AtomicBit) != 0 && access.Kind == MemoryKind.Atomic;
-                if (!areAtomic && !IsOrdered(writer, warp, lane) && !(IsSameInstruction(writer, warp, access, lane, mask) && AreSameValues(warp, access, (int)(writer & 31), lane)))
+                if (!areAtomic && !IsOrdered(writer, warp, lane)
+                    && !(IsSameInstruction(writer, warp, access, lane, mask) && AreSameValues(warp, access, (int)(writer & 31), lane)))
                     throw Race(FindingKind.SharedRace, warp, access, lane, address, bytes, writer, "that another thread writes without a barrier between", true);
             }
             foreach (ulong reader in (ReadOnlySpan<ulong>)[readers[unit], otherReaders[unit]])
@@ -219,8 +231,8 @@ internal sealed unsafe partial class BlockExecutor
     private bool IsSameInstruction(ulong entry, Warp warp, MemoryOperation access, int lane, uint mask)
     {
         int other = (int)(entry & 31);
-        return (entry >> 32) == warp.Now && (int)(entry >> SiteShift & SiteMask) == access.Index && (int)(entry & ThreadMask) >> 5 == warp.Index && other < lane && (mask >> other & 1) != 0
-            && addresses[other] == addresses[lane];
+        return (entry >> 32) == warp.Now && (int)(entry >> SiteShift & SiteMask) == access.Index && (int)(entry & ThreadMask) >> 5 == warp.Index
+            && other < lane && (mask >> other & 1) != 0 && addresses[other] == addresses[lane];
     }
 
     private static bool AreSameValues(Warp warp, MemoryOperation access, int first, int second)

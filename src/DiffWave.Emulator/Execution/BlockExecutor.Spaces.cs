@@ -63,7 +63,8 @@ internal sealed unsafe partial class BlockExecutor
             ulong offset = address - cache->Start;
             byte* shadow = cache->Shadow;
             if (shadow is not null && !Shadowed(shadow + offset, laneBytes, isWrite))
-                throw Fault(FindingKind.Uninitialised, warp, access.Pc, lane, $"reads {laneBytes} bytes at 0x{address:x}, offset {offset} of {launch.Memory.Nearest(address)}, which nobody has written", address);
+                throw Fault(FindingKind.Uninitialised, warp, access.Pc, lane,
+                    $"reads {laneBytes} bytes at 0x{address:x}, offset {offset} of {launch.Memory.Nearest(address)}, which nobody has written", address);
             pointers[lane] = cache->Data + offset;
             if (cache->Touched is not null) cache->Touch(offset, laneBytes, !isWrite, isWrite || access.Kind == MemoryKind.Atomic);
         }
@@ -137,7 +138,8 @@ internal sealed unsafe partial class BlockExecutor
         int size = launch.SharedBytes;
         if ((address & (ulong)(bytes - 1)) != 0) throw Misaligned(warp, access, lane, address, bytes);
         if (address > (ulong)size || address + (ulong)bytes > (ulong)size)
-            throw Fault(FindingKind.OutOfBounds, warp, access.Pc, lane, $"{Verb(access)} {bytes} bytes at shared address 0x{address:x}; the block has {size} bytes of shared memory", address);
+            throw Fault(FindingKind.OutOfBounds, warp, access.Pc, lane,
+                $"{Verb(access)} {bytes} bytes at shared address 0x{address:x}; the block has {size} bytes of shared memory", address);
     }
 
     private void ResolveLocal(Warp warp, MemoryOperation access, uint mask, int laneBytes)
@@ -148,7 +150,8 @@ internal sealed unsafe partial class BlockExecutor
             ulong address = addresses[lane];
             if ((address & (ulong)(laneBytes - 1)) != 0) throw Misaligned(warp, access, lane, address, laneBytes);
             if (address > (ulong)program.LocalBytes || address + (ulong)laneBytes > (ulong)program.LocalBytes)
-                throw Fault(FindingKind.OutOfBounds, warp, access.Pc, lane, $"{Verb(access)} {laneBytes} bytes at local address 0x{address:x}; the thread has {program.LocalBytes} bytes of local memory", address);
+                throw Fault(FindingKind.OutOfBounds, warp, access.Pc, lane,
+                    $"{Verb(access)} {laneBytes} bytes at local address 0x{address:x}; the thread has {program.LocalBytes} bytes of local memory", address);
             pointers[lane] = local + (long)(warp.Index * Warp.Lanes + lane) * program.LocalBytes + (long)address;
         }
     }
@@ -162,13 +165,15 @@ internal sealed unsafe partial class BlockExecutor
             if (isWrite) throw Fault(FindingKind.ReadOnly, warp, access.Pc, lane, $"writes {access.LaneBytes} bytes at offset {address} of the parameters", address);
             if ((address & (ulong)(access.LaneBytes - 1)) != 0) throw Misaligned(warp, access, lane, address, access.LaneBytes);
             if (address > (ulong)program.ParameterBytes || address + (ulong)access.LaneBytes > (ulong)program.ParameterBytes)
-                throw Fault(FindingKind.OutOfBounds, warp, access.Pc, lane, $"reads {access.LaneBytes} bytes at offset {(long)address} of the parameters, which have {program.ParameterBytes} bytes", address);
+                throw Fault(FindingKind.OutOfBounds, warp, access.Pc, lane,
+                    $"reads {access.LaneBytes} bytes at offset {(long)address} of the parameters, which have {program.ParameterBytes} bytes", address);
             pointers[lane] = parameters + address;
         }
     }
 
     private EmulatorException Misaligned(Warp warp, MemoryOperation access, int lane, ulong address, int bytes) =>
-        Fault(FindingKind.Misaligned, warp, access.Pc, lane, $"{Verb(access)} {bytes} bytes at {access.Space.ToString().ToLowerInvariant()} address 0x{address:x}, which is no multiple of {bytes}", address);
+        Fault(FindingKind.Misaligned, warp, access.Pc, lane,
+            $"{Verb(access)} {bytes} bytes at {access.Space.ToString().ToLowerInvariant()} address 0x{address:x}, which is no multiple of {bytes}", address);
 
     private EmulatorException OutOfBounds(Warp warp, MemoryOperation access, int lane, ulong address, int bytes)
     {

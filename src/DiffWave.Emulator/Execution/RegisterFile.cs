@@ -10,8 +10,9 @@ internal sealed unsafe class RegisterFile
     // Those with a value that holds for a whole block; clocks are instructions of their own.
     private static readonly HashSet<string> KnownSpecials =
     [
-        "%tid.x", "%tid.y", "%tid.z", "%ntid.x", "%ntid.y", "%ntid.z", "%ctaid.x", "%ctaid.y", "%ctaid.z", "%nctaid.x", "%nctaid.y", "%nctaid.z", "%laneid", "%warpid", "%nwarpid", "%smid", "%nsmid",
-        "%gridid", "%is_explicit_cluster", "%lanemask_eq", "%lanemask_lt", "%lanemask_le", "%lanemask_gt", "%lanemask_ge", "%dynamic_smem_size", "%total_smem_size", "%aggr_smem_size", "WARP_SZ",
+        "%tid.x", "%tid.y", "%tid.z", "%ntid.x", "%ntid.y", "%ntid.z", "%ctaid.x", "%ctaid.y", "%ctaid.z", "%nctaid.x", "%nctaid.y", "%nctaid.z",
+        "%laneid", "%warpid", "%nwarpid", "%smid", "%nsmid", "%gridid", "%is_explicit_cluster", "%lanemask_eq", "%lanemask_lt", "%lanemask_le",
+        "%lanemask_gt", "%lanemask_ge", "%dynamic_smem_size", "%total_smem_size", "%aggr_smem_size", "WARP_SZ",
     ];
 
     private readonly KernelProgram program;
@@ -31,7 +32,8 @@ internal sealed unsafe class RegisterFile
             int size = laneBytes == 0 ? 4 : Lanes * laneBytes;
             var free = new Stack<int>();
             var held = new PriorityQueue<int, int>(); // places by the last instruction that needs them
-            foreach (PtxRegister register in registers.Where(register => LaneBytes(register.Type) == laneBytes && liveness.Last[register.Index] >= 0).OrderBy(register => liveness.First[register.Index]))
+            IEnumerable<PtxRegister> named = registers.Where(register => LaneBytes(register.Type) == laneBytes && liveness.Last[register.Index] >= 0);
+            foreach (PtxRegister register in named.OrderBy(register => liveness.First[register.Index]))
             {
                 while (held.TryPeek(out int place, out int last) && last < liveness.First[register.Index])
                 {

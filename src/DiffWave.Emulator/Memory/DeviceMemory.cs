@@ -109,7 +109,8 @@ internal sealed unsafe class DeviceMemory(long capacity) : IDisposable
     {
         Allocation? below = Nearest(address);
         if (below is not null && address < below.End)
-            return below.Data is null ? $"inside {below}, which has been freed" : $"{address + (ulong)bytes - below.End} bytes past the end of {below}, from its offset {address - below.Address}";
+            return below.Data is null ? $"inside {below}, which has been freed"
+                : $"{address + (ulong)bytes - below.End} bytes past the end of {below}, from its offset {address - below.Address}";
         Allocation? above = allocations.Find(allocation => allocation.Address > address);
         if (above is not null && (below is null || above.Address - address < address - below.End)) return $"{above.Address - address} bytes before {above}";
         return below is null ? "there are no allocations" : $"{address - below.End} bytes after the end of {below}{(below.Data is null ? ", which has been freed" : "")}";

@@ -13,9 +13,11 @@ public static class ReportText
     {
         var text = new StringBuilder();
         text.AppendLine(CultureInfo.InvariantCulture, $"{report.Kernel}: grid {report.Grid}, block {report.Block}");
-        text.AppendLine(CultureInfo.InvariantCulture, $"  declared registers {report.DeclaredRegisters}, local {report.LocalBytes} bytes, shared {report.StaticSharedBytes} static + {report.DynamicSharedBytes} dynamic bytes");
         text.AppendLine(CultureInfo.InvariantCulture,
-            $"  {report.WarpInstructions} warp instructions, {report.AverageActiveLanes:F1} lanes each; {report.Flops} FLOP, {report.TensorFlops} tensor FLOP; {report.Barriers} barriers; {report.LocalAccesses} local accesses");
+            $"  declared registers {report.DeclaredRegisters}, local {report.LocalBytes} bytes, shared {report.StaticSharedBytes} static + {report.DynamicSharedBytes} dynamic bytes");
+        text.AppendLine(CultureInfo.InvariantCulture,
+            $"  {report.WarpInstructions} warp instructions, {report.AverageActiveLanes:F1} lanes each; {report.Flops} FLOP, {report.TensorFlops} tensor FLOP; "
+            + $"{report.Barriers} barriers; {report.LocalAccesses} local accesses");
         Table(text, ["instructions", "warp", "thread"], report.Instructions.Select(count => (string[])[count.Class.ToString(), Number(count.Warp), Number(count.Thread)]));
         Table(text, ["global memory", "requests", "bytes", "sectors", "ideal", "efficiency", "instruction"], report.Global.Select(Row));
         Table(text, ["shared memory", "requests", "bytes", "wavefronts", "ideal", "efficiency", "instruction"], report.Shared.Select(Row));
@@ -27,7 +29,10 @@ public static class ReportText
     }
 
     private static string[] Row(AccessSite site) =>
-        [Place(site.Source, site.PtxLine), Number(site.Requests), Number(site.Bytes), Number(site.Moved), Number(site.Ideal), site.Efficiency.ToString("P0", CultureInfo.InvariantCulture), site.PtxText];
+    [
+        Place(site.Source, site.PtxLine), Number(site.Requests), Number(site.Bytes), Number(site.Moved), Number(site.Ideal),
+        site.Efficiency.ToString("P0", CultureInfo.InvariantCulture), site.PtxText,
+    ];
 
     private static string Place(SourceLine source, int ptxLine) => source.Line == 0 ? $"PTX line {ptxLine}" : source.ToString();
 

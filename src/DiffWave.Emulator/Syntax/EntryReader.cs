@@ -37,7 +37,8 @@ internal sealed class EntryReader(TokenReader tokens, ModuleReader module)
             else if (tokens.TakeDotted("maxnctapersm")) tokens.ExpectInteger(".maxnctapersm", 1, 1 << 20);
             else if (tokens.TakeDotted("maxnreg")) maxRegisters = (int)tokens.ExpectInteger(".maxnreg", 1, 1 << 16);
             else if (tokens.TakeDotted("pragma")) SkipPragma();
-            else if (tokens.IsDotted("explicitcluster") || tokens.IsDotted("reqnctapercluster") || tokens.IsDotted("maxclusterrank")) throw new PtxException(directive, "clusters are not supported", supported: false);
+            else if (tokens.IsDotted("explicitcluster") || tokens.IsDotted("reqnctapercluster") || tokens.IsDotted("maxclusterrank"))
+                throw new PtxException(directive, "clusters are not supported", supported: false);
             else throw new PtxException(tokens.LineBefore, $"the kernel's '{{' expected, found {tokens.Found()}");
         }
         if (required != null && maxThreads != null) throw new PtxException(line, ".reqntid and .maxntid together");
@@ -158,7 +159,8 @@ internal sealed class EntryReader(TokenReader tokens, ModuleReader module)
             if (space is PtxSpace.Constant or PtxSpace.Parameter) throw new PtxException(line, $"{tokens.Found()} inside a kernel is not supported", supported: false);
             new VariableReader(tokens, scope, sizes, variables).Read(space, isExtern: false);
         }
-        else if (tokens.IsDotted("branchtargets") || tokens.IsDotted("calltargets") || tokens.IsDotted("callprototype")) throw new PtxException(line, $"{tokens.Found()} is not supported", supported: false);
+        else if (tokens.IsDotted("branchtargets") || tokens.IsDotted("calltargets") || tokens.IsDotted("callprototype"))
+            throw new PtxException(line, $"{tokens.Found()} is not supported", supported: false);
         else throw new PtxException(line, $"unknown directive {tokens.Found()}");
     }
 

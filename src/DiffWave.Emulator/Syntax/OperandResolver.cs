@@ -55,7 +55,10 @@ internal sealed class OperandResolver(EntryReader entry, string opcode, List<str
         if (raw.Negated) throw Wrong(position, "cannot be negated");
         if (raw.Name == "_") return sink ? new SinkOperand() : throw new PtxException(line, $"operand {position} of '{opcode}' cannot be left out with '_'", supported: opcode != "atom");
         if (SpecialRegisters.Bits(raw.Name) is int bits and > 0 && entry.Find(raw.Name) == null)
-            return form.Special && SpecialRegisters.Fits(raw.Name, bits, type) ? new SpecialOperand(raw.Name) : throw Wrong(position, $"cannot be the special register '{raw.Name}' here");
+        {
+            bool allowed = form.Special && SpecialRegisters.Fits(raw.Name, bits, type);
+            return allowed ? new SpecialOperand(raw.Name) : throw Wrong(position, $"cannot be the special register '{raw.Name}' here");
+        }
         return new RegisterOperand(Register(raw, type, position, form.MayBeWider));
     }
 
@@ -119,8 +122,9 @@ internal sealed class OperandResolver(EntryReader entry, string opcode, List<str
                 if (bits != 64 && (bits != 32 || space is PtxSpace.Generic or PtxSpace.Global)) throw Wrong(position, $"has a {bits}-bit address in '{raw.Name}'");
                 return new AddressOperand(register, null, raw.Offset);
             case PtxVariable variable:
-                if (space != PtxSpace.Generic && variable.Space != space || (space == PtxSpace.Generic && variable.Space == PtxSpace.Parameter))
-                    throw Wrong(position, $"is '{raw.Name}' in .{SpaceName(variable.Space)} memory, and '{opcode}' is for {(space == PtxSpace.Generic ? "generic addresses" : "." + SpaceName(space))}");
+                bool fits = space == PtxSpace.Generic ? variable.Space != PtxSpace.Parameter : variable.Space == space;
+                string wanted = space == PtxSpace.Generic ? "generic addresses" : "." + SpaceName(space);
+                if (!fits) throw Wrong(position, $"is '{raw.Name}' in .{SpaceName(variable.Space)} memory, and '{opcode}' is for {wanted}");
                 if (space == PtxSpace.Parameter) CheckParameter(variable, raw.Offset, position);
                 return new AddressOperand(null, variable, raw.Offset);
             default: throw Wrong(position, $"must be an address, and '{raw.Name}' is none");
@@ -189,7 +193,8 @@ internal sealed class OperandResolver(EntryReader entry, string opcode, List<str
 
     private void CheckWhole(PtxOperand[] operands)
     {
-        if (opcode == "mov" && operands[0] is VectorOperand && operands[1] is VectorOperand or SpecialOperand or VariableOperand) throw new PtxException(line, "'mov' of parts needs a register on the other side");
+        if (opcode == "mov" && operands[0] is VectorOperand && operands[1] is VectorOperand or SpecialOperand or VariableOperand)
+            throw new PtxException(line, "'mov' of parts needs a register on the other side");
         if (opcode == "cp" && operands.Length > 2 && ((ImmediateOperand)operands[2]).Bits is not (4 or 8 or 16)) throw Wrong(3, "must be 4, 8 or 16 bytes");
         if (opcode is "bar" or "barrier" && modifiers[0] != "warp") CheckBarrier(operands, modifiers[0] == "red" ? 1 : 0);
     }
@@ -198,7 +203,8 @@ internal sealed class OperandResolver(EntryReader entry, string opcode, List<str
     {
         if (operands[number] is ImmediateOperand { Bits: > 15 }) throw Wrong(number + 1, "must be a barrier from 0 to 15");
         bool counts = operands.Length - (modifiers[0] == "red" ? 1 : 0) > number + 1;
-        if (counts && operands[number + 1] is ImmediateOperand threads && (threads.Bits == 0 || threads.Bits % 32 != 0)) throw Wrong(number + 2, "must be a number of threads that is a multiple of 32");
+        if (counts && operands[number + 1] is ImmediateOperand threads && (threads.Bits == 0 || threads.Bits % 32 != 0))
+            throw Wrong(number + 2, "must be a number of threads that is a multiple of 32");
     }
 
     private PtxException Wrong(int position, string what) => new(line, $"operand {position} of '{opcode}' {what}");

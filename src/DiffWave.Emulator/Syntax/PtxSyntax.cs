@@ -129,7 +129,10 @@ public sealed record RegisterOperand(PtxRegister Register, bool Negated = false)
 /// <param name="Second">Right of it, a predicate; null for the sink.</param>
 public sealed record PredicatePairOperand(PtxRegister? First, PtxRegister? Second) : PtxOperand;
 
-/// <summary>A constant, already converted to the instruction's operand type: integers cut to its width and sign-extended to 64 bits, floats as the bits of that type (an f32 in the low 32 bits), a predicate 0 or 1.</summary>
+/// <summary>
+/// A constant, already converted to the instruction's operand type: integers cut to its width and sign-extended to 64 bits, floats as the bits of that type (an f32 in the low 32 bits),
+/// a predicate 0 or 1.
+/// </summary>
 /// <param name="Bits">The value.</param>
 /// <param name="IsFloat">Written as a floating-point number.</param>
 public sealed record ImmediateOperand(ulong Bits, bool IsFloat) : PtxOperand;

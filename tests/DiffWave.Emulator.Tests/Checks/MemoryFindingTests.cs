@@ -169,7 +169,8 @@ public sealed class MemoryFindingTests
         ulong place = kernel.Driver.Allocate(100);
         var exception = Assert.Throws<EmulatorException>(() => kernel.Launch(new Dim3(1), new Dim3(32), 0, place));
         Assert.Equal("CUDA_ERROR_ILLEGAL_ADDRESS", exception.Error);
-        Assert.Equal($"launch k: CUDA_ERROR_ILLEGAL_ADDRESS: OutOfBounds in k at Kernel.cs:12 (PTX line {exception.Finding.PtxLine}: {exception.Finding.PtxText}), block (0, 0, 0), thread (25, 0, 0): "
+        Assert.Equal($"launch k: CUDA_ERROR_ILLEGAL_ADDRESS: OutOfBounds in k at Kernel.cs:12 "
+            + $"(PTX line {exception.Finding.PtxLine}: {exception.Finding.PtxText}), block (0, 0, 0), thread (25, 0, 0): "
             + $"writes 4 bytes at global address 0x{place + 100:x}: 0 bytes after the end of the allocation of 100 bytes at 0x{place:x}", exception.Message);
     }
 }

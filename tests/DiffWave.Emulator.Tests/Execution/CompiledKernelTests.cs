@@ -119,7 +119,7 @@ public sealed class CompiledKernelTests : IDisposable
     public void Packed_halves_and_bfloats()
     {
         const int N = 300;
-        ushort[] x = [.. Numbers(N, 7).Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16))];
+        ushort[] x = Brains(N, 7);
         ulong py = driver.Allocate(2 * N);
         Run("half", "bfloat_scale", new Dim3(3), new Dim3(128), 0, Upload(x), py, 0.5f, N);
         Assert.Equal(x.Select(value => Widen(value) * 0.5f), Download<ushort>(py, N).Select(Widen));
@@ -134,7 +134,7 @@ public sealed class CompiledKernelTests : IDisposable
     public void Tensor_cores_fed_by_asynchronous_copies_and_ldmatrix()
     {
         const int K = 32;
-        ushort[] a = [.. Numbers(16 * K, 10).Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16))], b = [.. Numbers(8 * K, 11).Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16))];
+        ushort[] a = Brains(16 * K, 10), b = Brains(8 * K, 11);
         ulong pc = driver.Allocate(4 * 16 * 8), pa = Upload(a), pb = Upload(b);
 
         // As written the kernel waits for all groups but the last, and so reads tiles still on their way.
@@ -153,6 +153,8 @@ public sealed class CompiledKernelTests : IDisposable
     }
 
     private static float Widen(ushort value) => BitConverter.UInt32BitsToSingle((uint)value << 16);
+
+    private static ushort[] Brains(int count, int seed) => [.. Numbers(count, seed).Select(value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16))];
 
     private static float[] Numbers(int count, int seed)
     {

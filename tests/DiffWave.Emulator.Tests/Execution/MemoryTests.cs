@@ -206,8 +206,10 @@ public sealed class MemoryTests
     [Fact]
     public void Atomics_of_floats_pairs_and_doubles()
     {
-        Assert.Equal(16f + 0.25f * 32, Run<float>("mov.f32 %f0, 0f3E800000; red.global.add.f32 [%rd10], %f0; ld.global.f32 %f1, [%rd10]; @%p15 exit; st.global.f32 [%rd1], %f1;", [.. BitConverter.GetBytes(16f), .. new byte[124]])[31]);
-        Assert.Equal(1.5 + 32 * 0.125, Run<double>("mov.f64 %d0, 0d3FC0000000000000; red.global.add.f64 [%rd10], %d0; ld.global.f64 %d1, [%rd10]; st.global.f64 [%rd11], %d1;", [.. BitConverter.GetBytes(1.5), .. new byte[120]])[0]);
+        const string Single = "mov.f32 %f0, 0f3E800000; red.global.add.f32 [%rd10], %f0; ld.global.f32 %f1, [%rd10]; st.global.f32 [%rd1], %f1;";
+        Assert.Equal(16f + 0.25f * 32, Run<float>(Single, [.. BitConverter.GetBytes(16f), .. new byte[124]])[31]);
+        const string Double = "mov.f64 %d0, 0d3FC0000000000000; red.global.add.f64 [%rd10], %d0; ld.global.f64 %d1, [%rd10]; st.global.f64 [%rd11], %d1;";
+        Assert.Equal(1.5 + 32 * 0.125, Run<double>(Double, [.. BitConverter.GetBytes(1.5), .. new byte[120]])[0]);
         // Halves 1 and 2 added 32 times to 0.
         Half[] pair = Run<Half>("mov.b32 %r1, 0x40003C00; red.global.add.noftz.f16x2 [%rd10], %r1; ld.global.u32 %r2, [%rd10]; st.global.u32 [%rd11], %r2;", new byte[128], 2);
         Assert.Equal([(Half)32, (Half)64], pair);
