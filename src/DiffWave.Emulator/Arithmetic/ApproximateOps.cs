@@ -4,7 +4,8 @@ using System.Runtime.Intrinsics;
 namespace DiffWave.Emulator.Arithmetic;
 
 /// <summary>
-/// A function that the special-function units approximate. Here it is computed in f64 and rounded once: always within the bounds that the PTX ISA states, often not the same bits as a device.
+/// A function that the special-function units approximate. Here it is computed in f64 and rounded once: always within the bounds that the PTX ISA states, often not the same
+/// bits as a device.
 /// Special values are those of the ISA's tables.
 /// </summary>
 internal interface IFunction

@@ -8,7 +8,8 @@ public class ApproximateTests
     [Fact]
     public void Ex2()
     {
-        Special("ex2.approx.f32", [-Infinity, -Subnormal, -0f, 0f, Subnormal, Infinity, float.NaN, -149, -127, 128], [0f, 1, 1, 1, 1, Infinity, float.NaN, 1.4e-45f, 5.877472e-39f, Infinity]);
+        Special("ex2.approx.f32", [-Infinity, -Subnormal, -0f, 0f, Subnormal, Infinity, float.NaN, -149, -127, 128], [0f, 1, 1, 1, 1, Infinity, float.NaN, 1.4e-45f,
+            5.877472e-39f, Infinity]);
         Special("ex2.approx.ftz.f32", [-Infinity, -Subnormal, 0f, Subnormal, Infinity, float.NaN, -149, -127], [0f, 1, 1, 1, Infinity, float.NaN, 0, 0]);
         Within("ex2.approx.f32", x => Math.Pow(2, x), -126, 127, relative: Math.Pow(2, -22));
     }
@@ -95,14 +96,16 @@ public class ApproximateTests
             if (double.IsInfinity(Value(actual[i]))) Assert.True(exact > Value((ushort)(f.Infinity - 1)));
             else
             {
-                double next = Value((ushort)(actual[i] + 1)), step = double.IsInfinity(next) ? Math.Abs(Value(actual[i]) - Value((ushort)(actual[i] - 1))) : Math.Abs(next - Value(actual[i]));
+                double next = Value((ushort)(actual[i] + 1)),
+                    step = double.IsInfinity(next) ? Math.Abs(Value(actual[i]) - Value((ushort)(actual[i] - 1))) : Math.Abs(next - Value(actual[i]));
                 Assert.InRange(Math.Abs(Value(actual[i]) - exact), 0, step * (0.5 + 1e-9));
             }
         }
     }
 
     private static void Special(string opcode, float[] a, float[] expected) =>
-        Assert.Equal(expected.Select(x => float.IsNaN(x) ? 0x7FFFFFFF : BitConverter.SingleToUInt32Bits(x)), Instruction.Run<uint>(opcode, a.Select(BitConverter.SingleToUInt32Bits).ToArray()));
+        Assert.Equal(expected.Select(x => float.IsNaN(x) ? 0x7FFFFFFF : BitConverter.SingleToUInt32Bits(x)), Instruction.Run<uint>(opcode,
+            a.Select(BitConverter.SingleToUInt32Bits).ToArray()));
 
     private static void Within(string opcode, Func<double, double> function, double low, double high, double absolute = 0, double relative = 0)
     {
@@ -110,6 +113,7 @@ public class ApproximateTests
         // Spread evenly, or over magnitudes where the interval has only positive numbers.
         float[] a = [.. Enumerable.Range(0, 500).Select(_ => (float)(low > 0 ? low * Math.Pow(high / low, random.NextDouble()) : low + (high - low) * random.NextDouble()))];
         float[] actual = Instruction.Run<float>(opcode, a);
-        for (int i = 0; i < a.Length; i++) Assert.InRange(actual[i] - function(a[i]), -absolute - relative * Math.Abs(function(a[i])), absolute + relative * Math.Abs(function(a[i])));
+        for (int i = 0; i < a.Length; i++) Assert.InRange(actual[i] - function(a[i]), -absolute - relative * Math.Abs(function(a[i])),
+            absolute + relative * Math.Abs(function(a[i])));
     }
 }
