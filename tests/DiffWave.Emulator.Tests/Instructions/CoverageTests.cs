@@ -196,7 +196,8 @@ public sealed unsafe class CoverageTests
             {
                 OperandKind.Pair => $"{Register()}|%p15",
                 OperandKind.Address => "[%l15]",
-                OperandKind.Constant => operand.Range.Low == 4 ? "16" : operand.Range.Low > 0 ? $"{operand.Range.Low}" : operand.Range.Low < 0 ? "1" : $"{Math.Min(operand.Range.High, 0x96)}",
+                OperandKind.Constant when operand.Range.Low == 4 => "16",
+                OperandKind.Constant => $"{Math.Min(operand.Range.High, Math.Max(operand.Range.Low, 0x96))}",
                 OperandKind.Label => "END",
                 _ => elements == 0 ? Register() : $"{{{string.Join(", ", Enumerable.Range(0, elements).Select(_ => Register()))}}}",
             };

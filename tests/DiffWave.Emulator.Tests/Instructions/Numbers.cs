@@ -58,7 +58,9 @@ internal static class Numbers
     public static ushort ShortWord(Random random) => (ushort)(random.Next(1 << 16) >> random.Next(16));
 
     /// <summary>Any f32, half of them near 1 so that sums meet.</summary>
-    public static uint Single(Random random) => random.Next(2) == 0 ? (uint)random.NextInt64(1L << 32) : (uint)random.Next(1 << 23) | (uint)random.Next(0x3F800000 - (12 << 23) >> 23, 0x3F800000 + (12 << 23) >> 23) << 23 | (uint)random.Next(2) << 31;
+    public static uint Single(Random random) => random.Next(2) == 0
+        ? (uint)random.NextInt64(1L << 32)
+        : (uint)random.Next(1 << 23) | (uint)random.Next(127 - 12, 127 + 12) << 23 | (uint)random.Next(2) << 31;
 
     /// <summary>Any f64, half of them near 1.</summary>
     public static ulong Double(Random random)
