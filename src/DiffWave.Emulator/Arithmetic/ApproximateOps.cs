@@ -4,7 +4,8 @@ using System.Runtime.Intrinsics;
 namespace DiffWave.Emulator.Arithmetic;
 
 /// <summary>
-/// A function that the special-function units approximate. Here it is computed in f64 and rounded once: always within the bounds that the PTX ISA states, often not the same bits as a device.
+/// A function that the special-function units approximate. Here it is computed in f64 and rounded once: always within the bounds that the PTX ISA states, often not the same
+/// bits as a device.
 /// Special values are those of the ISA's tables.
 /// </summary>
 internal interface IFunction
@@ -63,7 +64,9 @@ internal readonly struct HyperbolicTangent : IFunction
     public static Vector256<double> Of(Vector256<double> a)
     {
         Vector256<double> one = Vector256<double>.One, square = a * a;
-        var series = a * (one + square * (Vector256.Create(-1.0 / 3) + square * (Vector256.Create(2.0 / 15) + square * (Vector256.Create(-17.0 / 315) + square * (Vector256.Create(62.0 / 2835) + square * Vector256.Create(-1382.0 / 155925))))));
+        var series = Vector256.Create(-1382.0 / 155925);
+        foreach (double coefficient in (ReadOnlySpan<double>)[62.0 / 2835, -17.0 / 315, 2.0 / 15, -1.0 / 3, 1]) series = series * square + Vector256.Create(coefficient);
+        series *= a;
         var quotient = one - Vector256.Create(2.0) / (Vector256.Exp(a + a) + one);
         return Vector256.ConditionalSelect(Vector256.LessThan(Vector256.Abs(a), Vector256.Create(0.03)), series, quotient);
     }

@@ -187,7 +187,8 @@ internal readonly struct InsertField<T> : IOp4<T, T, uint, uint, T> where T : un
     }
 }
 
-/// <summary>Position of the highest bit that differs from the sign (of the highest 1 of an unsigned number), or the shift that would bring it to the top; all ones when there is none.</summary>
+/// <summary>Position of the highest bit that differs from the sign (of the highest 1 of an unsigned number), or the shift that would bring it to the top; all ones when there
+/// is none.</summary>
 internal readonly struct FindLeadingBit<T, TShift> : IOp1<T, uint> where T : unmanaged, IBinaryInteger<T> where TShift : struct, IFlag
 {
     public static uint Apply(T a)

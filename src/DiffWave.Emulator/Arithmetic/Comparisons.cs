@@ -96,7 +96,8 @@ internal readonly struct FlushedCompare<TCompare> : ICompare<float> where TCompa
 }
 
 /// <summary>A comparison of 16-bit floating-point numbers.</summary>
-internal readonly struct HalfCompare<TFormat, TCompare, TFtz> : ICompare<ushort> where TFormat : struct, IBinaryFormat where TCompare : struct, ICompare<double> where TFtz : struct, IFlag
+internal readonly struct HalfCompare<TFormat, TCompare, TFtz> : ICompare<ushort> where TFormat : struct, IBinaryFormat where TCompare : struct, ICompare<double>
+    where TFtz : struct, IFlag
 {
     public static bool Apply(ushort a, ushort b) => TCompare.Apply(TFormat.Value(Halves.Flush<TFormat, TFtz>(a)), TFormat.Value(Halves.Flush<TFormat, TFtz>(b)));
 }
@@ -166,7 +167,8 @@ internal static unsafe class CompareLoops
 {
     /// <summary><c>setp</c>: one predicate, or two where the second combines the opposite of the comparison.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void SetPredicate<T, TCompare, TCombine, TPair>(LaneArguments* x) where T : unmanaged where TCompare : struct, ICompare<T> where TCombine : struct, ICombine where TPair : struct, IFlag
+    public static void SetPredicate<T, TCompare, TCombine, TPair>(LaneArguments* x) where T : unmanaged where TCompare : struct, ICompare<T> where TCombine : struct, ICombine
+        where TPair : struct, IFlag
     {
         int source = TPair.Value ? 2 : 1;
         uint bits = Bits<T, TCompare>((*x)[source], (*x)[source + 1]), other = TCombine.IsUsed ? *(uint*)(*x)[source + 2] : 0;
@@ -176,14 +178,16 @@ internal static unsafe class CompareLoops
 
     /// <summary><c>set</c>: a pattern of bits where it holds, 0 elsewhere.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void SetValue<T, TCompare, TCombine, TTruth>(LaneArguments* x) where T : unmanaged where TCompare : struct, ICompare<T> where TCombine : struct, ICombine where TTruth : struct, ITruth
+    public static void SetValue<T, TCompare, TCombine, TTruth>(LaneArguments* x) where T : unmanaged where TCompare : struct, ICompare<T> where TCombine : struct, ICombine
+        where TTruth : struct, ITruth
     {
         uint bits = TCombine.Apply(Bits<T, TCompare>((*x)[1], (*x)[2]), TCombine.IsUsed ? *(uint*)(*x)[3] : 0);
         for (int lane = 0; lane < LaneLoops.Lanes; lane += 8) LaneLoops.Store((*x)[0], lane, LaneLoops.Expand<uint>(bits >> lane) & Vector256.Create(TTruth.Bits), x->Mask);
     }
 
     /// <summary><c>set</c> of packed pairs: a pattern of 16 bits for each half.</summary>
-    public static void SetValues<TCompare, TCombine, TTruth>(LaneArguments* x) where TCompare : struct, ICompare<ushort> where TCombine : struct, ICombine where TTruth : struct, ITruth
+    public static void SetValues<TCompare, TCombine, TTruth>(LaneArguments* x) where TCompare : struct, ICompare<ushort> where TCombine : struct, ICombine
+        where TTruth : struct, ITruth
     {
         var (low, high) = PairBits<TCompare, TCombine>((*x)[1], (*x)[2], (*x)[3]);
         for (uint mask = x->Mask; mask != 0; mask &= mask - 1)

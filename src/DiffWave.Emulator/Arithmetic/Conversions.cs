@@ -38,7 +38,8 @@ internal readonly struct DoubleType : IFloatType<ulong>
 
     public static ulong Write(double value, RoundingMode mode) => BitConverter.DoubleToUInt64Bits(Doubles.Finish(value));
 
-    public static ulong WriteInteger(bool negative, ulong magnitude, RoundingMode mode) => BitConverter.DoubleToUInt64Bits(ExactDouble.FromInteger(negative ? -(BigInteger)magnitude : magnitude, mode));
+    public static ulong WriteInteger(bool negative, ulong magnitude,
+        RoundingMode mode) => BitConverter.DoubleToUInt64Bits(ExactDouble.FromInteger(negative ? -(BigInteger)magnitude : magnitude, mode));
 }
 
 /// <summary>Integers to integers: from the low bits of the source's register to all bits of the target's.</summary>
@@ -54,7 +55,8 @@ internal readonly struct IntegerToInteger<TSource, TTarget, TSourceRegister, TTa
 }
 
 internal readonly struct IntegerToFloat<TSource, TSourceRegister, TFloat, TLane, TRounding, TSat> : IOp1<TSourceRegister, TLane>
-    where TSource : unmanaged, IBinaryInteger<TSource> where TSourceRegister : unmanaged, IBinaryInteger<TSourceRegister> where TFloat : struct, IFloatType<TLane> where TRounding : struct, IRounding
+    where TSource : unmanaged, IBinaryInteger<TSource> where TSourceRegister : unmanaged, IBinaryInteger<TSourceRegister> where TFloat : struct, IFloatType<TLane>
+        where TRounding : struct, IRounding
     where TSat : struct, IFlag
 {
     public static TLane Apply(TSourceRegister a)
@@ -135,7 +137,8 @@ internal readonly struct UnsignedToSingle : IOp1<uint, float>
 
 /// <summary>Floating point to integers, held in the range of the target. NaN gives 0, but the highest bit alone where one of both types has 64 bits.</summary>
 internal readonly struct FloatToInteger<TFloat, TLane, TTarget, TTargetRegister, TRounding> : IOp1<TLane, TTargetRegister>
-    where TFloat : struct, IFloatType<TLane> where TLane : unmanaged where TTarget : unmanaged, IBinaryInteger<TTarget> where TTargetRegister : unmanaged, IBinaryInteger<TTargetRegister>
+    where TFloat : struct, IFloatType<TLane> where TLane : unmanaged where TTarget : unmanaged, IBinaryInteger<TTarget>
+        where TTargetRegister : unmanaged, IBinaryInteger<TTargetRegister>
     where TRounding : struct, IRounding
 {
     public static unsafe TTargetRegister Apply(TLane a)
@@ -162,7 +165,8 @@ internal readonly struct FloatToFloat<TSource, TSourceLane, TTarget, TTargetLane
 }
 
 /// <summary>Two f32 to a packed pair, the first in the upper half.</summary>
-internal readonly struct PackSingles<TFormat, TRounding, TRelu> : IOp2<float, float, uint> where TFormat : struct, IBinaryFormat where TRounding : struct, IRounding where TRelu : struct, IFlag
+internal readonly struct PackSingles<TFormat, TRounding, TRelu> : IOp2<float, float, uint> where TFormat : struct, IBinaryFormat where TRounding : struct, IRounding
+    where TRelu : struct, IFlag
 {
     public static uint Apply(float a, float b) => Convert(a) << 16 | Convert(b);
 

@@ -87,7 +87,8 @@ internal readonly record struct ExactDouble(BigInteger Significand, int Exponent
         bool negative = value.Significand.Sign < 0;
         var magnitude = BigInteger.Abs(value.Significand);
         int exponent = Math.Max(value.Exponent + (int)magnitude.GetBitLength() - Fraction - 1, LowestExponent), shift = exponent - value.Exponent;
-        BigInteger kept = shift > 0 ? magnitude >> shift : magnitude << -shift, rest = shift > 0 ? magnitude - (kept << shift) : 0, half = shift > 0 ? BigInteger.One << (shift - 1) : 1;
+        BigInteger kept = shift > 0 ? magnitude >> shift : magnitude << -shift, rest = shift > 0 ? magnitude - (kept << shift) : 0,
+            half = shift > 0 ? BigInteger.One << (shift - 1) : 1;
         bool inexact = more || !rest.IsZero;
         bool up = mode switch
         {

@@ -61,7 +61,8 @@ internal readonly struct VoteUniform : IVote
 }
 
 /// <summary>
-/// Exchanges between the lanes of a warp. Members of an exchange are the lanes that take part and stand in each other's member mask; what a shuffle reads from any other lane is open in PTX, here it
+/// Exchanges between the lanes of a warp. Members of an exchange are the lanes that take part and stand in each other's member mask; what a shuffle reads from any other lane
+/// is open in PTX, here it
 /// is the value that lane's register holds.
 /// </summary>
 internal static unsafe class Exchanges

@@ -148,7 +148,8 @@ internal readonly struct Single2<TOp, TRounding, TFtz, TSat> : IOp2<float, float
     public static Vector256<float> Apply(Vector256<float> a, Vector256<float> b) => Single.Finish<TFtz, TSat>(TOp.Nearest(Single.Flush<TFtz>(a), Single.Flush<TFtz>(b)));
 }
 
-internal readonly struct SingleMultiplyAdd<TRounding, TFtz, TSat> : IOp3<float, float, float, float> where TRounding : struct, IRounding where TFtz : struct, IFlag where TSat : struct, IFlag
+internal readonly struct SingleMultiplyAdd<TRounding, TFtz, TSat> : IOp3<float, float, float, float> where TRounding : struct, IRounding where TFtz : struct, IFlag
+    where TSat : struct, IFlag
 {
     public static bool IsVector => TRounding.Mode == RoundingMode.Nearest;
 

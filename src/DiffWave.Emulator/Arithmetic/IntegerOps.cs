@@ -186,7 +186,8 @@ internal readonly struct DotOfBytes<TA, TB> : IOp3<uint, uint, uint, uint> where
 }
 
 /// <summary>Two products of a 16-bit number and a byte, from the low or the high half of b, and an addend.</summary>
-internal readonly struct DotOfHalves<TA, TB, THigh> : IOp3<uint, uint, uint, uint> where TA : unmanaged, IBinaryInteger<TA> where TB : unmanaged, IBinaryInteger<TB> where THigh : struct, IFlag
+internal readonly struct DotOfHalves<TA, TB, THigh> : IOp3<uint, uint, uint, uint> where TA : unmanaged, IBinaryInteger<TA> where TB : unmanaged, IBinaryInteger<TB>
+    where THigh : struct, IFlag
 {
     public static uint Apply(uint a, uint b, uint c)
     {

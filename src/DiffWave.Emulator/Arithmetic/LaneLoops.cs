@@ -76,7 +76,8 @@ internal static unsafe class LaneLoops
 {
     public const int Lanes = 32;
 
-    public static void Run1<TA, TR, TOp>(LaneArguments* x) where TA : unmanaged where TR : unmanaged where TOp : struct, IOp1<TA, TR> => Body1<TA, TR, TOp>((*x)[0], (*x)[1], x->Mask);
+    public static void Run1<TA, TR, TOp>(LaneArguments* x) where TA : unmanaged where TR : unmanaged
+        where TOp : struct, IOp1<TA, TR> => Body1<TA, TR, TOp>((*x)[0], (*x)[1], x->Mask);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Body1<TA, TR, TOp>(byte* r, byte* a, uint mask) where TA : unmanaged where TR : unmanaged where TOp : struct, IOp1<TA, TR>
@@ -96,7 +97,8 @@ internal static unsafe class LaneLoops
         Body2<TA, TB, TR, TOp>((*x)[0], (*x)[1], (*x)[2], x->Mask);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Body2<TA, TB, TR, TOp>(byte* r, byte* a, byte* b, uint mask) where TA : unmanaged where TB : unmanaged where TR : unmanaged where TOp : struct, IOp2<TA, TB, TR>
+    private static void Body2<TA, TB, TR, TOp>(byte* r, byte* a, byte* b, uint mask) where TA : unmanaged where TB : unmanaged where TR : unmanaged
+        where TOp : struct, IOp2<TA, TB, TR>
     {
         if (TOp.IsVector)
             for (int lane = 0; lane < Lanes; lane += Vector256<TR>.Count)

@@ -52,8 +52,10 @@ internal static unsafe class MatrixProducts
     private const int Rows = 16, Columns = 8, LongestInner = 16;
 
     /// <summary>
-    /// <c>mma.sync.m16n8kK</c>, 16 x K times K x 8. Products are exact; starting from the element of C they are added one after the other in the order of K, each sum rounded to the nearest f32; an f16
-    /// result is rounded once more at the end. PTX leaves order and rounding open, and devices differ in the last bits (they cut off rather than round, and sum several products at a time), so
+    /// <c>mma.sync.m16n8kK</c>, 16 x K times K x 8. Products are exact; starting from the element of C they are added one after the other in the order of K, each sum rounded
+    /// to the nearest f32; an f16
+    /// result is rounded once more at the end. PTX leaves order and rounding open, and devices differ in the last bits (they cut off rather than round, and sum several
+    /// products at a time), so
     /// comparisons with a device need a tolerance.
     /// Lane l holds rows l / 4 and l / 4 + 8 of A, C and D and column l / 4 of B.
     /// </summary>
@@ -62,7 +64,8 @@ internal static unsafe class MatrixProducts
     /// <typeparam name="THalfC">C is f16, two to a register, not f32.</typeparam>
     /// <typeparam name="THalfD">D likewise.</typeparam>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply<TElement, TLong, THalfC, THalfD>(LaneArguments* x) where TElement : struct, IMatrixElement where TLong : struct, IFlag where THalfC : struct, IFlag where THalfD : struct, IFlag
+    public static void Multiply<TElement, TLong, THalfC, THalfD>(LaneArguments* x) where TElement : struct, IMatrixElement where TLong : struct, IFlag
+        where THalfC : struct, IFlag where THalfD : struct, IFlag
     {
         int per = TElement.PerRegister, steps = TLong.Value ? 2 : 1, step = 4 * per, inner = step * steps;
         int firstA = THalfD.Value ? 2 : 4, firstB = firstA + 2 * steps, firstC = firstB + steps;

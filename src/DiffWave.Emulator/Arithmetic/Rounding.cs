@@ -112,7 +112,8 @@ internal readonly struct Tensor32 : IBinaryFormat
 }
 
 /// <summary>
-/// Correct rounding to formats of at most 24 bits by way of f64: the exact result is first rounded to odd (where it is inexact, to the neighbour whose last bit is 1), which keeps all
+/// Correct rounding to formats of at most 24 bits by way of f64: the exact result is first rounded to odd (where it is inexact, to the neighbour whose last bit is 1), which
+/// keeps all
 /// that a second rounding, in any mode and to at least two bits less, has to know.
 /// </summary>
 internal static class Rounding

@@ -100,7 +100,8 @@ internal static unsafe class SelectLoops
 
     /// <summary><c>mov</c> of a vector into one register, the first element lowest.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Pack<TElement, TWhole, TCount>(LaneArguments* x) where TElement : unmanaged, IBinaryInteger<TElement> where TWhole : unmanaged, IBinaryInteger<TWhole> where TCount : struct, IFlag
+    public static void Pack<TElement, TWhole, TCount>(LaneArguments* x) where TElement : unmanaged, IBinaryInteger<TElement> where TWhole : unmanaged, IBinaryInteger<TWhole>
+        where TCount : struct, IFlag
     {
         int count = TCount.Value ? 4 : 2;
         for (uint mask = x->Mask; mask != 0; mask &= mask - 1)
@@ -114,7 +115,8 @@ internal static unsafe class SelectLoops
 
     /// <summary><c>mov</c> of one register into a vector, whose elements may be sinks.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Unpack<TElement, TWhole, TCount>(LaneArguments* x) where TElement : unmanaged, IBinaryInteger<TElement> where TWhole : unmanaged, IBinaryInteger<TWhole> where TCount : struct, IFlag
+    public static void Unpack<TElement, TWhole, TCount>(LaneArguments* x) where TElement : unmanaged, IBinaryInteger<TElement> where TWhole : unmanaged, IBinaryInteger<TWhole>
+        where TCount : struct, IFlag
     {
         int count = TCount.Value ? 4 : 2;
         for (uint mask = x->Mask; mask != 0; mask &= mask - 1)

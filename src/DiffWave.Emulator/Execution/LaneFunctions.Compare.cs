@@ -125,7 +125,8 @@ internal static unsafe partial class LaneFunctions
     private readonly struct HalfOperands<TFormat, TFtz> : IOperands<double> where TFormat : struct, IBinaryFormat where TFtz : struct, IFlag
     {
         public static LaneFunction Compared<TCompare>(LaneForm form) where TCompare : struct, ICompare<double> =>
-            form.Types[^1] is PtxType.F16 or PtxType.BF16 ? LaneFunctions.Compared<ushort, HalfCompare<TFormat, TCompare, TFtz>>(form) : ComparedPairs<HalfCompare<TFormat, TCompare, TFtz>>(form);
+            form.Types[^1] is PtxType.F16 or PtxType.BF16 ? LaneFunctions.Compared<ushort, HalfCompare<TFormat, TCompare, TFtz>>(form) : ComparedPairs<HalfCompare<TFormat,
+                TCompare, TFtz>>(form);
     }
 
     private static LaneFunction Compared<T, TCompare>(LaneForm form) where T : unmanaged where TCompare : struct, ICompare<T> => form.Among("and", "or", "xor") switch
@@ -161,7 +162,8 @@ internal static unsafe partial class LaneFunctions
         _ => ComparedPairs<TCompare, CombineNone>(form),
     };
 
-    private static LaneFunction ComparedPairs<TCompare, TCombine>(LaneForm form) where TCompare : struct, ICompare<ushort> where TCombine : struct, ICombine => (form.Opcode, form.Type) switch
+    private static LaneFunction ComparedPairs<TCompare, TCombine>(LaneForm form) where TCompare : struct, ICompare<ushort>
+        where TCombine : struct, ICombine => (form.Opcode, form.Type) switch
     {
         ("setp", _) when form.HasPair => new(&CompareLoops.SetPredicates<TCompare, TCombine>, InstructionClass.Float16, 0),
         ("set", PtxType.U32 or PtxType.S32) => new(&CompareLoops.SetValues<TCompare, TCombine, TruthShortOnes>, InstructionClass.Float16, 0),

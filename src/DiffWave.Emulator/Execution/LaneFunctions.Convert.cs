@@ -47,9 +47,11 @@ internal static unsafe partial class LaneFunctions
             (PtxType.S64 or PtxType.U64, PtxType.S32) when plain && RegisterBits(form, 1) == 32 => Wide<Extend32<On>>(InstructionClass.Conversion),
             (PtxType.S64 or PtxType.U64, PtxType.U32) when plain && RegisterBits(form, 1) == 32 => Wide<Extend32<Off>>(InstructionClass.Conversion),
             (PtxType.S32 or PtxType.U32, PtxType.S64 or PtxType.U64) when plain && RegisterBits(form, 0) == 32 => new(&LaneLoops.RunNarrow, InstructionClass.Conversion, 0),
-            (PtxType.F32, PtxType.F16) when plain => flush ? One<uint, float, HalfToSingle<Off, On>>(InstructionClass.Conversion) : One<uint, float, HalfToSingle<Off, Off>>(InstructionClass.Conversion),
+            (PtxType.F32, PtxType.F16) when plain => flush ? One<uint, float, HalfToSingle<Off, On>>(InstructionClass.Conversion) : One<uint, float, HalfToSingle<Off,
+                Off>>(InstructionClass.Conversion),
             (PtxType.F32, PtxType.BF16) when plain => One<uint, float, HalfToSingle<On, Off>>(InstructionClass.Conversion),
-            (PtxType.F16, PtxType.F32) when plain => flush ? One<float, uint, SingleToHalf<Off, On>>(InstructionClass.Conversion) : One<float, uint, SingleToHalf<Off, Off>>(InstructionClass.Conversion),
+            (PtxType.F16, PtxType.F32) when plain => flush ? One<float, uint, SingleToHalf<Off, On>>(InstructionClass.Conversion) : One<float, uint, SingleToHalf<Off,
+                Off>>(InstructionClass.Conversion),
             (PtxType.BF16, PtxType.F32) when plain => One<float, uint, SingleToHalf<On, Off>>(InstructionClass.Conversion),
             (PtxType.S32, PtxType.F32) when RegisterBits(form, 0) == 32 => flush ? SingleToSigned<On>(integral) : SingleToSigned<Off>(integral),
             _ => null,
@@ -82,7 +84,8 @@ internal static unsafe partial class LaneFunctions
     private static LaneFunction FromInteger<TSource>(LaneForm form) where TSource : unmanaged, IBinaryInteger<TSource> =>
         RegisterBits(form, 1) == 64 ? FromInteger<TSource, ulong>(form) : FromInteger<TSource, uint>(form);
 
-    private static LaneFunction FromInteger<TSource, TRegister>(LaneForm form) where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister> => form.Types[0] switch
+    private static LaneFunction FromInteger<TSource, TRegister>(LaneForm form) where TSource : unmanaged, IBinaryInteger<TSource>
+        where TRegister : unmanaged, IBinaryInteger<TRegister> => form.Types[0] switch
     {
         PtxType.U8 => BetweenIntegers<TSource, TRegister, byte>(form),
         PtxType.S8 => BetweenIntegers<TSource, TRegister, sbyte>(form),
@@ -100,7 +103,8 @@ internal static unsafe partial class LaneFunctions
     };
 
     private static LaneFunction BetweenIntegers<TSource, TRegister, TTarget>(LaneForm form)
-        where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister> where TTarget : unmanaged, IBinaryInteger<TTarget> => RegisterBits(form, 0) switch
+        where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister>
+            where TTarget : unmanaged, IBinaryInteger<TTarget> => RegisterBits(form, 0) switch
     {
         64 => BetweenIntegers<TSource, TRegister, TTarget, ulong>(form),
         32 => BetweenIntegers<TSource, TRegister, TTarget, uint>(form),
@@ -115,7 +119,8 @@ internal static unsafe partial class LaneFunctions
         : One<TRegister, TTargetRegister, IntegerToInteger<TSource, TTarget, TRegister, TTargetRegister, Off>>(InstructionClass.Conversion);
 
     private static LaneFunction IntegerToFloat<TSource, TRegister, TFloat, TLane>(LaneForm form)
-        where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister> where TFloat : struct, IFloatType<TLane> where TLane : unmanaged => form.Rounding switch
+        where TSource : unmanaged, IBinaryInteger<TSource> where TRegister : unmanaged, IBinaryInteger<TRegister> where TFloat : struct, IFloatType<TLane>
+            where TLane : unmanaged => form.Rounding switch
     {
         RoundingMode.Zero => IntegerToFloat<TSource, TRegister, TFloat, TLane, RoundZero>(form),
         RoundingMode.Down => IntegerToFloat<TSource, TRegister, TFloat, TLane, RoundDown>(form),
@@ -149,7 +154,8 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction ToInteger<TSource, TLane, TTarget>(LaneForm form) where TSource : struct, IFloatType<TLane> where TLane : unmanaged where TTarget : unmanaged, IBinaryInteger<TTarget>
+    private static LaneFunction ToInteger<TSource, TLane, TTarget>(LaneForm form) where TSource : struct, IFloatType<TLane> where TLane : unmanaged
+        where TTarget : unmanaged, IBinaryInteger<TTarget>
     {
         form.Has("sat"); // integers are held in range in any case
         return RegisterBits(form, 0) switch
@@ -172,7 +178,8 @@ internal static unsafe partial class LaneFunctions
     };
 
     private static LaneFunction BetweenFloats<TSource, TLane, TTarget, TTargetLane>(LaneForm form)
-        where TSource : struct, IFloatType<TLane> where TLane : unmanaged where TTarget : struct, IFloatType<TTargetLane> where TTargetLane : unmanaged => form.Among("rni", "rzi", "rmi", "rpi") switch
+        where TSource : struct, IFloatType<TLane> where TLane : unmanaged where TTarget : struct, IFloatType<TTargetLane>
+            where TTargetLane : unmanaged => form.Among("rni", "rzi", "rmi", "rpi") switch
     {
         "rni" => BetweenFloats<TSource, TLane, TTarget, TTargetLane, RoundNearest, On>(form),
         "rzi" => BetweenFloats<TSource, TLane, TTarget, TTargetLane, RoundZero, On>(form),

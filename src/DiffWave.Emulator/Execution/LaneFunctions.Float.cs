@@ -55,7 +55,8 @@ internal static unsafe partial class LaneFunctions
         };
     }
 
-    private static LaneFunction Single2<TOp, TFtz>(LaneForm form, InstructionClass kind = InstructionClass.Float32) where TOp : struct, IReal2 where TFtz : struct, IFlag => form.Rounding switch
+    private static LaneFunction Single2<TOp, TFtz>(LaneForm form, InstructionClass kind = InstructionClass.Float32) where TOp : struct, IReal2
+        where TFtz : struct, IFlag => form.Rounding switch
     {
         RoundingMode.Zero => Single2<TOp, RoundZero, TFtz>(form, kind),
         RoundingMode.Down => Single2<TOp, RoundDown, TFtz>(form, kind),
@@ -63,7 +64,8 @@ internal static unsafe partial class LaneFunctions
         _ => Single2<TOp, RoundNearest, TFtz>(form, kind),
     };
 
-    private static LaneFunction Single2<TOp, TRounding, TFtz>(LaneForm form, InstructionClass kind) where TOp : struct, IReal2 where TRounding : struct, IRounding where TFtz : struct, IFlag =>
+    private static LaneFunction Single2<TOp, TRounding, TFtz>(LaneForm form, InstructionClass kind) where TOp : struct, IReal2 where TRounding : struct, IRounding
+        where TFtz : struct, IFlag =>
         form.Has("sat") ? Two<float, Single2<TOp, TRounding, TFtz, On>>(kind, 1) : Two<float, Single2<TOp, TRounding, TFtz, Off>>(kind, 1);
 
     private static LaneFunction SingleFma<TRounding, TFtz>(LaneForm form) where TRounding : struct, IRounding where TFtz : struct, IFlag => form.Has("sat")

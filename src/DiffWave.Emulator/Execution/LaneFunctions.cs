@@ -28,11 +28,13 @@ internal static unsafe partial class LaneFunctions
             "addc" or "subc" or "madc" => throw form.Unsupported(),
             _ => null,
         };
-        if (function is not null && form.FirstUnread() is { } modifier) throw new PtxException(instruction.Line, $"{instruction.Text}: .{modifier} is not emulated", supported: false);
+        if (function is not null && form.FirstUnread() is { } modifier) throw new PtxException(instruction.Line, $"{instruction.Text}: .{modifier} is not emulated",
+            supported: false);
         return function;
     }
 
-    /// <summary>Bytes of a lane of an immediate or special register as the function of <see cref="Find"/> reads it: 8 where the operand has 64 bits, else 4; 0 for a predicate.</summary>
+    /// <summary>Bytes of a lane of an immediate or special register as the function of <see cref="Find"/> reads it: 8 where the operand has 64 bits, else 4; 0 for a
+    /// predicate.</summary>
     /// <param name="instruction">An instruction that <see cref="Find"/> knows.</param>
     /// <param name="operand">Index in <see cref="PtxInstruction.Operands"/>; of a vector all elements are alike.</param>
     public static int LaneBytes(PtxInstruction instruction, int operand)
@@ -69,19 +71,24 @@ internal static unsafe partial class LaneFunctions
         _ => Integers(form),
     };
 
-    private static LaneFunction One<TA, TR, TOp>(InstructionClass kind = InstructionClass.Integer, int flops = 0) where TA : unmanaged where TR : unmanaged where TOp : struct, IOp1<TA, TR> =>
+    private static LaneFunction One<TA, TR, TOp>(InstructionClass kind = InstructionClass.Integer, int flops = 0) where TA : unmanaged where TR : unmanaged
+        where TOp : struct, IOp1<TA, TR> =>
         new(&LaneLoops.Run1<TA, TR, TOp>, kind, flops);
 
     private static LaneFunction Two<TA, TB, TR, TOp>(InstructionClass kind = InstructionClass.Integer, int flops = 0)
         where TA : unmanaged where TB : unmanaged where TR : unmanaged where TOp : struct, IOp2<TA, TB, TR> => new(&LaneLoops.Run2<TA, TB, TR, TOp>, kind, flops);
 
-    private static LaneFunction Two<T, TOp>(InstructionClass kind = InstructionClass.Integer, int flops = 0) where T : unmanaged where TOp : struct, IOp2<T, T, T> => Two<T, T, T, TOp>(kind, flops);
+    private static LaneFunction Two<T, TOp>(InstructionClass kind = InstructionClass.Integer, int flops = 0) where T : unmanaged
+        where TOp : struct, IOp2<T, T, T> => Two<T, T, T, TOp>(kind, flops);
 
     private static LaneFunction Three<TA, TB, TC, TR, TOp>(InstructionClass kind = InstructionClass.Integer, int flops = 0)
-        where TA : unmanaged where TB : unmanaged where TC : unmanaged where TR : unmanaged where TOp : struct, IOp3<TA, TB, TC, TR> => new(&LaneLoops.Run3<TA, TB, TC, TR, TOp>, kind, flops);
+        where TA : unmanaged where TB : unmanaged where TC : unmanaged where TR : unmanaged
+            where TOp : struct, IOp3<TA, TB, TC, TR> => new(&LaneLoops.Run3<TA, TB, TC, TR, TOp>, kind, flops);
 
-    private static LaneFunction Three<T, TOp>(InstructionClass kind = InstructionClass.Integer, int flops = 0) where T : unmanaged where TOp : struct, IOp3<T, T, T, T> => Three<T, T, T, T, TOp>(kind, flops);
+    private static LaneFunction Three<T, TOp>(InstructionClass kind = InstructionClass.Integer, int flops = 0) where T : unmanaged
+        where TOp : struct, IOp3<T, T, T, T> => Three<T, T, T, T, TOp>(kind, flops);
 
-    private static LaneFunction Four<TA, TB, TC, TD, TR, TOp>() where TA : unmanaged where TB : unmanaged where TC : unmanaged where TD : unmanaged where TR : unmanaged where TOp : struct, IOp4<TA, TB, TC, TD, TR> =>
+    private static LaneFunction Four<TA, TB, TC, TD, TR, TOp>() where TA : unmanaged where TB : unmanaged where TC : unmanaged where TD : unmanaged where TR : unmanaged
+        where TOp : struct, IOp4<TA, TB, TC, TD, TR> =>
         new(&LaneLoops.Run4<TA, TB, TC, TD, TR, TOp>, InstructionClass.Integer, 0);
 }

@@ -141,8 +141,10 @@ public class BitTests
     public void FnsCountsOnesFromTheBase()
     {
         // The ones of 0b1011_0010 stand at 1, 4, 5 and 7.
-        (uint Base, int N, uint Expected)[] cases = [(0, 1, 1), (0, 2, 4), (0, 4, 7), (0, 5, uint.MaxValue), (2, 1, 4), (4, 1, 4), (4, 2, 5), (7, -1, 7), (7, -2, 5), (6, -1, 5), (3, -2, uint.MaxValue), (4, 0, 4), (3, 0, uint.MaxValue)];
-        uint[] actual = Instruction.Run<uint>("fns.b32", Enumerable.Repeat(0b1011_0010u, cases.Length).ToArray(), cases.Select(c => c.Base).ToArray(), cases.Select(c => c.N).ToArray());
+        (uint Base, int N, uint Expected)[] cases = [(0, 1, 1), (0, 2, 4), (0, 4, 7), (0, 5, uint.MaxValue), (2, 1, 4), (4, 1, 4), (4, 2, 5), (7, -1, 7), (7, -2, 5), (6, -1, 5),
+            (3, -2, uint.MaxValue), (4, 0, 4), (3, 0, uint.MaxValue)];
+        uint[] actual = Instruction.Run<uint>("fns.b32", Enumerable.Repeat(0b1011_0010u, cases.Length).ToArray(), cases.Select(c => c.Base).ToArray(),
+            cases.Select(c => c.N).ToArray());
         Assert.Equal(cases.Select(c => c.Expected), actual);
     }
 
@@ -150,7 +152,8 @@ public class BitTests
     public void BmskAndSzextClampOrWrap()
     {
         var (a, b) = Numbers.Pairs<ulong>([0ul, 1, 5, 31, 32, 33, 63, 64, (ulong)uint.MaxValue], random => Numbers.Word(random), 50);
-        Words.Same("bmsk.clamp", Words.Run("bmsk.clamp.b32", 32, (32, a), (32, b)), i => Words.Wrap((BigInteger.One << (int)Math.Min(b[i], 32)) - 1 << (int)Math.Min(a[i], 32), 32), a, b);
+        Words.Same("bmsk.clamp", Words.Run("bmsk.clamp.b32", 32, (32, a), (32, b)), i => Words.Wrap((BigInteger.One << (int)Math.Min(b[i], 32)) - 1 << (int)Math.Min(a[i], 32),
+            32), a, b);
         Words.Same("bmsk.wrap", Words.Run("bmsk.wrap.b32", 32, (32, a), (32, b)), i => Words.Wrap((BigInteger.One << (int)(b[i] % 32)) - 1 << (int)(a[i] % 32), 32), a, b);
         foreach (string mode in (string[])["clamp", "wrap"])
             foreach (char sign in "us")
@@ -164,7 +167,8 @@ public class BitTests
     private static (ulong[] A, ulong[] P, ulong[] N) Fields(int width)
     {
         uint[] places = [0, 1, 7, 31, 32, 33, 63, 64, 255, 256, 0x101];
-        return ([.. Words.Edges(width).SelectMany(x => places.SelectMany(_ => places.Select(_ => x)))], [.. Words.Edges(width).SelectMany(_ => places.SelectMany(p => places.Select(_ => (ulong)p)))],
+        return ([.. Words.Edges(width).SelectMany(x => places.SelectMany(_ => places.Select(_ => x)))],
+            [.. Words.Edges(width).SelectMany(_ => places.SelectMany(p => places.Select(_ => (ulong)p)))],
             [.. Words.Edges(width).SelectMany(_ => places.SelectMany(_ => places.Select(n => (ulong)n)))]);
     }
 

@@ -23,10 +23,12 @@ public class CompareTests
     public void SetpComparesFloats(string type)
     {
         var (format, width, a, b) = Operands(type);
-        foreach (string name in FloatComparisons) Check($"setp.{name}.{type}", width, a, b, i => Holds(name, Order(format, a[i], b[i])));
+        int?[] orders = [.. a.Select((x, i) => Order(format, x, b[i]))];
+        foreach (string name in FloatComparisons) Check($"setp.{name}.{type}", width, a, b, i => Holds(name, orders[i]));
         if (type is "bf16" or "f64") return;
         ulong Flush(ulong x) => format.IsSubnormal(x) ? x & format.SignBit : x;
-        foreach (string name in FloatComparisons) Check($"setp.{name}.ftz.{type}", width, a, b, i => Holds(name, Order(format, Flush(a[i]), Flush(b[i]))));
+        int?[] flushed = [.. a.Select((x, i) => Order(format, Flush(x), Flush(b[i])))];
+        foreach (string name in FloatComparisons) Check($"setp.{name}.ftz.{type}", width, a, b, i => Holds(name, flushed[i]));
     }
 
     [Fact]
@@ -57,14 +59,15 @@ public class CompareTests
         var (format, _, a, b) = Operands(type);
         bool[] c = [.. a.Select((_, i) => i % 3 == 0)];
         uint[] pa = [.. a.Select((x, i) => (uint)(b[i] << 16 | x))], pb = [.. b.Select((x, i) => (uint)(a[i] << 16 | x))];
+        int?[] first = [.. a.Select((x, i) => Order(format, x, b[i]))], second = [.. first.Select(order => -order)];
         foreach (string name in FloatComparisons)
         {
             var (low, high) = Instruction.RunPair<bool, bool>($"setp.{name}.{type}x2", pa, pb);
-            Assert.Equal(a.Select((x, i) => Holds(name, Order(format, x, b[i]))), low);
-            Assert.Equal(a.Select((x, i) => Holds(name, Order(format, b[i], x))), high);
+            Assert.Equal(first.Select(order => Holds(name, order)), low);
+            Assert.Equal(second.Select(order => Holds(name, order)), high);
             (low, high) = Instruction.RunPair<bool, bool>($"setp.{name}.and.{type}x2", pa, pb, c);
-            Assert.Equal(a.Select((x, i) => c[i] && Holds(name, Order(format, x, b[i]))), low);
-            Assert.Equal(a.Select((x, i) => c[i] && Holds(name, Order(format, b[i], x))), high);
+            Assert.Equal(first.Select((order, i) => c[i] && Holds(name, order)), low);
+            Assert.Equal(second.Select((order, i) => c[i] && Holds(name, order)), high);
         }
     }
 
@@ -96,7 +99,8 @@ public class CompareTests
         uint[] pa = [0x3C00_4000, 0x7E00_0000], pb = [0x4000_3C00, 0x0000_0000];
         Assert.Equal([0x3C00_0000u, 0u], Instruction.Run<uint>("set.lt.f16x2.f16x2", pa, pb));
         Assert.Equal([0xFFFF_0000u, 0xFFFF_0000u], Instruction.Run<uint>("set.ltu.u32.f16x2", pa, pb));
-        Assert.Equal([0x0000_3F80u, 0x0000_3F80u], Instruction.Run<uint>("set.geu.and.bf16x2.bf16x2", (uint[])[0x3C00_4000, 0x0000_3F80], (uint[])[0x4000_3C00, 0x3F80_0000], (bool[])[true, true]));
+        Assert.Equal([0x0000_3F80u, 0x0000_3F80u], Instruction.Run<uint>("set.geu.and.bf16x2.bf16x2", (uint[])[0x3C00_4000, 0x0000_3F80], (uint[])[0x4000_3C00, 0x3F80_0000],
+            (bool[])[true, true]));
     }
 
     [Fact]

@@ -40,7 +40,8 @@ public class ConversionTests
                 Words.Same($"cvt.{mode}.{target}.{source}", Words.Run($"cvt.{mode}.{target}.{source}", Register(target), (width, a)), Expected, a);
             }
 
-        if (target != "bf16") Assert.Equal([0ul, f.Round(new Exact(1, 1), "rn"), 0, f.Round(new Exact(1, 1), "rn")], Words.Run($"cvt.rn.sat.{target}.s32", Register(target), (32, [0, 1, uint.MaxValue, 77])));
+        if (target != "bf16") Assert.Equal([0ul, f.Round(new Exact(1, 1), "rn"), 0, f.Round(new Exact(1, 1), "rn")], Words.Run($"cvt.rn.sat.{target}.s32", Register(target), (32,
+            [0, 1, uint.MaxValue, 77])));
     }
 
     [Theory, MemberData(nameof(FloatTypes))]
@@ -50,7 +51,7 @@ public class ConversionTests
         ulong[] a = Floats(source);
         foreach (string target in Integers)
             foreach (string mode in Modes)
-                foreach (int to in Registers(target))
+                foreach (int to in mode == "rz" ? Registers(target) : Registers(target)[..1])
                 {
                     ulong Expected(int i)
                     {
@@ -83,7 +84,8 @@ public class ConversionTests
             foreach (string mode in !narrows ? [""] : target == "bf16" && source == "f32" ? ["rn", "rz"] : Modes)
             {
                 string rounding = mode.Length > 0 ? "." + mode : "";
-                Words.Same($"cvt{rounding}.{target}.{source}", Words.Run($"cvt{rounding}.{target}.{source}", Register(target), (Register(source), a)), i => Round(from, to, a[i], mode), a);
+                Words.Same($"cvt{rounding}.{target}.{source}", Words.Run($"cvt{rounding}.{target}.{source}", Register(target), (Register(source), a)), i => Round(from, to, a[i],
+                    mode), a);
                 if (target == "bf16" || source == "bf16") continue;
                 Words.Same($"cvt{rounding}.sat.{target}.{source}", Words.Run($"cvt{rounding}.sat.{target}.{source}", Register(target), (Register(source), a)), i =>
                     from.IsNaN(a[i]) || (a[i] & from.SignBit) != 0 ? 0 : Math.Min(Round(from, to, a[i], mode), to.Round(new Exact(1, 1), "rn")), a);
@@ -194,7 +196,8 @@ public class ConversionTests
 
     // Integers halfway between two numbers of the format, and beside.
     private static IEnumerable<ulong> Ties(FloatFormat f, int width) => Enumerable.Range(f.Fraction + 1, Math.Max(0, width - f.Fraction - 1))
-        .SelectMany(k => new[] { (1ul << k) + (1ul << (k - f.Fraction - 1)), (1ul << k) + (3ul << (k - f.Fraction - 1)), (1ul << k) + (1ul << (k - f.Fraction - 1)) + 1, (1ul << k) + (1ul << (k - f.Fraction - 1)) - 1 })
+        .SelectMany(k => new[] { (1ul << k) + (1ul << (k - f.Fraction - 1)), (1ul << k) + (3ul << (k - f.Fraction - 1)), (1ul << k) + (1ul << (k - f.Fraction - 1)) + 1,
+            (1ul << k) + (1ul << (k - f.Fraction - 1)) - 1 })
         .Select(x => x & Words.Mask(width));
 
     // Edges, random numbers, halves and integers near the limits of integer types.
@@ -203,8 +206,10 @@ public class ConversionTests
         var f = Format(type);
         var random = new Random(5);
         IEnumerable<ulong> edges = type switch { "f32" => Numbers.EdgeSingles.Select(x => (ulong)x), "f64" => Numbers.EdgeDoubles, _ => Numbers.EdgeHalves.Select(x => (ulong)x) };
-        var numbers = Enumerable.Range(0, 66).SelectMany(k => new[] { Exact.Power(k), Exact.Power(k) - new Exact(1, 2), Exact.Power(k) + new Exact(1, 2), Exact.Power(k) - new Exact(1, 1) })
-            .Concat(Enumerable.Range(1, 8).Select(k => new Exact(k, 2))).Concat(Enumerable.Range(1, 8).Select(k => new Exact(k * 4 + 1, 8))).Where(x => !x.IsZero).Select(x => f.Round(x, "rz"));
+        var numbers = Enumerable.Range(0, 66).SelectMany(k => new[] { Exact.Power(k), Exact.Power(k) - new Exact(1, 2), Exact.Power(k) + new Exact(1, 2),
+            Exact.Power(k) - new Exact(1, 1) })
+            .Concat(Enumerable.Range(1, 8).Select(k => new Exact(k, 2))).Concat(Enumerable.Range(1, 8).Select(k => new Exact(k * 4 + 1,
+                8))).Where(x => !x.IsZero).Select(x => f.Round(x, "rz"));
         return [.. edges, .. numbers, .. numbers.Select(x => x | f.SignBit), .. Enumerable.Range(0, 60).Select(_ => Numbers.LongWord(random) & (f.SignBit * 2 - 1))];
     }
 }

@@ -5,7 +5,8 @@ namespace DiffWave.Emulator.Tests.Instructions;
 /// <summary>A floating-point format by its numbers of bits.</summary>
 internal sealed record FloatFormat(int Exponent, int Fraction, ulong NaN)
 {
-    public static readonly FloatFormat F16 = new(5, 10, 0x7FFF), BF16 = new(8, 7, 0x7FFF), F32 = new(8, 23, 0x7FFFFFFF), TF32 = new(8, 10, 0x7FFFFFFF >> 13), F64 = new(11, 52, 0x7FFFFFFFFFFFFFFF);
+    public static readonly FloatFormat F16 = new(5, 10, 0x7FFF), BF16 = new(8, 7, 0x7FFF), F32 = new(8, 23, 0x7FFFFFFF), TF32 = new(8, 10, 0x7FFFFFFF >> 13), F64 = new(11, 52,
+        0x7FFFFFFFFFFFFFFF);
 
     public ulong SignBit => 1ul << (Exponent + Fraction);
 
@@ -37,7 +38,8 @@ internal sealed record FloatFormat(int Exponent, int Fraction, ulong NaN)
         var scaled = magnitude * Exact.Power(Fraction - exponent);
         var whole = BigInteger.DivRem(scaled.Numerator, scaled.Denominator, out var rest);
         int half = (2 * rest).CompareTo(scaled.Denominator);
-        if (mode switch { "rn" => half > 0 || (half == 0 && !whole.IsEven), "rna" => half >= 0, "rm" => negative && !rest.IsZero, "rp" => !negative && !rest.IsZero, _ => false }) whole++;
+        if (mode switch { "rn" => half > 0 || (half == 0 && !whole.IsEven), "rna" => half >= 0, "rm" => negative && !rest.IsZero, "rp" => !negative && !rest.IsZero,
+            _ => false }) whole++;
         if (whole == BigInteger.One << (Fraction + 1)) (whole, exponent) = (whole >> 1, exponent + 1);
         ulong sign = negative ? SignBit : 0;
         if (exponent > (1 << (Exponent - 1)) - 1) return sign | (mode is "rn" or "rna" || mode == (negative ? "rm" : "rp") ? Infinity : Infinity - 1);

@@ -6,8 +6,10 @@ using DiffWave.Emulator.Syntax;
 namespace DiffWave.Emulator.Tests.Instructions;
 
 /// <summary>
-/// One instruction on lanes of numbers. An operand is an array (a value for each lane; more than 32 are run warp by warp), an array of arrays for a vector, or a string that stands in the text
-/// as it is (an immediate, a sink). The element type of an array says how its register is declared: bool pred, 16-bit numbers b16, 32-bit integers b32, 64-bit integers b64, float f32, double f64.
+/// One instruction on lanes of numbers. An operand is an array (a value for each lane; more than 32 are run warp by warp), an array of arrays for a vector, or a string that
+/// stands in the text
+/// as it is (an immediate, a sink). The element type of an array says how its register is declared: bool pred, 16-bit numbers b16, 32-bit integers b32, 64-bit integers b64,
+/// float f32, double f64.
 /// </summary>
 internal static unsafe class Instruction
 {

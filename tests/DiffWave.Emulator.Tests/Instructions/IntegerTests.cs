@@ -110,7 +110,8 @@ public class IntegerTests
         var (a, b) = Pairs(32);
         ulong[] c = [.. a.Select((x, i) => x * 2654435761 + b[i] & uint.MaxValue)];
         (int, ulong[])[] operands = [(32, a), (32, b), (32, c)];
-        BigInteger Sum(int i, int count, int bits, int first) => c[i] + Enumerable.Range(0, count).Aggregate(BigInteger.Zero, (s, k) => s + Part(a[i], k, bits, typeA) * Part(b[i], first + k, 8, typeB));
+        BigInteger Sum(int i, int count, int bits, int first) => c[i] + Enumerable.Range(0, count).Aggregate(BigInteger.Zero, (s, k) => s + Part(a[i], k, bits,
+            typeA) * Part(b[i], first + k, 8, typeB));
         Words.Same("dp4a", Words.Run($"dp4a.{typeA}.{typeB}", 32, operands), i => Words.Wrap(Sum(i, 4, 8, 0), 32), a, b, c);
         Words.Same("dp2a.lo", Words.Run($"dp2a.lo.{typeA}.{typeB}", 32, operands), i => Words.Wrap(Sum(i, 2, 16, 0), 32), a, b, c);
         Words.Same("dp2a.hi", Words.Run($"dp2a.hi.{typeA}.{typeB}", 32, operands), i => Words.Wrap(Sum(i, 2, 16, 2), 32), a, b, c);

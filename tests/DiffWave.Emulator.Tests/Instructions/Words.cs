@@ -29,7 +29,8 @@ internal static class Words
     /// <summary>Edges of a width and random words.</summary>
     public static ulong[] Edges(int width) =>
     [
-        .. new ulong[] { 0, 1, 2, 3, 5, 0x7F, 0x80, 0xFF, 1ul << (width / 2), (1ul << (width / 2)) - 1, 1ul << (width / 2 - 1), Mask(width), Mask(width) - 1, Mask(width) - 6, 1ul << (width - 1),
+        .. new ulong[] { 0, 1, 2, 3, 5, 0x7F, 0x80, 0xFF, 1ul << (width / 2), (1ul << (width / 2)) - 1, 1ul << (width / 2 - 1), Mask(width), Mask(width) - 1, Mask(width) - 6,
+            1ul << (width - 1),
             (1ul << (width - 1)) - 1, (1ul << (width - 1)) + 1, 0x5555555555555555, 0x123456789ABCDEF0 }.Select(x => x & Mask(width)).Distinct(),
     ];
 
