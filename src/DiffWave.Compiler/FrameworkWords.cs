@@ -71,7 +71,7 @@ internal sealed partial class Evaluator
                 var log = BitOperation(nameof(BitOperations.LeadingZeroCount), [builder.Or(a, new Imm(a.Type, 1))])!;
                 return builder.Sub(Imm.Of(wide ? 63 : 31), log);
             case nameof(BitOperations.RotateLeft) or nameof(BitOperations.RotateRight):
-                var count = AsOperand(arguments[1]);
+                var count = builder.Integer(AsOperand(arguments[1]));
                 bool left = name == nameof(BitOperations.RotateLeft);
                 if (!wide && a is not Imm) return builder.Pure(left ? "shf.l.wrap.b32" : "shf.r.wrap.b32", RegType.B32, a, a, count);
                 var back = builder.Sub(Imm.Of(wide ? 64 : 32), count);
@@ -90,10 +90,11 @@ internal sealed partial class Evaluator
     private Operand? MathWord(MethodBase method, Value[] arguments)
     {
         if (!Array.TrueForAll(arguments, argument => argument is Operand)) return null;
+        arguments = Array.ConvertAll(arguments, argument => (Value)builder.Integer((Operand)argument));
         var parameters = method.GetParameters();
-        var a = AsOperand(arguments[0]);
-        var b = arguments.Length > 1 ? AsOperand(arguments[1]) : null;
-        var c = arguments.Length > 2 ? AsOperand(arguments[2]) : null;
+        var a = builder.Integer(AsOperand(arguments[0]));
+        var b = arguments.Length > 1 ? builder.Integer(AsOperand(arguments[1])) : null;
+        var c = arguments.Length > 2 ? builder.Integer(AsOperand(arguments[2])) : null;
         bool unsigned = parameters[0].ParameterType is var type && (type == typeof(uint) || type == typeof(ulong) || type == typeof(byte) || type == typeof(ushort) || type == typeof(nuint));
         bool real = a.Type is RegType.F32 or RegType.F64;
         string suffix = a.Type switch { RegType.F32 => "f32", RegType.F64 => "f64", RegType.B64 => unsigned ? "u64" : "s64", _ => unsigned ? "u32" : "s32" };

@@ -194,6 +194,7 @@ internal sealed class PtxBuilder
         if (b is Imm { Bits: not 0 } y)
         {
             if (a is Imm x && (unsigned || y.Signed != -1)) return new Imm(a.Type, unsigned ? x.Bits % y.Bits : (ulong)(x.Signed % y.Signed));
+            if (y.Bits == 1) return new Imm(a.Type, 0);
             if (BitOperations.IsPow2(y.Bits) && (unsigned || y.Signed > 0))
             {
                 if (unsigned || IsNonNegative(a)) return And(a, new Imm(a.Type, y.Bits - 1));
