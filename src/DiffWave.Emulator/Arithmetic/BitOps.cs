@@ -2,6 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using DiffWave.Emulator.Execution;
 
 namespace DiffWave.Emulator.Arithmetic;
 
@@ -80,15 +81,20 @@ internal readonly struct FunnelShift<TLeft, TWrap> : IOp3<uint, uint, uint, uint
     }
 }
 
-/// <summary>Any logical function of three bits, by its table of truth.</summary>
-internal readonly struct LogicByTable : IOp4<uint, uint, uint, uint, uint>
+internal static unsafe class BitLoops
 {
-    public static uint Apply(uint a, uint b, uint c, uint table)
+    /// <summary><c>lop3</c>: any logical function of three bits, by its table of truth, which is the same for all lanes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void LogicByTable(LaneArguments* x)
     {
-        uint r = 0;
-        for (int i = 0; i < 8; i++)
-            if ((table >> i & 1) != 0) r |= ((i & 4) != 0 ? a : ~a) & ((i & 2) != 0 ? b : ~b) & ((i & 1) != 0 ? c : ~c);
-        return r;
+        uint table = *(uint*)(*x)[4];
+        for (int lane = 0; lane < LaneLoops.Lanes; lane += 8)
+        {
+            Vector256<uint> a = LaneLoops.Load<uint>((*x)[1], lane), b = LaneLoops.Load<uint>((*x)[2], lane), c = LaneLoops.Load<uint>((*x)[3], lane), r = default;
+            for (int i = 0; i < 8; i++)
+                if ((table >> i & 1) != 0) r |= ((i & 4) != 0 ? a : ~a) & ((i & 2) != 0 ? b : ~b) & ((i & 1) != 0 ? c : ~c);
+            LaneLoops.Store((*x)[0], lane, r, x->Mask);
+        }
     }
 }
 
@@ -137,19 +143,18 @@ internal readonly struct PickReplicated16 : IBytePick
 /// <summary>Four bytes picked from the eight of b:a.</summary>
 internal readonly struct Permute<TPick> : IOp3<uint, uint, uint, uint> where TPick : struct, IBytePick
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint Apply(uint a, uint b, uint control)
     {
         ulong bytes = (ulong)b << 32 | a;
-        uint r = 0;
-        for (int place = 0; place < 4; place++)
-        {
-            uint pick = TPick.Pick(control, place);
-            byte value = (byte)(bytes >> (int)(8 * (pick & 7)));
-            if ((pick & 8) != 0) value = (byte)((sbyte)value >> 7);
-            r |= (uint)value << (8 * place);
-        }
+        return Byte(bytes, TPick.Pick(control, 0)) | Byte(bytes, TPick.Pick(control, 1)) << 8 | Byte(bytes, TPick.Pick(control, 2)) << 16 | Byte(bytes, TPick.Pick(control, 3)) << 24;
+    }
 
-        return r;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Byte(ulong bytes, uint pick)
+    {
+        uint value = (uint)(bytes >> (int)(8 * (pick & 7))) & 255;
+        return (pick & 8) == 0 ? value : (uint)(sbyte)value >> 31 == 0 ? 0 : 255u;
     }
 }
 

@@ -77,6 +77,57 @@ internal readonly struct SignedToSingle : IOp1<int, float>
     public static Vector256<float> Apply(Vector256<int> a) => Vector256.ConvertToSingle(a);
 }
 
+/// <summary>f16 or bf16 to f32.</summary>
+internal readonly struct HalfToSingle<TBrain, TFtz> : IOp1<uint, float> where TBrain : struct, IFlag where TFtz : struct, IFlag
+{
+    public static bool IsVector => true;
+
+    public static float Apply(uint a) => throw new NotSupportedException();
+
+    public static Vector256<float> Apply(Vector256<uint> a) => Single.Finish<TFtz, Off>(TBrain.Value ? HalfVectors.FromBrain(a) : HalfVectors.FromHalf(a));
+}
+
+/// <summary>f32 to the nearest f16 or bf16.</summary>
+internal readonly struct SingleToHalf<TBrain, TFtz> : IOp1<float, uint> where TBrain : struct, IFlag where TFtz : struct, IFlag
+{
+    public static bool IsVector => true;
+
+    public static uint Apply(float a) => throw new NotSupportedException();
+
+    public static Vector256<uint> Apply(Vector256<float> a) => TBrain.Value ? HalfVectors.ToBrain(Single.Flush<TFtz>(a)) : HalfVectors.ToHalf(Single.Flush<TFtz>(a));
+}
+
+/// <summary>Two f32 to a packed pair of the nearest numbers, the first in the upper half.</summary>
+internal readonly struct PackNearest<TBrain> : IOp2<float, float, uint> where TBrain : struct, IFlag
+{
+    public static bool IsVector => true;
+
+    public static uint Apply(float a, float b) => throw new NotSupportedException();
+
+    public static Vector256<uint> Apply(Vector256<float> a, Vector256<float> b) =>
+        TBrain.Value ? HalfVectors.ToBrain(a) << 16 | HalfVectors.ToBrain(b) : HalfVectors.ToHalf(a) << 16 | HalfVectors.ToHalf(b);
+}
+
+/// <summary>f32 to s32, held in its range; NaN gives 0.</summary>
+internal readonly struct SingleToSigned<TRounding, TFtz> : IOp1<float, int> where TRounding : struct, IRounding where TFtz : struct, IFlag
+{
+    public static bool IsVector => true;
+
+    public static int Apply(float a) => throw new NotSupportedException();
+
+    public static Vector256<int> Apply(Vector256<float> a)
+    {
+        a = Single.Flush<TFtz>(a);
+        return Vector256.ConvertToInt32(TRounding.Mode switch
+        {
+            RoundingMode.Nearest => Vector256.Round(a, MidpointRounding.ToEven),
+            RoundingMode.Down => Vector256.Floor(a),
+            RoundingMode.Up => Vector256.Ceiling(a),
+            _ => Vector256.Truncate(a),
+        });
+    }
+}
+
 internal readonly struct UnsignedToSingle : IOp1<uint, float>
 {
     public static float Apply(uint a) => (float)(double)a;

@@ -1,4 +1,6 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using DiffWave.Emulator.Execution;
 
 namespace DiffWave.Emulator.Arithmetic;
@@ -67,6 +69,7 @@ internal static unsafe class Exchanges
     private const int Lanes = LaneLoops.Lanes;
 
     /// <summary><c>shfl.sync d|p, a, b, c, membermask</c>; with <typeparamref name="TPair"/> false there is no p.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Shuffle<TShuffle, TPair>(LaneArguments* x) where TShuffle : struct, IShuffle where TPair : struct, IFlag
     {
         int s = TPair.Value ? 2 : 1;
@@ -86,6 +89,7 @@ internal static unsafe class Exchanges
     }
 
     /// <summary><c>vote.sync p, a, membermask</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Vote<TVote>(LaneArguments* x) where TVote : struct, IVote
     {
         uint bits = *(uint*)(*x)[1], result = 0, group;
@@ -99,6 +103,7 @@ internal static unsafe class Exchanges
     }
 
     /// <summary><c>vote.sync.ballot.b32 d, a, membermask</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Ballot(LaneArguments* x)
     {
         uint bits = *(uint*)(*x)[1], group;
@@ -110,6 +115,7 @@ internal static unsafe class Exchanges
     }
 
     /// <summary><c>match.any.sync d, a, membermask</c>: the members with the same value.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void MatchAny<T>(LaneArguments* x) where T : unmanaged, IEquatable<T>
     {
         uint group;
@@ -126,6 +132,7 @@ internal static unsafe class Exchanges
     }
 
     /// <summary><c>match.all.sync d|p, a, membermask</c>: the members when all have the same value, else 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void MatchAll<T, TPair>(LaneArguments* x) where T : unmanaged, IEquatable<T> where TPair : struct, IFlag
     {
         int s = TPair.Value ? 2 : 1;
@@ -142,6 +149,7 @@ internal static unsafe class Exchanges
     }
 
     /// <summary><c>redux.sync d, a, membermask</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Reduce<T, TOp>(LaneArguments* x) where T : unmanaged where TOp : struct, IOp2<T, T, T>
     {
         uint group;
@@ -158,10 +166,12 @@ internal static unsafe class Exchanges
     public static void ActiveMask(LaneArguments* x) => Fill((uint*)(*x)[0], x->Mask, x->Mask);
 
     /// <summary>Members of the exchange of the lowest lane left.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static uint Group(uint* members, uint rest)
     {
         int first = BitOperations.TrailingZeroCount(rest);
         uint group = 1u << first, mask = members[first];
+        if (AreEqual(members, mask)) return group | rest & mask;
         for (uint left = rest & mask & ~group; left != 0; left &= left - 1)
         {
             int lane = BitOperations.TrailingZeroCount(left);
@@ -169,6 +179,15 @@ internal static unsafe class Exchanges
         }
 
         return group;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static bool AreEqual(uint* values, uint value)
+    {
+        var all = Vector256.Create(value);
+        var different = Vector256<uint>.Zero;
+        for (int lane = 0; lane < Lanes; lane += 8) different |= LaneLoops.Load<uint>((byte*)values, lane) ^ all;
+        return different == Vector256<uint>.Zero;
     }
 
     private static uint Same<T>(byte* a, uint lanes) where T : unmanaged, IEquatable<T>
@@ -184,9 +203,10 @@ internal static unsafe class Exchanges
         return same;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Fill(uint* register, uint value, uint lanes)
     {
         if (register == null) return;
-        for (; lanes != 0; lanes &= lanes - 1) register[BitOperations.TrailingZeroCount(lanes)] = value;
+        for (int lane = 0; lane < Lanes; lane += 8) LaneLoops.Store((byte*)register, lane, Vector256.Create(value), lanes);
     }
 }

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace DiffWave.Emulator.Arithmetic;
 
@@ -61,6 +62,31 @@ internal readonly struct MultiplyWide<T, TWide> : IOp2<T, T, TWide>, IOp3<T, T, 
     public static TWide Apply(T a, T b, TWide c) => unchecked(Apply(a, b) + c);
 }
 
+/// <summary>32-bit numbers to 64 bits, their product, or it and an addend.</summary>
+internal readonly struct WideProduct<TSigned, TAdds> : IWide where TSigned : struct, IFlag where TAdds : struct, IFlag
+{
+    public static bool IsSigned => TSigned.Value;
+
+    public static int Operands => TAdds.Value ? 3 : 2;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<ulong> Apply(Vector256<ulong> a, Vector256<ulong> b, Vector256<ulong> c)
+    {
+        var product = !Avx2.IsSupported ? a * b : TSigned.Value ? Avx2.Multiply(a.AsInt32(), b.AsInt32()).AsUInt64() : Avx2.Multiply(a.AsUInt32(), b.AsUInt32());
+        return TAdds.Value ? product + c : product;
+    }
+}
+
+/// <summary>32-bit numbers as 64-bit ones.</summary>
+internal readonly struct Extend32<TSigned> : IWide where TSigned : struct, IFlag
+{
+    public static bool IsSigned => TSigned.Value;
+
+    public static int Operands => 1;
+
+    public static Vector256<ulong> Apply(Vector256<ulong> a, Vector256<ulong> b, Vector256<ulong> c) => a;
+}
+
 internal readonly struct MultiplyAddLow<T> : IOp3<T, T, T, T> where T : unmanaged, IBinaryInteger<T>
 {
     public static bool IsVector => Unsafe.SizeOf<T>() == 4;
@@ -101,10 +127,10 @@ internal readonly struct Quotient<T> : IOp2<T, T, T> where T : unmanaged, IBinar
     public static T Apply(T a, T b) => T.IsZero(b) ? ~T.Zero : T.IsNegative(b) && b == ~T.Zero ? unchecked(T.Zero - a) : a / b;
 }
 
-/// <summary>Remainder with the sign of the dividend; by zero the dividend.</summary>
+/// <summary>Remainder with the sign of the dividend; by zero all ones too.</summary>
 internal readonly struct Remainder<T> : IOp2<T, T, T> where T : unmanaged, IBinaryInteger<T>
 {
-    public static T Apply(T a, T b) => T.IsZero(b) ? a : T.IsNegative(b) && b == ~T.Zero ? T.Zero : a % b;
+    public static T Apply(T a, T b) => T.IsZero(b) ? ~T.Zero : T.IsNegative(b) && b == ~T.Zero ? T.Zero : a % b;
 }
 
 internal readonly struct Absolute<T> : IOp1<T, T> where T : unmanaged, IBinaryInteger<T>

@@ -57,6 +57,17 @@ internal interface IOp4<TA, TB, TC, TD, TR>
     static abstract TR Apply(TA a, TB b, TC c, TD d);
 }
 
+/// <summary>An operation of two 32-bit operands, and perhaps a 64-bit one, with a 64-bit result, for four lanes at once.</summary>
+internal interface IWide
+{
+    static abstract Vector256<ulong> Apply(Vector256<ulong> a, Vector256<ulong> b, Vector256<ulong> c);
+
+    static abstract bool IsSigned { get; }
+
+    /// <summary>Operands, 1 to 3.</summary>
+    static abstract int Operands { get; }
+}
+
 /// <summary>
 /// The loops over the 32 lanes of a warp. They are compiled with full optimisation at once, because a short test would otherwise spend its time in unoptimised vector code.
 /// Everything a chunk of lanes reads is read before the chunk is written, so a destination may be a source.
@@ -113,6 +124,32 @@ internal static unsafe class LaneLoops
                 int lane = BitOperations.TrailingZeroCount(mask);
                 Write(r, lane, TOp.Apply(Read<TA>(a, lane), Read<TB>(b, lane), Read<TC>(c, lane)));
             }
+    }
+
+    /// <summary>Lanes of 4 bytes widened to 8; a third operand is 8 bytes wide already.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void RunWide<TOp>(LaneArguments* x) where TOp : struct, IWide
+    {
+        byte* r = (*x)[0], a = (*x)[1], b = (*x)[2], c = (*x)[3];
+        for (int lane = 0; lane < Lanes; lane += 4)
+            Store(r, lane, TOp.Apply(Widen<TOp>(a, lane), TOp.Operands > 1 ? Widen<TOp>(b, lane) : default, TOp.Operands > 2 ? Load<ulong>(c, lane) : default), x->Mask);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<ulong> Widen<TOp>(byte* a, int lane) where TOp : struct, IWide
+    {
+        var narrow = Vector128.Load((uint*)a + lane);
+        return TOp.IsSigned
+            ? Vector256.Create(Vector128.WidenLower(narrow.AsInt32()), Vector128.WidenUpper(narrow.AsInt32())).AsUInt64()
+            : Vector256.Create(Vector128.WidenLower(narrow), Vector128.WidenUpper(narrow));
+    }
+
+    /// <summary>The low halves of lanes of 8 bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void RunNarrow(LaneArguments* x)
+    {
+        for (int lane = 0; lane < Lanes; lane += 8)
+            Store((*x)[0], lane, Vector256.Narrow(Load<ulong>((*x)[1], lane), Load<ulong>((*x)[1], lane + 4)), x->Mask);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace DiffWave.Emulator.Arithmetic;
@@ -117,6 +118,7 @@ internal readonly struct Tensor32 : IBinaryFormat
 internal static class Rounding
 {
     /// <summary>The number of a format next to <paramref name="value"/>, as bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static uint Round<TFormat>(double value, RoundingMode mode) where TFormat : struct, IBinaryFormat
     {
         int fraction = TFormat.FractionBits, bias = (1 << (TFormat.ExponentBits - 1)) - 1, top = fraction + TFormat.ExponentBits;
@@ -149,6 +151,7 @@ internal static class Rounding
     }
 
     /// <summary>A sum of two numbers, rounded to odd; exact zeros have the sign of the mode.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double OddSum(double a, double b, RoundingMode mode)
     {
         double sum = a + b;
@@ -170,6 +173,7 @@ internal static class Rounding
     public static float ToSingle(double value, RoundingMode mode) => BitConverter.UInt32BitsToSingle(Round<Binary32>(value, mode));
 
     /// <summary>An integer in floating point; ties as <see cref="RoundingMode"/> says.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double ToIntegral(double value, RoundingMode mode) => mode switch
     {
         RoundingMode.Nearest => Math.Round(value, MidpointRounding.ToEven),
@@ -180,9 +184,10 @@ internal static class Rounding
     };
 
     /// <summary>An integer as f64 rounded to odd, so that it can be rounded once more; exact up to 53 bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double OddInteger(bool negative, ulong magnitude)
     {
-        int drop = Math.Max(0, 64 - 53 - System.Numerics.BitOperations.LeadingZeroCount(magnitude));
+        int drop = Math.Max(0, 64 - 53 - BitOperations.LeadingZeroCount(magnitude));
         ulong kept = magnitude >> drop;
         if (kept << drop != magnitude) kept |= 1;
         double value = (double)(long)kept * (1UL << drop);

@@ -53,7 +53,53 @@ internal static unsafe class SelectLoops
     public static void Combine<TCombine>(LaneArguments* x) where TCombine : struct, ICombine =>
         LaneLoops.SetPredicate((*x)[0], TCombine.Apply(*(uint*)(*x)[1], *(uint*)(*x)[2]), x->Mask);
 
+    /// <summary><c>mov.b32 d, {a, b}</c> of 16-bit registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void PackHalves(LaneArguments* x)
+    {
+        for (int lane = 0; lane < LaneLoops.Lanes; lane += 8)
+            LaneLoops.Store((*x)[0], lane, LaneLoops.Load<uint>((*x)[1], lane) & Vector256.Create(0xFFFFu) | LaneLoops.Load<uint>((*x)[2], lane) << 16, x->Mask);
+    }
+
+    /// <summary><c>mov.b32 {a, b}, d</c> of 16-bit registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void UnpackHalves(LaneArguments* x)
+    {
+        byte* low = (*x)[0], high = (*x)[1];
+        for (int lane = 0; lane < LaneLoops.Lanes; lane += 8)
+        {
+            var whole = LaneLoops.Load<uint>((*x)[2], lane);
+            if (low != null) LaneLoops.Store(low, lane, whole & Vector256.Create(0xFFFFu), x->Mask);
+            if (high != null) LaneLoops.Store(high, lane, whole >> 16, x->Mask);
+        }
+    }
+
+    /// <summary><c>mov.b64 d, {a, b}</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void PackWords(LaneArguments* x)
+    {
+        for (int lane = 0; lane < LaneLoops.Lanes; lane += 4)
+        {
+            Vector128<uint> low = Vector128.Load((uint*)(*x)[1] + lane), high = Vector128.Load((uint*)(*x)[2] + lane);
+            var whole = Vector256.Create(Vector128.WidenLower(low), Vector128.WidenUpper(low)) | Vector256.Create(Vector128.WidenLower(high), Vector128.WidenUpper(high)) << 32;
+            LaneLoops.Store((*x)[0], lane, whole, x->Mask);
+        }
+    }
+
+    /// <summary><c>mov.b64 {a, b}, d</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void UnpackWords(LaneArguments* x)
+    {
+        for (int lane = 0; lane < LaneLoops.Lanes; lane += 8)
+        {
+            Vector256<ulong> first = LaneLoops.Load<ulong>((*x)[2], lane), second = LaneLoops.Load<ulong>((*x)[2], lane + 4);
+            if ((*x)[0] != null) LaneLoops.Store((*x)[0], lane, Vector256.Narrow(first, second), x->Mask);
+            if ((*x)[1] != null) LaneLoops.Store((*x)[1], lane, Vector256.Narrow(first >> 32, second >> 32), x->Mask);
+        }
+    }
+
     /// <summary><c>mov</c> of a vector into one register, the first element lowest.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Pack<TElement, TWhole, TCount>(LaneArguments* x) where TElement : unmanaged, IBinaryInteger<TElement> where TWhole : unmanaged, IBinaryInteger<TWhole> where TCount : struct, IFlag
     {
         int count = TCount.Value ? 4 : 2;
@@ -67,6 +113,7 @@ internal static unsafe class SelectLoops
     }
 
     /// <summary><c>mov</c> of one register into a vector, whose elements may be sinks.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Unpack<TElement, TWhole, TCount>(LaneArguments* x) where TElement : unmanaged, IBinaryInteger<TElement> where TWhole : unmanaged, IBinaryInteger<TWhole> where TCount : struct, IFlag
     {
         int count = TCount.Value ? 4 : 2;

@@ -12,9 +12,9 @@ internal static unsafe partial class LaneFunctions
             return (LaneForm.Bits(form.Type), parts.Elements.Count) switch
             {
                 (16, 2) => new(&SelectLoops.Unpack<byte, ushort, Off>, InstructionClass.Move, 0),
-                (32, 2) => new(&SelectLoops.Unpack<ushort, uint, Off>, InstructionClass.Move, 0),
+                (32, 2) => new(&SelectLoops.UnpackHalves, InstructionClass.Move, 0),
                 (32, 4) => new(&SelectLoops.Unpack<byte, uint, On>, InstructionClass.Move, 0),
-                (64, 2) => new(&SelectLoops.Unpack<uint, ulong, Off>, InstructionClass.Move, 0),
+                (64, 2) => new(&SelectLoops.UnpackWords, InstructionClass.Move, 0),
                 (64, 4) => new(&SelectLoops.Unpack<ushort, ulong, On>, InstructionClass.Move, 0),
                 _ => throw form.Unsupported(),
             };
@@ -22,9 +22,9 @@ internal static unsafe partial class LaneFunctions
             return (LaneForm.Bits(form.Type), elements.Elements.Count) switch
             {
                 (16, 2) => new(&SelectLoops.Pack<byte, ushort, Off>, InstructionClass.Move, 0),
-                (32, 2) => new(&SelectLoops.Pack<ushort, uint, Off>, InstructionClass.Move, 0),
+                (32, 2) => new(&SelectLoops.PackHalves, InstructionClass.Move, 0),
                 (32, 4) => new(&SelectLoops.Pack<byte, uint, On>, InstructionClass.Move, 0),
-                (64, 2) => new(&SelectLoops.Pack<uint, ulong, Off>, InstructionClass.Move, 0),
+                (64, 2) => new(&SelectLoops.PackWords, InstructionClass.Move, 0),
                 (64, 4) => new(&SelectLoops.Pack<ushort, ulong, On>, InstructionClass.Move, 0),
                 _ => throw form.Unsupported(),
             };
@@ -56,20 +56,24 @@ internal static unsafe partial class LaneFunctions
         _ => throw form.Unsupported(),
     };
 
-    private static LaneFunction Compare(LaneForm form) => form.Types[^1] switch
+    private static LaneFunction Compare(LaneForm form)
     {
-        PtxType.U16 or PtxType.B16 => CompareIntegers<ushort>(form),
-        PtxType.S16 => CompareIntegers<short>(form),
-        PtxType.U32 or PtxType.B32 => CompareIntegers<uint>(form),
-        PtxType.S32 => CompareIntegers<int>(form),
-        PtxType.U64 or PtxType.B64 => CompareIntegers<ulong>(form),
-        PtxType.S64 => CompareIntegers<long>(form),
-        PtxType.F32 => form.Has("ftz") ? CompareFloats<float, FlushOperands>(form) : CompareFloats<float, KeepOperands<float>>(form),
-        PtxType.F64 => CompareFloats<double, KeepOperands<double>>(form),
-        PtxType.F16 or PtxType.F16x2 => form.Has("ftz") ? CompareFloats<double, HalfOperands<Binary16, On>>(form) : CompareFloats<double, HalfOperands<Binary16, Off>>(form),
-        PtxType.BF16 or PtxType.BF16x2 => CompareFloats<double, HalfOperands<Brain16, Off>>(form),
-        _ => throw form.Unsupported(),
-    };
+        form.Has("ftz"); // without meaning for integers and f64
+        return form.Types[^1] switch
+        {
+            PtxType.U16 or PtxType.B16 => CompareIntegers<ushort>(form),
+            PtxType.S16 => CompareIntegers<short>(form),
+            PtxType.U32 or PtxType.B32 => CompareIntegers<uint>(form),
+            PtxType.S32 => CompareIntegers<int>(form),
+            PtxType.U64 or PtxType.B64 => CompareIntegers<ulong>(form),
+            PtxType.S64 => CompareIntegers<long>(form),
+            PtxType.F32 => form.Has("ftz") ? CompareFloats<float, FlushOperands>(form) : CompareFloats<float, KeepOperands<float>>(form),
+            PtxType.F64 => CompareFloats<double, KeepOperands<double>>(form),
+            PtxType.F16 or PtxType.F16x2 => form.Has("ftz") ? CompareFloats<double, HalfOperands<Binary16, On>>(form) : CompareFloats<double, HalfOperands<Binary16, Off>>(form),
+            PtxType.BF16 or PtxType.BF16x2 => CompareFloats<double, HalfOperands<Brain16, Off>>(form),
+            _ => throw form.Unsupported(),
+        };
+    }
 
     private static LaneFunction CompareIntegers<T>(LaneForm form) where T : unmanaged, INumber<T> => form.Among("eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs") switch
     {

@@ -11,10 +11,13 @@ internal static unsafe partial class LaneFunctions
         form.Has("ftz"); // speaks only of f32 operands
         return form.Types[0] switch
         {
-            PtxType.F16x2 when form.Operands.Count == 3 => form.Has("relu") ? PackedPair<Binary16, On>(form) : PackedPair<Binary16, Off>(form),
-            PtxType.BF16x2 when form.Operands.Count == 3 => form.Has("relu") ? PackedPair<Brain16, On>(form) : PackedPair<Brain16, Off>(form),
+            PtxType.F16x2 when form.Operands.Count == 3 => form.Has("relu") ? PackedPair<Binary16, On>(form)
+                : form.Rounding == RoundingMode.Nearest ? Two<float, float, uint, PackNearest<Off>>(InstructionClass.Conversion) : PackedPair<Binary16, Off>(form),
+            PtxType.BF16x2 when form.Operands.Count == 3 => form.Has("relu") ? PackedPair<Brain16, On>(form)
+                : form.Rounding == RoundingMode.Nearest ? Two<float, float, uint, PackNearest<On>>(InstructionClass.Conversion) : PackedPair<Brain16, Off>(form),
             PtxType.TF32 => form.Has("relu") ? ToTensor<On>(form) : ToTensor<Off>(form),
             _ when form.Types.Count != 2 => throw form.Unsupported(),
+            _ when Common(form) is { } function => function,
             _ => form.Types[1] switch
             {
                 PtxType.U8 => FromInteger<byte>(form),
@@ -33,6 +36,33 @@ internal static unsafe partial class LaneFunctions
             },
         };
     }
+
+    /// <summary>The conversions kernels are full of, eight lanes at a time.</summary>
+    private static LaneFunction? Common(LaneForm form)
+    {
+        bool flush = form.Has("ftz"), plain = !form.Has("sat") && !form.Has("relu") && form.Rounding == RoundingMode.Nearest;
+        string? integral = form.Among("rni", "rzi", "rmi", "rpi");
+        return (form.Types[0], form.Types[1]) switch
+        {
+            (PtxType.S64 or PtxType.U64, PtxType.S32) when plain && RegisterBits(form, 1) == 32 => Wide<Extend32<On>>(InstructionClass.Conversion),
+            (PtxType.S64 or PtxType.U64, PtxType.U32) when plain && RegisterBits(form, 1) == 32 => Wide<Extend32<Off>>(InstructionClass.Conversion),
+            (PtxType.S32 or PtxType.U32, PtxType.S64 or PtxType.U64) when plain && RegisterBits(form, 0) == 32 => new(&LaneLoops.RunNarrow, InstructionClass.Conversion, 0),
+            (PtxType.F32, PtxType.F16) when plain => flush ? One<uint, float, HalfToSingle<Off, On>>(InstructionClass.Conversion) : One<uint, float, HalfToSingle<Off, Off>>(InstructionClass.Conversion),
+            (PtxType.F32, PtxType.BF16) when plain => One<uint, float, HalfToSingle<On, Off>>(InstructionClass.Conversion),
+            (PtxType.F16, PtxType.F32) when plain => flush ? One<float, uint, SingleToHalf<Off, On>>(InstructionClass.Conversion) : One<float, uint, SingleToHalf<Off, Off>>(InstructionClass.Conversion),
+            (PtxType.BF16, PtxType.F32) when plain => One<float, uint, SingleToHalf<On, Off>>(InstructionClass.Conversion),
+            (PtxType.S32, PtxType.F32) when RegisterBits(form, 0) == 32 => flush ? SingleToSigned<On>(integral) : SingleToSigned<Off>(integral),
+            _ => null,
+        };
+    }
+
+    private static LaneFunction SingleToSigned<TFtz>(string? rounding) where TFtz : struct, IFlag => rounding switch
+    {
+        "rni" => One<float, int, SingleToSigned<RoundNearest, TFtz>>(InstructionClass.Conversion),
+        "rmi" => One<float, int, SingleToSigned<RoundDown, TFtz>>(InstructionClass.Conversion),
+        "rpi" => One<float, int, SingleToSigned<RoundUp, TFtz>>(InstructionClass.Conversion),
+        _ => One<float, int, SingleToSigned<RoundZero, TFtz>>(InstructionClass.Conversion),
+    };
 
     private static LaneFunction PackedPair<TFormat, TRelu>(LaneForm form) where TFormat : struct, IBinaryFormat where TRelu : struct, IFlag => form.Rounding == RoundingMode.Zero
         ? Two<float, float, uint, PackSingles<TFormat, RoundZero, TRelu>>(InstructionClass.Conversion)

@@ -45,9 +45,9 @@ internal static unsafe partial class LaneFunctions
     private static LaneFunction HalfOne<TOp>(LaneForm form, InstructionClass kind, int flops) where TOp : struct, IOp1<ushort, ushort> =>
         IsPair(form) ? One<uint, uint, Pair1<TOp>>(kind, 2 * flops) : One<ushort, ushort, TOp>(kind, flops);
 
-    private static LaneFunction HalfTwo<TOp>(LaneForm form) where TOp : struct, IOp2<ushort, ushort, ushort> =>
+    private static LaneFunction HalfTwo<TOp>(LaneForm form) where TOp : struct, IHalf2 =>
         IsPair(form) ? Two<uint, Pair2<TOp>>(InstructionClass.Float16, 2) : Two<ushort, TOp>(InstructionClass.Float16, 1);
 
-    private static LaneFunction HalfThree<TOp>(LaneForm form) where TOp : struct, IOp3<ushort, ushort, ushort, ushort> =>
+    private static LaneFunction HalfThree<TOp>(LaneForm form) where TOp : struct, IHalf3 =>
         IsPair(form) ? Three<uint, Pair3<TOp>>(InstructionClass.Float16, 4) : Three<ushort, TOp>(InstructionClass.Float16, 2);
 }

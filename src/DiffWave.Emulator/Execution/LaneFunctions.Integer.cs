@@ -33,6 +33,8 @@ internal static unsafe partial class LaneFunctions
                 if (saturated) throw form.Unsupported();
                 if (form.Has("lo")) return adds ? Three<T, MultiplyAddLow<T>>() : Two<T, MultiplyLow<T>>();
                 if (sizeof(T) == 8) throw form.Unsupported();
+                if (typeof(T) == typeof(int)) return adds ? Wide<WideProduct<On, On>>() : Wide<WideProduct<On, Off>>();
+                if (typeof(T) == typeof(uint)) return adds ? Wide<WideProduct<Off, On>>() : Wide<WideProduct<Off, Off>>();
                 return adds ? Three<T, T, TWide, TWide, MultiplyWide<T, TWide>>() : Two<T, T, TWide, MultiplyWide<T, TWide>>();
             case "mul24" or "mad24":
                 bool sums = form.Opcode == "mad24";
@@ -50,6 +52,8 @@ internal static unsafe partial class LaneFunctions
             default: throw form.Unsupported();
         }
     }
+
+    private static LaneFunction Wide<TOp>(InstructionClass kind = InstructionClass.Integer) where TOp : struct, IWide => new(&LaneLoops.RunWide<TOp>, kind, 0);
 
     private static LaneFunction Dot(LaneForm form)
     {
@@ -76,7 +80,7 @@ internal static unsafe partial class LaneFunctions
     private static LaneFunction Bits(LaneForm form) => (form.Opcode, form.Type) switch
     {
         ("shf", _) => form.Among("l", "r", "clamp", "wrap") == "l" ? Funnel<On>(form) : Funnel<Off>(form),
-        ("lop3", _) => Four<uint, uint, uint, uint, uint, LogicByTable>(),
+        ("lop3", _) => new(&BitLoops.LogicByTable, InstructionClass.Integer, 0),
         ("prmt", _) => form.Among("f4e", "b4e", "rc8", "ecl", "ecr", "rc16") switch
         {
             "f4e" => Three<uint, Permute<PickForward>>(),

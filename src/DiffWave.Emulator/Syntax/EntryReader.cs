@@ -20,9 +20,6 @@ internal sealed class EntryReader(TokenReader tokens, ModuleReader module)
     /// <summary>Architecture of the module.</summary>
     public int Target => module.Target;
 
-    /// <summary>The target ends in "a".</summary>
-    public bool Specific => module.Specific;
-
     public PtxEntry Read()
     {
         int line = tokens.Line;

@@ -25,7 +25,7 @@ internal sealed class InstructionReader(TokenReader tokens, EntryReader entry)
         tokens.Expect(';', $"after '{opcode}'");
         var form = candidates.Find(candidate => candidate.Operands.Length == raw.Count) ?? throw new PtxException(line,
             $"'{opcode}' takes {string.Join(" or ", candidates.Select(candidate => candidate.Operands.Length).Distinct().Order())} operands here, not {raw.Count}");
-        CheckTarget(form, opcode, line);
+        CheckTarget(form, opcode, modifiers, line);
         var types = modifiers.Select(PtxTypes.Find).Where(type => type != PtxType.None).ToArray();
         var operands = new OperandResolver(entry, opcode, modifiers, types, line).Resolve(form, raw);
         entry.Add(new PtxInstruction
@@ -84,11 +84,19 @@ internal sealed class InstructionReader(TokenReader tokens, EntryReader entry)
         return operands;
     }
 
-    private void CheckTarget(InstructionForm form, string opcode, int line)
+    private void CheckTarget(InstructionForm form, string opcode, List<string> modifiers, int line)
     {
-        if (entry.Version < form.Version)
-            throw new PtxException(line, $"this form of '{opcode}' needs PTX {form.Version / 10}.{form.Version % 10}, the text says {entry.Version / 10}.{entry.Version % 10}");
-        if (entry.Target < form.Sm) throw new PtxException(line, $"this form of '{opcode}' needs sm_{form.Sm}, the target is sm_{entry.Target}");
-        if (form.ArchitectureSpecific && !(entry.Specific && entry.Target == form.Sm)) throw new PtxException(line, $"this form of '{opcode}' needs sm_{form.Sm}a");
+        Require(form.Version, form.Sm, $"this form of '{opcode}'", line);
+        foreach (string modifier in modifiers)
+        {
+            var (version, sm) = InstructionTable.Need(modifier);
+            if (version > 0) Require(version, sm, $".{modifier}", line);
+        }
+    }
+
+    private void Require(int version, int sm, string what, int line)
+    {
+        if (entry.Version < version) throw new PtxException(line, $"{what} needs PTX {version / 10}.{version % 10}, the text says {entry.Version / 10}.{entry.Version % 10}");
+        if (entry.Target < sm) throw new PtxException(line, $"{what} needs sm_{sm}, the target is sm_{entry.Target}");
     }
 }

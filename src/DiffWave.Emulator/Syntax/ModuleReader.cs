@@ -29,9 +29,6 @@ internal sealed class ModuleReader(TokenReader tokens)
     /// <summary>Architecture.</summary>
     public int Target => target;
 
-    /// <summary>The target ends in "a".</summary>
-    public bool Specific => specific;
-
     /// <summary>Names of the module.</summary>
     public PtxScope Scope => scope;
 

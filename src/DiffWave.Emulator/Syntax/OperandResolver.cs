@@ -53,7 +53,7 @@ internal sealed class OperandResolver(EntryReader entry, string opcode, List<str
             case RawKind.Pair: throw Wrong(position, "must not be a pair");
         }
         if (raw.Negated) throw Wrong(position, "cannot be negated");
-        if (raw.Name == "_") return sink ? new SinkOperand() : throw Wrong(position, "cannot be left out with '_'");
+        if (raw.Name == "_") return sink ? new SinkOperand() : throw new PtxException(line, $"operand {position} of '{opcode}' cannot be left out with '_'", supported: opcode != "atom");
         if (SpecialRegisters.Bits(raw.Name) is int bits and > 0 && entry.Find(raw.Name) == null)
             return form.Special && SpecialRegisters.Fits(raw.Name, bits, type) ? new SpecialOperand(raw.Name) : throw Wrong(position, $"cannot be the special register '{raw.Name}' here");
         return new RegisterOperand(Register(raw, type, position, form.MayBeWider));
@@ -77,7 +77,8 @@ internal sealed class OperandResolver(EntryReader entry, string opcode, List<str
 
     private ImmediateOperand Immediate(PtxType type, PtxNumber number, int position)
     {
-        bool allowed = type == PtxType.Pred ? !number.IsFloat : type.IsFloat() ? number.IsFloat && type is PtxType.F32 or PtxType.F64 : !number.IsFloat || type is PtxType.B32 or PtxType.B64;
+        // As bits a floating-point constant has its own width: 32 when written 0f.., else 64.
+        bool allowed = type.IsFloat() ? number.IsFloat && type is PtxType.F32 or PtxType.F64 : !number.IsFloat || type == (number.Single != null ? PtxType.B32 : PtxType.B64);
         if (!allowed) throw Wrong(position, $"cannot be {(number.IsFloat ? "a floating-point" : "an integer")} constant for .{type.Name()}");
         return type == PtxType.Pred ? new ImmediateOperand(number.Integer == 0 ? 0ul : 1, false) : new ImmediateOperand(number.BitsFor(type), number.IsFloat);
     }

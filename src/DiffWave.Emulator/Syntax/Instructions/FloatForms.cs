@@ -46,8 +46,9 @@ internal static class FloatForms
         ("abs neg", [
             "ftz? f32 : =T, T",
             "f64 : =T, T",
-            "ftz? f16|f16x2 : =T, T; ptx60 sm53",
             "bf16|bf16x2 : =T, T; ptx70 sm80"]),
+        ("abs", ["ftz? f16|f16x2 : =T, T; ptx65 sm53"]),
+        ("neg", ["ftz? f16|f16x2 : =T, T; ptx60 sm53"]),
         ("min max", [
             "ftz? f32 : =T, T, T",
             "ftz? NaN f32 : =T, T, T; ptx70 sm80",

@@ -5,8 +5,8 @@ internal sealed class InstructionForm
 {
     private readonly Group[] groups;
 
-    private InstructionForm(Group[] groups, OperandForm[] operands, int version, int sm, bool specific, string text)
-        => (this.groups, Operands, Version, Sm, ArchitectureSpecific, Text) = (groups, operands, version, sm, specific, text);
+    private InstructionForm(Group[] groups, OperandForm[] operands, int version, int sm)
+        => (this.groups, Operands, Version, Sm) = (groups, operands, version, sm);
 
     /// <summary>Operands in order, destinations first.</summary>
     public OperandForm[] Operands { get; }
@@ -16,12 +16,6 @@ internal sealed class InstructionForm
 
     /// <summary>First architecture.</summary>
     public int Sm { get; }
-
-    /// <summary>Only for targets that end in "a".</summary>
-    public bool ArchitectureSpecific { get; }
-
-    /// <summary>As in the table.</summary>
-    public string Text { get; }
 
     /// <summary>Reads a row of the tables: modifiers separated by spaces, <c>a|b</c> for a choice, <c>?</c> after one that may be left out, <c>&lt;name&gt;</c> for a named choice; then a colon
     /// and the operands; then perhaps a semicolon and the first version and architecture, e.g. <c>; ptx70 sm80</c>.</summary>
@@ -33,15 +27,13 @@ internal sealed class InstructionForm
         var groups = form[..colon].Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(Group.Read).ToArray();
         var operands = form[(colon + 2)..].Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(OperandForm.Read).ToArray();
         int version = 0, sm = 0;
-        bool specific = false;
         foreach (string need in parts.Length > 1 ? parts[1].Split(' ') : [])
         {
             if (need.StartsWith("ptx", StringComparison.Ordinal)) version = int.Parse(need.AsSpan(3));
-            else if (need.StartsWith("sm", StringComparison.Ordinal)) sm = int.Parse(need.AsSpan(2).TrimEnd('a'));
+            else if (need.StartsWith("sm", StringComparison.Ordinal)) sm = int.Parse(need.AsSpan(2));
             else throw new InvalidOperationException($"row '{row}' of the instruction table");
-            specific |= need.EndsWith('a');
         }
-        return new InstructionForm(groups, operands, version, sm, specific, row);
+        return new InstructionForm(groups, operands, version, sm);
     }
 
     /// <summary>Whether an instruction has these modifiers.</summary>

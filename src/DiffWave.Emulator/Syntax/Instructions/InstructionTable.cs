@@ -25,6 +25,13 @@ internal static class InstructionTable
         ["ahead"] = ["L2::64B", "L2::128B", "L2::256B"],
     };
 
+    // Modifiers younger than the forms they stand in.
+    private static readonly Dictionary<string, (int Version, int Sm)> Needs = new(StringComparer.Ordinal)
+    {
+        ["weak"] = (60, 70), ["relaxed"] = (60, 70), ["acquire"] = (60, 70), ["release"] = (60, 70), ["acq_rel"] = (60, 70), ["cluster"] = (78, 90), ["shared::cta"] = (78, 30),
+        ["L2::64B"] = (74, 75), ["L2::128B"] = (74, 75), ["L2::256B"] = (74, 80),
+    };
+
     private static readonly FrozenDictionary<string, InstructionForm[]> Forms = IntegerForms.Rows.Concat(FloatForms.Rows).Concat(ComparisonForms.Rows).Concat(ConversionForms.Rows)
         .Concat(MemoryForms.Rows).Concat(AtomicForms.Rows).Concat(WarpForms.Rows).Concat(MatrixForms.Rows).Concat(ControlForms.Rows)
         .SelectMany(row => row.Opcodes.Split(' ').SelectMany(opcode => row.Forms.Select(form => (Opcode: opcode, Form: InstructionForm.Read(form)))))
@@ -32,6 +39,9 @@ internal static class InstructionTable
 
     /// <summary>The forms of an opcode, or null.</summary>
     public static InstructionForm[]? Find(string opcode) => Forms.GetValueOrDefault(opcode);
+
+    /// <summary>First PTX version, as major * 10 + minor, and first architecture a modifier needs whatever it stands in; zeros when only the form decides.</summary>
+    public static (int Version, int Sm) Need(string modifier) => Needs.GetValueOrDefault(modifier);
 
     /// <summary>The members of a named choice.</summary>
     public static string[] Choices(string name) => Named[name];

@@ -7,10 +7,11 @@ internal static class MemoryForms
     public static readonly (string Opcodes, string[] Forms)[] Rows =
     [
         ("ld", [
-            "weak? const|local|<shared>|global? ca|cg|cs|lu|cv? <ahead>? v2|v4? <memory> : =~v*T, []",
+            "weak? global? ca|cg|cs|lu|cv? <ahead>? v2|v4? <memory> : =~v*T, []",
+            "weak? const|local|<shared> ca|cg|cs|lu|cv? v2|v4? <memory> : =~v*T, []",
             "weak? param v2|v4? <memory> : =~v*T, []",
             "weak? global? <evict> <ahead>? v2|v4? <memory> : =~v*T, []; ptx74 sm70",
-            "volatile const|local|<shared>|global? v2|v4? <memory> : =~v*T, []",
+            "volatile <shared>|global? v2|v4? <memory> : =~v*T, []",
             "relaxed|acquire <scope> <shared>|global? v2|v4? <memory> : =~v*T, []; ptx60 sm70",
             "global ca|cg|cs? nc <ahead>? v2|v4? <memory> : =~v*T, []; ptx31 sm32",
             "global nc <evict> <ahead>? v2|v4? <memory> : =~v*T, []; ptx74 sm70"]),
@@ -18,7 +19,7 @@ internal static class MemoryForms
         ("st", [
             "weak? local|<shared>|global? wb|cg|cs|wt? v2|v4? <memory> : [], ~v*T",
             "weak? global? <evict> v2|v4? <memory> : [], ~v*T; ptx74 sm70",
-            "volatile local|<shared>|global? v2|v4? <memory> : [], ~v*T",
+            "volatile <shared>|global? v2|v4? <memory> : [], ~v*T",
             "relaxed|release <scope> <shared>|global? v2|v4? <memory> : [], ~v*T; ptx60 sm70"]),
         ("prefetch", [
             "global|local? L1|L2 : []",
