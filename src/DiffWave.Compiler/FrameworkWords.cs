@@ -90,7 +90,6 @@ internal sealed partial class Evaluator
     private Operand? MathWord(MethodBase method, Value[] arguments)
     {
         if (!Array.TrueForAll(arguments, argument => argument is Operand)) return null;
-        arguments = Array.ConvertAll(arguments, argument => (Value)builder.Integer((Operand)argument));
         var parameters = method.GetParameters();
         var a = builder.Integer(AsOperand(arguments[0]));
         var b = arguments.Length > 1 ? builder.Integer(AsOperand(arguments[1])) : null;
