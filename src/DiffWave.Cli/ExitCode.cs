@@ -1,4 +1,6 @@
 using DiffWave.Audio;
+using DiffWave.Compiler;
+using DiffWave.Cuda;
 using DiffWave.Engine;
 
 namespace DiffWave.Cli;
@@ -33,6 +35,8 @@ internal static class ExitCode
             NoSuchDeviceException => (NoDevice, e.Message),
             OutOfMemoryException => (OutOfMemory, "out of memory: use a shorter --chunk-seconds, shorter audio or a smaller model"),
             NotFiniteException => (NotFinite, e.Message),
+            CudaException { Error: "CUDA_ERROR_OUT_OF_MEMORY" } => (OutOfMemory, e.Message),
+            CudaException or KernelCompileException => (Failure, e.Message),
             IOException or UnauthorizedAccessException => (Failure, e.Message),
             _ => (Failure, $"internal: {e.GetType().Name}: {e.Message}"),
         };

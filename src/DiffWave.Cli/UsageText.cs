@@ -60,14 +60,21 @@ internal static class UsageText
         if (parsed.UnmatchedTokens.FirstOrDefault() is { } unknown)
         {
             bool isOption = unknown.StartsWith('-');
-            problem = $"{(isOption ? "unknown option" : command is Verb ? "unexpected argument" : "unknown verb")} '{unknown}'";
+            problem = $"{(isOption ? "unknown option" : command.Subcommands.Count == 0 ? "unexpected argument" : "unknown verb")} '{unknown}'";
             var known = isOption ? command.Options.SelectMany(option => option.Aliases.Append(option.Name)) : command.Subcommands.SelectMany(verb => verb.Aliases.Append(verb.Name));
             string name = unknown.Split('=')[0];
-            if (known.Select(candidate => (candidate, Distance: Distance(name, candidate))).Where(pair => pair.Distance <= Math.Max(1, name.Length / 4)).OrderBy(pair => pair.Distance)
-                .Select(pair => pair.candidate).FirstOrDefault() is { } close) problem += $", did you mean {close}?";
+            if (Nearest(name, known) is { } close) problem += $", did you mean {close}?";
         }
-        return $"{problem} (see diffwave {(command is Verb ? command.Name + " " : "")}--help)";
+        return $"{problem} (see diffwave {Path(command)}--help)";
     }
+
+    /// <summary>The candidate that a misspelt name most likely means, or null when none is near.</summary>
+    public static string? Nearest(string name, IEnumerable<string> candidates) =>
+        candidates.Select(candidate => (candidate, Distance: Distance(name, candidate))).Where(pair => pair.Distance <= Math.Max(1, name.Length / 4)).OrderBy(pair => pair.Distance)
+            .Select(pair => pair.candidate).FirstOrDefault();
+
+    // The words after the program's name that lead to a verb, each followed by a space.
+    private static string Path(Command command) => command is Verb ? $"{string.Concat(command.Parents.OfType<Verb>().Select(Path))}{command.Name} " : "";
 
     // Levenshtein's edit distance; none for what was only left unfinished.
     private static int Distance(string a, string b)

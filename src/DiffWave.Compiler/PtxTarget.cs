@@ -23,6 +23,15 @@ public readonly record struct PtxTarget(int Sm, bool ArchitectureSpecific = fals
 
     private static string Names => string.Join(", ", Known.Keys.Order().Select(target => $"sm_{target.Sm}{(target.Specific ? "a" : "")}"));
 
+    /// <summary>The target for a device: its architecture, or the newest known one before it.</summary>
+    /// <param name="sm">The device's architecture, e.g. 86.</param>
+    /// <exception cref="ArgumentException">The device is older than every known target.</exception>
+    public static PtxTarget For(int sm)
+    {
+        var known = Known.Keys.Where(target => !target.Specific && target.Sm <= sm).ToList();
+        return known.Count > 0 ? new PtxTarget(known.Max(target => target.Sm)) : throw new ArgumentException($"sm_{sm} is too old; known: {Names}");
+    }
+
     /// <summary>Reads a name such as <c>sm_80</c> or <c>sm_90a</c>.</summary>
     /// <param name="name">The name.</param>
     /// <exception cref="FormatException">Unknown.</exception>

@@ -49,7 +49,7 @@ public sealed class NoContractionAttribute : Attribute;
 
 /// <summary>
 /// Says what a device word compiles to. In the template <c>{r}</c> is the result and <c>{0}</c>, <c>{1}</c>.. are the arguments: a primitive is one register or immediate,
-/// a struct of several fields a vector <c>{a, b}</c>, a <c>ref</c> or view an address to stand in brackets as <c>[{0}]</c>; <c>{space}</c> is the state space of the first address
+/// a struct of one field is that field, a struct of several fields a vector <c>{a, b}</c>, a <c>ref</c> or view an address to stand in brackets as <c>[{0}]</c>; <c>{space}</c> is the state space of the first address
 /// with its dot, empty when generic; <c>{type}</c> is the PTX type of the first generic argument or, without one, of the result. Several instructions are separated by <c>;</c>.
 /// An argument that follows <c>#</c>, as in <c>{#1}</c>, must be a compile-time constant and is written as a number.
 /// </summary>
@@ -69,6 +69,10 @@ public sealed class PtxInstructionAttribute(string template) : Attribute
     /// <summary>State space that address arguments must have, e.g. "shared"; several in order of the address arguments separated by commas; empty: any.</summary>
     public string Spaces { get; init; } = "";
 }
+
+/// <summary>Says that memory of this struct is aligned to its size, so that a kernel loads and stores it by one vector instruction. Shared and device allocations are aligned enough.</summary>
+[AttributeUsage(AttributeTargets.Struct)]
+public sealed class VectorAlignedAttribute : Attribute;
 
 /// <summary>Loop control for the compiler.</summary>
 public static class Loop

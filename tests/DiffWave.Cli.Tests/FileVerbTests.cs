@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using DiffWave.Audio;
+using DiffWave.Cuda;
 using DiffWave.Engine;
 
 namespace DiffWave.Cli.Tests;
@@ -134,10 +135,15 @@ public sealed class FileVerbTests : IDisposable
     [Fact]
     public void DevicesSayWhatIsMissing()
     {
-        Assert.Contains("cuda: not available (no GPU backend in this build)", DiffWaveProgram.Run("devices").Succeeds().Out);
+        string text = DiffWaveProgram.Run("devices").Succeeds().Out;
         JsonObject json = DiffWaveProgram.Run("devices", "--json").Succeeds().Json;
         Assert.Equal("cpu", (string)json["devices"]![0]!["name"]!);
         Assert.Equal(Environment.ProcessorCount, (int)json["devices"]![0]!["processors"]!);
+        Assert.Equal("emulator", (string)json["devices"]![1]!["name"]!);
+        IReadOnlyList<CudaDeviceInfo> gpus = NvidiaDriver.Devices(out string? whyNone);
+        Assert.Equal(gpus.Select(gpu => gpu.Name), json["devices"]!.AsArray().Skip(2).Select(device => (string)device!["description"]!));
+        Assert.Contains(whyNone is null ? $"cuda ({gpus[0].Name}" : $"cuda: not available ({whyNone})", text);
+        Assert.Equal(whyNone is null ? 0 : 1, json["missing"]!.AsArray().Count);
     }
 
     [Fact]

@@ -2,7 +2,7 @@ namespace DiffWave.Cli.Tests;
 
 public class HelpTests
 {
-    public static TheoryData<string> Verbs => ["synthesize", "init", "mel", "import", "export", "info", "devices", "check", "dataset", "train", "evaluate", "demo", "publish"];
+    public static TheoryData<string> Verbs => ["synthesize", "init", "mel", "import", "export", "info", "devices", "check", "dataset", "train", "evaluate", "demo", "publish", "kernels"];
 
     [Fact]
     public void NothingAsksForHelp()

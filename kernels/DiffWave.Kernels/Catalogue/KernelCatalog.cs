@@ -1,0 +1,41 @@
+using System.Reflection;
+
+namespace DiffWave.Kernels;
+
+/// <summary>Every kernel that is shipped, with shapes to try it at and what must come out.</summary>
+public static partial class KernelCatalog
+{
+    private static readonly Func<KernelShape, IReadOnlyDictionary<string, object>> NoConstants = _ => new Dictionary<string, object>();
+
+    /// <summary>All versions of all kernels, op by op.</summary>
+    public static IReadOnlyList<KernelVersion> All { get; } = [.. GatedActivations, .. BlockSums, .. PhiloxNormals, .. MatrixProducts];
+
+    /// <summary>A kernel by its name, or null.</summary>
+    /// <param name="name">As in <see cref="KernelVersion.Name"/>.</param>
+    public static KernelVersion? Find(string name) => All.FirstOrDefault(version => version.Name == name);
+
+    private static MethodInfo Method(Type op, string name, params Type[] arguments)
+    {
+        MethodInfo method = op.GetMethod(name) ?? throw new MissingMethodException(op.FullName, name);
+        return arguments.Length == 0 ? method : method.MakeGenericMethod(arguments);
+    }
+
+    // Values between -scale and scale from a fixed seed.
+    private static float[] Random(int seed, long length, float scale)
+    {
+        var random = new Random(seed);
+        float[] values = new float[length];
+        for (int i = 0; i < values.Length; i++) values[i] = scale * (2 * random.NextSingle() - 1);
+        return values;
+    }
+
+    // An output starts as NaN, so that what a kernel leaves out is an error.
+    private static float[] Unwritten(long length)
+    {
+        float[] values = new float[length];
+        Array.Fill(values, float.NaN);
+        return values;
+    }
+
+    private static int Blocks(long items, int perBlock) => (int)((items + perBlock - 1) / perBlock);
+}

@@ -1,0 +1,187 @@
+using DiffWave.Cuda;
+
+namespace DiffWave.Emulator;
+
+public sealed partial class EmulatedDriver
+{
+    // What a capture has recorded so far. Streams join by waiting for an event recorded in it and must be waited for before it ends.
+    private sealed class Capture(nint origin)
+    {
+        public nint Origin { get; } = origin;
+        public List<Action> Actions { get; } = [];
+        public HashSet<nint> Unjoined { get; } = [];
+    }
+
+    private sealed class StreamState
+    {
+        public Capture? Capture { get; set; }
+    }
+
+    private sealed class EventState
+    {
+        /// <summary>The capture and stream it was last recorded in; null: none.</summary>
+        public Capture? Capture { get; set; }
+        public nint Stream { get; set; }
+        public bool IsRecorded { get; set; }
+
+        /// <summary>Actions of the capture when it was recorded.</summary>
+        public int Position { get; set; }
+    }
+
+    private readonly Dictionary<nint, StreamState> streams = [];
+    private readonly Dictionary<nint, EventState> events = [];
+    private readonly Dictionary<nint, Action[]> graphs = [];
+
+    /// <inheritdoc/>
+    public nint CreateStream()
+    {
+        nint handle = NewHandle();
+        streams.Add(handle, new StreamState());
+        return handle;
+    }
+
+    /// <inheritdoc/>
+    public void DestroyStream(nint stream)
+    {
+        RefuseCaptured("cuStreamDestroy", stream);
+        if (stream == 0) throw new CudaException("cuStreamDestroy", "CUDA_ERROR_INVALID_HANDLE", "the default stream stays");
+        streams.Remove(stream);
+    }
+
+    /// <inheritdoc/>
+    public void SynchronizeStream(nint stream) => RefuseCaptured("cuStreamSynchronize", stream);
+
+    /// <inheritdoc/>
+    public void Synchronize() => RefuseInCapture("cuCtxSynchronize");
+
+    /// <inheritdoc/>
+    public nint CreateEvent()
+    {
+        nint handle = NewHandle();
+        events.Add(handle, new EventState());
+        return handle;
+    }
+
+    /// <inheritdoc/>
+    public void DestroyEvent(nint handle)
+    {
+        if (!events.Remove(handle)) throw Unknown("cuEventDestroy", handle);
+    }
+
+    /// <inheritdoc/>
+    public void RecordEvent(nint handle, nint stream)
+    {
+        EventState state = Event("cuEventRecord", handle);
+        state.Capture = Stream("cuEventRecord", stream).Capture;
+        state.Stream = stream;
+        state.IsRecorded = true;
+        state.Position = lastAction.GetValueOrDefault(stream);
+    }
+
+    /// <inheritdoc/>
+    public void SynchronizeEvent(nint handle)
+    {
+        if (Event("cuEventSynchronize", handle).Capture is not null)
+            throw new CudaException("cuEventSynchronize", "CUDA_ERROR_CAPTURED_EVENT", "the event was recorded in a capture");
+    }
+
+    /// <inheritdoc/>
+    public void StreamWaitEvent(nint stream, nint handle)
+    {
+        StreamState state = Stream("cuStreamWaitEvent", stream);
+        EventState marked = Event("cuStreamWaitEvent", handle);
+        if (!marked.IsRecorded) return;
+        if (marked.Capture is not { } capture)
+        {
+            if (state.Capture is not null) throw new CudaException("cuStreamWaitEvent", "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "a captured stream waits for an event outside its capture");
+            return;
+        }
+        if (!openCaptures.Contains(capture)) throw new CudaException("cuStreamWaitEvent", "CUDA_ERROR_CAPTURED_EVENT", "the event was recorded in a capture that has ended");
+        if (state.Capture is not null && state.Capture != capture) throw new CudaException("cuStreamWaitEvent", "CUDA_ERROR_STREAM_CAPTURE_MERGE", "two captures would become one");
+        state.Capture = capture;
+        // Everything the other stream has queued is waited for: it is part of this one from here.
+        if (marked.Position == lastAction.GetValueOrDefault(marked.Stream)) capture.Unjoined.Remove(marked.Stream);
+    }
+
+    /// <summary>Always null: time means nothing here.</summary>
+    public double? Elapsed(nint start, nint stop)
+    {
+        foreach (nint handle in (nint[])[start, stop])
+            if (!Event("cuEventElapsedTime", handle).IsRecorded) throw new CudaException("cuEventElapsedTime", "CUDA_ERROR_INVALID_HANDLE", "an event has not been recorded");
+        return null;
+    }
+
+    /// <inheritdoc/>
+    public void BeginCapture(nint stream)
+    {
+        StreamState state = Stream("cuStreamBeginCapture", stream);
+        if (stream == 0) throw new CudaException("cuStreamBeginCapture", "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "the default stream cannot be captured");
+        if (state.Capture is not null) throw new CudaException("cuStreamBeginCapture", "CUDA_ERROR_ILLEGAL_STATE", "the stream is being captured already");
+        state.Capture = new Capture(stream);
+        openCaptures.Add(state.Capture);
+    }
+
+    /// <inheritdoc/>
+    public nint EndCapture(nint stream)
+    {
+        StreamState state = Stream("cuStreamEndCapture", stream);
+        if (state.Capture is not { } capture) throw new CudaException("cuStreamEndCapture", "CUDA_ERROR_ILLEGAL_STATE", "the stream is not being captured");
+        if (capture.Origin != stream) throw new CudaException("cuStreamEndCapture", "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "the capture began on another stream");
+        openCaptures.Remove(capture);
+        foreach (StreamState member in streams.Values)
+            if (member.Capture == capture) member.Capture = null;
+        if (capture.Unjoined.Count > 0)
+            throw new CudaException("cuStreamEndCapture", "CUDA_ERROR_STREAM_CAPTURE_UNJOINED", $"{capture.Unjoined.Count} streams have joined the capture and are not waited for at its end");
+        nint handle = NewHandle();
+        graphs.Add(handle, [.. capture.Actions]);
+        return handle;
+    }
+
+    /// <inheritdoc/>
+    public void LaunchGraph(nint graph, nint stream)
+    {
+        if (!graphs.TryGetValue(graph, out Action[]? actions)) throw Unknown("cuGraphLaunch", graph);
+        Queue("cuGraphLaunch", stream, () =>
+        {
+            foreach (Action action in actions) action();
+        });
+    }
+
+    /// <inheritdoc/>
+    public void DestroyGraph(nint graph)
+    {
+        if (!graphs.Remove(graph)) throw Unknown("cuGraphExecDestroy", graph);
+    }
+
+    private readonly HashSet<Capture> openCaptures = [];
+
+    // Actions queued so far by stream, to know whether an event marks the stream's end.
+    private readonly Dictionary<nint, int> lastAction = [];
+
+    private void Queue(string call, nint stream, Action action)
+    {
+        StreamState state = Stream(call, stream);
+        lastAction[stream] = lastAction.GetValueOrDefault(stream) + 1;
+        if (state.Capture is not { } capture)
+        {
+            action();
+            return;
+        }
+        capture.Actions.Add(action);
+        if (stream != capture.Origin) capture.Unjoined.Add(stream);
+    }
+
+    private void RefuseCaptured(string call, nint stream)
+    {
+        if (Stream(call, stream).Capture is not null) throw new CudaException(call, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "not permitted while the stream is being captured");
+    }
+
+    private void RefuseInCapture(string call)
+    {
+        if (openCaptures.Count > 0) throw new CudaException(call, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "not permitted while a stream is being captured");
+    }
+
+    private StreamState Stream(string call, nint stream) => streams.TryGetValue(stream, out StreamState? state) ? state : throw Unknown(call, stream);
+
+    private EventState Event(string call, nint handle) => events.TryGetValue(handle, out EventState? state) ? state : throw Unknown(call, handle);
+}

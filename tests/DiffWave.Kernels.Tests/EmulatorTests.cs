@@ -1,0 +1,56 @@
+using DiffWave.Emulator.Checks;
+using DiffWave.Emulator.Reports;
+
+namespace DiffWave.Kernels.Tests;
+
+/// <summary>Every kernel version on the emulator: what it computes, and that nothing is found against it.</summary>
+public class EmulatorTests
+{
+    [Theory, MemberData(nameof(CatalogueTests.Names), MemberType = typeof(CatalogueTests))]
+    public void EveryShapeIsWithinItsBound(string name)
+    {
+        KernelVersion version = KernelCatalog.Find(name)!;
+        Assert.All(version.Shapes, shape => Assert.All(OnEmulator.Run(version, shape).Checks, check => Assert.True(check.Ok, $"{shape}: {check}")));
+    }
+
+    [Theory]
+    [InlineData("matrix_product_v2", "m=129,n=4,k=44")]
+    [InlineData("matrix_product_v3", "m=129,n=128,k=8")]
+    [InlineData("matrix_product_v3", "m=15,n=136,k=56")]
+    [InlineData("matrix_product_v3_64x64", "m=65,n=72,k=72")]
+    [InlineData("matrix_product_v3_bf16", "m=127,n=8,k=16")]
+    [InlineData("block_sum_v1", "n=256")]
+    [InlineData("block_sum_v2", "n=4098")]
+    [InlineData("gated_activation_v2", "rows=257,channels=8")]
+    [InlineData("philox_normal_v2", "n=2050,first=4")]
+    public void SoAreShapesAroundTheTiles(string name, string shape)
+    {
+        KernelVersion version = KernelCatalog.Find(name)!;
+        Assert.All(OnEmulator.Run(version, version.Shapes[0].With(shape)).Checks, check => Assert.True(check.Ok, check.ToString()));
+    }
+
+    [Theory, MemberData(nameof(CatalogueTests.Names), MemberType = typeof(CatalogueTests))]
+    public void NothingIsInLocalMemory(string name)
+    {
+        LaunchReport report = OnEmulator.Report(name);
+        Assert.Equal((0, 0), (report.LocalBytes, report.LocalAccesses));
+    }
+
+    [Theory]
+    [InlineData("block_sum_v1")]
+    [InlineData("block_sum_v2")]
+    public void TheSumHasTheSameBitsEveryTime(string name)
+    {
+        KernelVersion version = KernelCatalog.Find(name)!;
+        Assert.Equal(OnEmulator.Run(version, version.Shapes[0]).Checks[0].Actual, OnEmulator.Run(version, version.Shapes[0]).Checks[0].Actual);
+    }
+
+    [Fact]
+    public void ABarrierLeftOutIsFound()
+    {
+        Finding finding = Assert.Throws<EmulatorException>(() => OnEmulator.Launch(typeof(BrokenKernels).GetMethod(nameof(BrokenKernels.ReversedWithoutBarrier))!, 256, values => [values], 256)).Finding;
+        Assert.Equal(FindingKind.SharedRace, finding.Kind);
+        Assert.EndsWith("BrokenKernels.cs", finding.Source.File);
+        Assert.NotNull(finding.Other);
+    }
+}

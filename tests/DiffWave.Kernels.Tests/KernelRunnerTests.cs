@@ -1,0 +1,77 @@
+using System.Reflection;
+using DiffWave.Compiler;
+using DiffWave.Cuda;
+using DiffWave.Emulator;
+
+namespace DiffWave.Kernels.Tests;
+
+public sealed class KernelRunnerTests : IDisposable
+{
+    private readonly EmulatedDriver driver = new(new EmulatorOptions { Sm = 86 });
+    private readonly KernelRunner runner;
+
+    public KernelRunnerTests() => runner = new KernelRunner(driver);
+
+    public void Dispose()
+    {
+        runner.Dispose();
+        driver.Dispose();
+    }
+
+    private static MethodInfo Method(string name) => KernelCatalog.Find(name)!.Method;
+
+    [Fact]
+    public void KernelsAreCompiledForTheDeviceOnceForEachSetOfConstants()
+    {
+        LoadedKernel first = runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 64 });
+        Assert.Contains(".target sm_86\n", first.Compiled.Ptx);
+        Assert.Same(first, runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 64 }));
+        Assert.NotSame(first, runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 128 }));
+        Assert.NotSame(runner.Load(Method("matrix_product_v3")), runner.Load(Method("matrix_product_v3_bf16")));
+    }
+
+    [Theory]
+    [InlineData(70, 70)]
+    [InlineData(88, 87)]
+    [InlineData(90, 90)]
+    [InlineData(121, 120)]
+    public void AnUnknownDeviceGetsTheNewestTargetBeforeIt(int sm, int target) => Assert.Equal(new PtxTarget(target), PtxTarget.For(sm));
+
+    [Fact]
+    public void ADeviceBeforeAllTargetsIsRefused() => Assert.Contains("sm_60 is too old", Assert.Throws<ArgumentException>(() => PtxTarget.For(60)).Message);
+
+    [Fact]
+    public void ArgumentsAreCheckedByNumberTypeAndElement()
+    {
+        LoadedKernel kernel = runner.Load(Method("gated_activation_v1"));
+        var floats = new DeviceArray(0x1000, 8, typeof(float));
+        string Refused(params object[] arguments) => Assert.Throws<ArgumentException>(() => KernelArguments.Pack(kernel.Compiled, arguments)).Message;
+        Assert.Contains("takes 3 arguments (h, y, channels), 2 were given", Refused(floats, floats));
+        Assert.Contains("'channels' is Int64, expected Int32", Refused(floats, floats, 4L));
+        Assert.Contains("'y' is an array of Half, expected one of Single", Refused(floats, floats with { ElementType = typeof(Half) }, 4));
+        Assert.Contains("'h' is Single[], expected ArrayView`1", Refused(new float[8], floats, 4));
+    }
+
+    [Fact]
+    public void ArgumentsLieWhereTheKernelReadsThem()
+    {
+        CompiledKernel kernel = runner.Load(Method("philox_normal_v1")).Compiled;
+        byte[] packed = KernelArguments.Pack(kernel, [new DeviceArray(0x1122334455667788, 99, typeof(float)), 0x0102030405060708UL, 7u, 8u, -2L]);
+        T Read<T>(string name, int offset = 0) where T : struct => System.Runtime.InteropServices.MemoryMarshal.Read<T>(packed.AsSpan(kernel.Parameters.Single(parameter => parameter.Name == name).Offset + offset));
+        Assert.Equal((0x1122334455667788UL, 99L), (Read<ulong>("normals"), Read<long>("normals", 8)));
+        Assert.Equal((0x0102030405060708UL, 7u, 8u, -2L), (Read<ulong>("seed"), Read<uint>("stream"), Read<uint>("step"), Read<long>("first")));
+    }
+
+    [Fact]
+    public void AFixedBlockIsKept() => Assert.Contains("a block of 128 threads, expected 256",
+        Assert.Throws<ArgumentException>(() => runner.Launch(runner.Load(Method("block_sum_v1")), new Dim3(1), new Dim3(128), 0, 0)).Message);
+
+    [Fact]
+    public void WhatNoDeviceOfThisKindHasIsTheDriversRefusal()
+    {
+        KernelVersion product = KernelCatalog.Find("matrix_product_v3")!;
+        LoadedKernel kernel = runner.Load(product.Method);
+        var any = new DeviceArray(driver.Allocate(64), 0, typeof(Half));
+        Assert.Throws<CudaException>(() => runner.Launch(kernel, new Dim3(1), new Dim3(256), 1 << 20, 0, any, any, any with { ElementType = typeof(float) }, 0, 0, 0));
+    }
+}

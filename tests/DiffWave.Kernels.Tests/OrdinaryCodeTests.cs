@@ -1,0 +1,46 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
+using DiffWave.Device;
+
+namespace DiffWave.Kernels.Tests;
+
+/// <summary>Kernels whose threads do not wait for each other run as ordinary C#, where a debugger can step through them, and indexes are checked.</summary>
+public class OrdinaryCodeTests
+{
+    [Theory]
+    [InlineData("gated_activation_v1")]
+    [InlineData("gated_activation_v2")]
+    [InlineData("gated_activation_v3")]
+    [InlineData("gated_activation_backward_v1")]
+    [InlineData("philox_normal_v1")]
+    [InlineData("philox_normal_v2")]
+    [InlineData("matrix_product_v1")]
+    public void TheResultIsTheReferences(string name)
+    {
+        KernelVersion version = KernelCatalog.Find(name)!;
+        foreach (KernelShape shape in version.Shapes)
+        {
+            KernelTrial trial = version.Trial(shape);
+            foreach (KernelLaunch launch in trial.Launches) Run(version.Method, launch, version.Constants(shape));
+            Assert.All(trial.Outputs, output => Assert.True(output.Check(output.Array).Ok, $"{shape}: {output.Check(output.Array)}"));
+        }
+    }
+
+    private static void Run(MethodInfo kernel, KernelLaunch launch, IReadOnlyDictionary<string, object> constants)
+    {
+        var pins = new List<GCHandle>();
+        try
+        {
+            object View(Array array)
+            {
+                pins.Add(GCHandle.Alloc(array, GCHandleType.Pinned));
+                return Activator.CreateInstance(typeof(ArrayView<>).MakeGenericType(array.GetType().GetElementType()!), pins[^1].AddrOfPinnedObject(), (long)array.Length)!;
+            }
+            var given = new Queue<object>(launch.Arguments);
+            object?[] arguments = [.. kernel.GetParameters().Select(parameter => parameter.IsDefined(typeof(ConstAttribute)) ? constants[parameter.Name!] : given.Dequeue() is var argument && argument is Array array ? View(array) : argument)];
+            MethodInvoker invoker = MethodInvoker.Create(kernel);
+            SequentialLaunch.Run(launch.Grid, launch.Group, () => invoker.Invoke(null, arguments.AsSpan()));
+        }
+        finally { pins.ForEach(pin => pin.Free()); }
+    }
+}

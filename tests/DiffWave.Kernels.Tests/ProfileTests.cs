@@ -1,0 +1,75 @@
+using DiffWave.Emulator.Reports;
+
+namespace DiffWave.Kernels.Tests;
+
+/// <summary>What the faster versions were written for, in the emulator's counts at their usual shapes.</summary>
+public class ProfileTests
+{
+    [Theory]
+    [InlineData("gated_activation_v1")]
+    [InlineData("gated_activation_v2")]
+    [InlineData("gated_activation_v3")]
+    [InlineData("gated_activation_backward_v1")]
+    [InlineData("block_sum_v2")]
+    [InlineData("philox_normal_v2")]
+    [InlineData("matrix_product_v2")]
+    [InlineData("matrix_product_v3")]
+    [InlineData("matrix_product_v3_64x64")]
+    [InlineData("matrix_product_v3_bf16")]
+    public void GlobalMemoryMovesNoByteInVain(string name) => Assert.All(OnEmulator.Report(name).Global, site => Assert.True(site.Moved == site.Ideal, site.ToString()));
+
+    [Theory]
+    [InlineData("block_sum_v1")]
+    [InlineData("block_sum_v2")]
+    [InlineData("matrix_product_v2")]
+    [InlineData("matrix_product_v3")]
+    [InlineData("matrix_product_v3_64x64")]
+    [InlineData("matrix_product_v3_bf16")]
+    public void SharedMemoryHasNoBankConflicts(string name)
+    {
+        IReadOnlyList<AccessSite> shared = OnEmulator.Report(name).Shared;
+        Assert.NotEmpty(shared);
+        Assert.All(shared, site => Assert.True(site.Moved == site.Ideal, site.ToString()));
+    }
+
+    [Theory]
+    [InlineData("gated_activation_v1", "gated_activation_v2")]
+    [InlineData("block_sum_v1", "block_sum_v2")]
+    [InlineData("philox_normal_v1", "philox_normal_v2")]
+    public void WideAccessesAreAQuarterOfTheRequests(string narrow, string wide)
+    {
+        long Requests(string name) => OnEmulator.Report(name).Global.Sum(site => site.Requests);
+        Assert.InRange(Requests(wide), 1, Requests(narrow) / 3);
+    }
+
+    [Fact]
+    public void FourStoresOfOneNormalTouchFourTimesTheSectors() =>
+        Assert.All(OnEmulator.Report("philox_normal_v1").Global, site => Assert.True(site.Moved >= 4 * site.Ideal * 0.95, site.ToString()));
+
+    [Fact]
+    public void ShufflesSaveAllBarriersButOne()
+    {
+        LaunchReport tree = OnEmulator.Report("block_sum_v1"), shuffles = OnEmulator.Report("block_sum_v2");
+        long warps = tree.Grid.Size * 8;
+        Assert.Equal((9 * warps, warps), (tree.Barriers, shuffles.Barriers));
+    }
+
+    [Fact]
+    public void TilesCutTheGlobalTrafficOfTheProduct()
+    {
+        KernelVersion naive = KernelCatalog.Find("matrix_product_v1")!, tiled = KernelCatalog.Find("matrix_product_v2")!;
+        KernelShape shape = naive.Shapes[0].With("m=128,n=128,k=64");
+        long Sectors(KernelVersion version) => OnEmulator.Run(version, shape).Reports[0].Global.Sum(site => site.Moved);
+        Assert.Equal((128 * 64 + 64 * 128 + 128 * 128) * 4 / 32, Sectors(tiled)); // every element once
+        Assert.True(Sectors(naive) > 10 * Sectors(tiled));
+    }
+
+    [Fact]
+    public void AllArithmeticOfTheTensorProductIsOnTensorCores()
+    {
+        KernelVersion version = KernelCatalog.Find("matrix_product_v3")!;
+        LaunchReport report = OnEmulator.Report(version.Name);
+        Assert.Equal((0, version.Trial(version.Shapes[0]).Cost.Flops), (report.Flops, report.TensorFlops));
+        Assert.Empty(report.DivergentBranches);
+    }
+}
