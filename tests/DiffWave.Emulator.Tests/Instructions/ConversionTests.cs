@@ -22,6 +22,7 @@ public class ConversionTests
                     // What the register has above the type counts for nothing; what the target's register has above its type repeats the sign, or is 0.
                     string name = $"cvt.{target}.{source}", saturating = $"cvt.sat.{target}.{source}";
                     Words.Same(name, Words.Run(name, to, (from, a)), i => Extend(Words.Value(a[i], source), target, to), a);
+                    if (Words.Lowest(target) <= Words.Lowest(source) && Words.Highest(source) <= Words.Highest(target)) continue; // nothing to saturate: ptxas refuses the word
                     Words.Same(saturating, Words.Run(saturating, to, (from, a)), i => Extend(Clamp(Words.Value(a[i], source), target), target, to), a);
                 }
     }
@@ -30,7 +31,7 @@ public class ConversionTests
     public void IntegersToFloatsRoundOnce(string target)
     {
         var f = Format(target);
-        foreach (string source in Integers)
+        foreach (string source in Integers.Where(source => Converts(target, source)))
             foreach (string mode in Modes)
             {
                 int width = Math.Max(16, Words.Width(source));
@@ -49,7 +50,7 @@ public class ConversionTests
     {
         var f = Format(source);
         ulong[] a = Floats(source);
-        foreach (string target in Integers)
+        foreach (string target in Integers.Where(target => Converts(source, target)))
             foreach (string mode in Modes)
                 foreach (int to in mode == "rz" ? Registers(target) : Registers(target)[..1])
                 {
@@ -70,6 +71,9 @@ public class ConversionTests
 
         if (source == "f32") Assert.Equal([0, 0, 1, -1], Instruction.Run<int>("cvt.rpi.ftz.s32.f32", (float[])[1e-40f, -1e-40f, 1e-37f, -1.5f]));
     }
+
+    // PTX has no conversions between bf16 and numbers of 8 bits.
+    private static bool Converts(string floating, string integer) => floating != "bf16" || Words.Width(integer) > 8;
 
     [Theory, MemberData(nameof(FloatTypes))]
     public void FloatsToFloatsRoundOnce(string target)

@@ -47,7 +47,7 @@ public class LaunchTests
     public void SpecialRegistersAreSourcesOfConversions()
     {
         Assert.Equal(Enumerable.Range(0, Lanes).Select(i => (uint)i), Run("cvt.u64.u32 %rd0, %tid.x; cvt.u32.u64 %r0, %rd0", new uint[Lanes]));
-        Assert.Equal(Enumerable.Range(0, Lanes).Select(i => (uint)BitConverter.SingleToInt32Bits(i)), Run("cvt.rn.f32.u32 %f0, %laneid; mov.b32 %r0, %f0", new uint[Lanes]));
+        Assert.Equal(Enumerable.Range(0, Lanes).Select(i => (uint)BitConverter.SingleToInt32Bits(i)), Run("cvt.s64.s32 %rd0, %laneid; cvt.rn.f32.s64 %f0, %rd0; mov.b32 %r0, %f0", new uint[Lanes]));
     }
 
     [Fact]
