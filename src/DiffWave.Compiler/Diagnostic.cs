@@ -14,7 +14,8 @@ public sealed record Diagnostic(string Id, string File, int Line, string Reason,
 
 /// <summary>A kernel could not be compiled.</summary>
 /// <param name="diagnostic">Where and why.</param>
-public sealed class KernelCompileException(Diagnostic diagnostic) : Exception(diagnostic.ToString())
+/// <param name="inner">What the compiler itself met, for DWK099.</param>
+public sealed class KernelCompileException(Diagnostic diagnostic, Exception? inner = null) : Exception(diagnostic.ToString(), inner)
 {
     /// <summary>Where and why.</summary>
     public Diagnostic Diagnostic { get; } = diagnostic;

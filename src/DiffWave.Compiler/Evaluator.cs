@@ -98,7 +98,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
     private Frame frame = null!;
     private bool reachable = true;
     private int nextCell;
-    private long steps, maxSteps = 50_000_000;
+    private long steps, maxSteps = 20_000_000;
 
     public PtxBuilder Builder => builder;
 

@@ -110,6 +110,7 @@ internal sealed partial class Evaluator
     private Operand Convert(Operand a, string to, bool unsignedSource)
     {
         var type = to switch { "s32" or "u32" => RegType.B32, "s64" or "u64" => RegType.B64, "f32" => RegType.F32, "f16" => RegType.B16, _ => RegType.F64 };
+        a = builder.Integer(a);
         if (a is Imm constant) return ConvertConstant(constant, type, to, unsignedSource);
         if (a.Type == type) return a;
         bool fromInteger = PtxBuilder.IsInteger(a);

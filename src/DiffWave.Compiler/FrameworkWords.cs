@@ -42,8 +42,7 @@ internal sealed partial class Evaluator
                 return Imm.Of(LayoutOf(types[0]).Size);
             case nameof(Unsafe.BitCast):
                 return types[0] == types[1] ? arguments[0] : Reinterpret(arguments[0], types[0], types[1]);
-            case nameof(Unsafe.As) when types.Length == 2:
-                return arguments[0] is CellReference cell ? new CellReference(cell.Cell, cell.Path, cell.Type) : arguments[0];
+            case nameof(Unsafe.As) when types.Length == 2: // the load or store that follows reinterprets
             case nameof(Unsafe.AsRef):
                 return arguments[0];
             case nameof(Unsafe.Add) when types.Length == 1 && arguments[0] is PointerValue pointer:
@@ -71,7 +70,7 @@ internal sealed partial class Evaluator
                 var log = BitOperation(nameof(BitOperations.LeadingZeroCount), [builder.Or(a, new Imm(a.Type, 1))])!;
                 return builder.Sub(Imm.Of(wide ? 63 : 31), log);
             case nameof(BitOperations.RotateLeft) or nameof(BitOperations.RotateRight):
-                var count = AsOperand(arguments[1]);
+                var count = builder.Integer(AsOperand(arguments[1]));
                 bool left = name == nameof(BitOperations.RotateLeft);
                 if (!wide && a is not Imm) return builder.Pure(left ? "shf.l.wrap.b32" : "shf.r.wrap.b32", RegType.B32, a, a, count);
                 var back = builder.Sub(Imm.Of(wide ? 64 : 32), count);

@@ -87,6 +87,7 @@ internal sealed class PtxWriter(PtxFunction function, PtxTarget target, bool lin
     // Blocks that only go on elsewhere are left out.
     private void SkipEmptyBlocks()
     {
+        // A branch whose ways are one is a jump, which may make its block empty too.
         for (bool changed = true; changed;)
         {
             changed = false;
@@ -98,7 +99,7 @@ internal sealed class PtxWriter(PtxFunction function, PtxTarget target, bool lin
                 }
                 if (block.Ending != Ending.Branch || !ReferenceEquals(block.Targets[0], block.Targets[1])) continue;
                 block.Ending = Ending.Jump;
-                changed = true; // it may be empty now, and others lead to it
+                changed = true;
             }
         }
         for (int i = function.Blocks.Count - 1; i > 0; i--)
@@ -107,9 +108,18 @@ internal sealed class PtxWriter(PtxFunction function, PtxTarget target, bool lin
         }
     }
 
+    // A loop without instructions leads nowhere and stays.
     private static Block Destination(Block block)
     {
-        for (int steps = 0; steps < 100 && block is { Ending: Ending.Jump, Body.Count: 0 } && !ReferenceEquals(block.Targets[0], block); steps++) block = block.Targets[0]!;
+        var slow = block;
+        bool advance = false;
+        for (var at = block; at is { Ending: Ending.Jump, Body.Count: 0 }; advance = !advance)
+        {
+            at = at.Targets[0]!;
+            if (ReferenceEquals(at, slow)) return block;
+            if (advance) slow = slow.Targets[0]!;
+            if (at is not { Ending: Ending.Jump, Body.Count: 0 }) return at;
+        }
         return block;
     }
 

@@ -46,7 +46,7 @@ public class RandomKernelTests
         }
         catch (Exception exception) when (exception is KernelCompileException or CudaException or Xunit.Sdk.FailException)
         {
-            return $"{exception.Message}\n{(exception is CudaException ? compiled?.Ptx : "")}";
+            return $"{exception.Message}\n{exception.InnerException}{(exception is CudaException ? compiled?.Ptx : "")}";
         }
     }
 
