@@ -162,7 +162,9 @@ internal sealed partial class Evaluator
         string name = il.Name, family = il.Family;
         switch (family)
         {
-            case "nop" or "break" or "volatile" or "unaligned" or "readonly" or "constrained" or "tail":
+            case "volatile" or "unaligned":
+                throw Fail(DiagnosticTable.Instruction, family == "volatile" ? "a volatile access (Atomic and Ptx have words for it)" : "an unaligned access");
+            case "nop" or "break" or "readonly" or "constrained" or "tail":
                 if (family == "constrained") constrained = (Type)Resolve(il);
                 break;
             case "ldc":

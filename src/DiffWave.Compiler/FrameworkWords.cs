@@ -42,8 +42,7 @@ internal sealed partial class Evaluator
                 return Imm.Of(LayoutOf(types[0]).Size);
             case nameof(Unsafe.BitCast):
                 return types[0] == types[1] ? arguments[0] : Reinterpret(arguments[0], types[0], types[1]);
-            case nameof(Unsafe.As) when types.Length == 2:
-                return arguments[0] is CellReference cell ? new CellReference(cell.Cell, cell.Path, cell.Type) : arguments[0];
+            case nameof(Unsafe.As) when types.Length == 2: // the load or store that follows reinterprets
             case nameof(Unsafe.AsRef):
                 return arguments[0];
             case nameof(Unsafe.Add) when types.Length == 1 && arguments[0] is PointerValue pointer:

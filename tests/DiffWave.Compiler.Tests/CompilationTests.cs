@@ -10,7 +10,7 @@ namespace DiffWave.Compiler.Tests;
 public class CompilationTests
 {
     [Kernel("unrolled")]
-    public static void Unrolled(ArrayView<float> a, ArrayView<float> y, [Const] int taps)
+    internal static void Unrolled(ArrayView<float> a, ArrayView<float> y, [Const] int taps)
     {
         int i = Grid.GlobalIndex.X;
         float sum = 0;
@@ -19,7 +19,7 @@ public class CompilationTests
     }
 
     [Kernel("rolled")]
-    public static void Rolled(ArrayView<float> a, ArrayView<float> y, [Const] int taps)
+    internal static void Rolled(ArrayView<float> a, ArrayView<float> y, [Const] int taps)
     {
         int i = Grid.GlobalIndex.X;
         float sum = 0;
@@ -28,7 +28,7 @@ public class CompilationTests
     }
 
     [Kernel("contracted")]
-    public static void Contracted(ArrayView<float> a, ArrayView<float> b, ArrayView<float> y)
+    internal static void Contracted(ArrayView<float> a, ArrayView<float> b, ArrayView<float> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -36,7 +36,7 @@ public class CompilationTests
     }
 
     [Kernel("kept_apart")]
-    public static void KeptApart(ArrayView<float> a, ArrayView<float> b, ArrayView<float> y)
+    internal static void KeptApart(ArrayView<float> a, ArrayView<float> b, ArrayView<float> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -47,10 +47,10 @@ public class CompilationTests
     private static float Apart(float a, float b) => a * b + a;
 
     [Kernel("bounded", BlockX = 128, BlockY = 2, MinBlocks = 3)]
-    public static void Bounded(ArrayView<int> y) => y[Group.LinearIndex] = Group.DimX * 10 + Group.DimY;
+    internal static void Bounded(ArrayView<int> y) => y[Group.LinearIndex] = Group.DimX * 10 + Group.DimY;
 
     [Kernel("limited", MaxThreads = 256, MaxRegisters = 64)]
-    public static void Limited(ArrayView<int> y, [Const] bool twice, [Const] float factor) => y[Group.IdxX] = twice ? (int)(factor * 2) : Group.DimX;
+    internal static void Limited(ArrayView<int> y, [Const] bool twice, [Const] float factor) => y[Group.IdxX] = twice ? (int)(factor * 2) : Group.DimX;
 
     private static string Ptx(Delegate kernel, params object[] arguments) => KernelRun.Compile(kernel.Method, arguments).Ptx;
 

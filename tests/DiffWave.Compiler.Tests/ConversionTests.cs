@@ -6,7 +6,7 @@ namespace DiffWave.Compiler.Tests;
 public class ConversionTests
 {
     [Kernel("integers_to_integers")]
-    public static void IntegersToIntegers(ArrayView<int> a, ArrayView<long> b, ArrayView<long> y)
+    internal static void IntegersToIntegers(ArrayView<int> a, ArrayView<long> b, ArrayView<long> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -27,7 +27,7 @@ public class ConversionTests
     }
 
     [Kernel("integers_to_floats")]
-    public static void IntegersToFloats(ArrayView<int> a, ArrayView<long> b, ArrayView<float> y, ArrayView<double> z)
+    internal static void IntegersToFloats(ArrayView<int> a, ArrayView<long> b, ArrayView<float> y, ArrayView<double> z)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -48,14 +48,14 @@ public class ConversionTests
     }
 
     [Kernel("unsigned_longs_to_floats")]
-    public static void UnsignedLongsToFloats(ArrayView<long> b, ArrayView<float> y)
+    internal static void UnsignedLongsToFloats(ArrayView<long> b, ArrayView<float> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i < b.Length) y[i] = (ulong)b[i];
     }
 
     [Kernel("floats_to_integers")]
-    public static void FloatsToIntegers(ArrayView<float> a, ArrayView<long> y)
+    internal static void FloatsToIntegers(ArrayView<float> a, ArrayView<long> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -72,7 +72,7 @@ public class ConversionTests
     }
 
     [Kernel("doubles_to_integers")]
-    public static void DoublesToIntegers(ArrayView<double> a, ArrayView<long> y, ArrayView<float> z)
+    internal static void DoublesToIntegers(ArrayView<double> a, ArrayView<long> y, ArrayView<float> z)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -90,7 +90,7 @@ public class ConversionTests
     }
 
     [Kernel("representations")]
-    public static void Representations(ArrayView<float> a, ArrayView<double> b, ArrayView<uint> y, ArrayView<ulong> z)
+    internal static void Representations(ArrayView<float> a, ArrayView<double> b, ArrayView<uint> y, ArrayView<ulong> z)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;

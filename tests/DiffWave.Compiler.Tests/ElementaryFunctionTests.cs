@@ -5,7 +5,7 @@ namespace DiffWave.Compiler.Tests;
 public class ElementaryFunctionTests
 {
     [Kernel("elementary_functions")]
-    public static void Functions(ArrayView<float> a, ArrayView<float> y)
+    internal static void Functions(ArrayView<float> a, ArrayView<float> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -25,7 +25,7 @@ public class ElementaryFunctionTests
     }
 
     [Kernel("approximations", MinimumSm = 75)]
-    public static void Approximations(ArrayView<float> a, ArrayView<float> y)
+    internal static void Approximations(ArrayView<float> a, ArrayView<float> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;

@@ -5,7 +5,7 @@ namespace DiffWave.Compiler.Tests;
 public class FloatTests
 {
     [Kernel("float_arithmetic")]
-    public static void Arithmetic(ArrayView<float> a, ArrayView<float> b, ArrayView<float> y)
+    internal static void Arithmetic(ArrayView<float> a, ArrayView<float> b, ArrayView<float> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -24,7 +24,7 @@ public class FloatTests
     }
 
     [Kernel("float_compares")]
-    public static void Compares(ArrayView<float> a, ArrayView<float> b, ArrayView<int> y)
+    internal static void Compares(ArrayView<float> a, ArrayView<float> b, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -44,7 +44,7 @@ public class FloatTests
     }
 
     [Kernel("double_arithmetic")]
-    public static void Doubles(ArrayView<double> a, ArrayView<double> b, ArrayView<double> y)
+    internal static void Doubles(ArrayView<double> a, ArrayView<double> b, ArrayView<double> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -63,7 +63,7 @@ public class FloatTests
     }
 
     [Kernel("math_functions")]
-    public static void Functions(ArrayView<float> a, ArrayView<float> b, ArrayView<float> y)
+    internal static void Functions(ArrayView<float> a, ArrayView<float> b, ArrayView<float> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;

@@ -5,7 +5,7 @@ namespace DiffWave.Compiler.Tests;
 public class HalfTests
 {
     [Kernel("half_numbers")]
-    public static void Halves(ArrayView<Half> a, ArrayView<float> b, ArrayView<Half> y, ArrayView<float> z)
+    internal static void Halves(ArrayView<Half> a, ArrayView<float> b, ArrayView<Half> y, ArrayView<float> z)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -26,7 +26,7 @@ public class HalfTests
     }
 
     [Kernel("bfloat_numbers")]
-    public static void BFloats(ArrayView<BFloat16> a, ArrayView<float> b, ArrayView<BFloat16> y, ArrayView<float> z)
+    internal static void BFloats(ArrayView<BFloat16> a, ArrayView<float> b, ArrayView<BFloat16> y, ArrayView<float> z)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -36,7 +36,7 @@ public class HalfTests
     }
 
     [Kernel("packed_pairs")]
-    public static void Pairs(ArrayView<float> a, ArrayView<uint> h, ArrayView<uint> y, ArrayView<Float2> z)
+    internal static void Pairs(ArrayView<float> a, ArrayView<uint> h, ArrayView<uint> y, ArrayView<Float2> z)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;

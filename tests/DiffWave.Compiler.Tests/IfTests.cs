@@ -5,7 +5,7 @@ namespace DiffWave.Compiler.Tests;
 public class IfTests
 {
     [Kernel("basic_ifs")]
-    public static void BasicIfs(ArrayView<int> a, ArrayView<int> b, ArrayView<int> y)
+    internal static void BasicIfs(ArrayView<int> a, ArrayView<int> b, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -22,7 +22,7 @@ public class IfTests
     }
 
     [Kernel("short_circuits")]
-    public static void ShortCircuits(ArrayView<int> a, ArrayView<int> b, ArrayView<int> y)
+    internal static void ShortCircuits(ArrayView<int> a, ArrayView<int> b, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.IntLength) return;
@@ -36,7 +36,7 @@ public class IfTests
     }
 
     [Kernel("booleans")]
-    public static void Booleans(ArrayView<int> a, ArrayView<byte> y, int limit, bool inverted)
+    internal static void Booleans(ArrayView<int> a, ArrayView<byte> y, int limit, bool inverted)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -48,7 +48,7 @@ public class IfTests
     private static bool IsOdd(int x) => (x & 1) != 0;
 
     [Kernel("returns_in_the_middle")]
-    public static void ReturnsInTheMiddle(ArrayView<int> a, ArrayView<int> y)
+    internal static void ReturnsInTheMiddle(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;

@@ -6,7 +6,7 @@ namespace DiffWave.Compiler.Tests;
 public class IntegerTests
 {
     [Kernel("integer_arithmetic")]
-    public static void Arithmetic(ArrayView<int> a, ArrayView<int> b, ArrayView<int> y)
+    internal static void Arithmetic(ArrayView<int> a, ArrayView<int> b, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -26,7 +26,7 @@ public class IntegerTests
     }
 
     [Kernel("unsigned_arithmetic")]
-    public static void UnsignedArithmetic(ArrayView<uint> a, ArrayView<uint> b, ArrayView<uint> y)
+    internal static void UnsignedArithmetic(ArrayView<uint> a, ArrayView<uint> b, ArrayView<uint> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -43,7 +43,7 @@ public class IntegerTests
     }
 
     [Kernel("long_arithmetic")]
-    public static void LongArithmetic(ArrayView<long> a, ArrayView<long> b, ArrayView<long> y)
+    internal static void LongArithmetic(ArrayView<long> a, ArrayView<long> b, ArrayView<long> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -62,7 +62,7 @@ public class IntegerTests
     }
 
     [Kernel("small_widths")]
-    public static void SmallWidths(ArrayView<sbyte> a, ArrayView<byte> b, ArrayView<short> c, ArrayView<ushort> d, ArrayView<int> y)
+    internal static void SmallWidths(ArrayView<sbyte> a, ArrayView<byte> b, ArrayView<short> c, ArrayView<ushort> d, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -83,7 +83,7 @@ public class IntegerTests
     }
 
     [Kernel("wide_products")]
-    public static void WideProducts(ArrayView<int> a, ArrayView<int> b, ArrayView<long> y)
+    internal static void WideProducts(ArrayView<int> a, ArrayView<int> b, ArrayView<long> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -97,7 +97,7 @@ public class IntegerTests
     }
 
     [Kernel("bit_operations")]
-    public static void BitWords(ArrayView<uint> a, ArrayView<int> y)
+    internal static void BitWords(ArrayView<uint> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;

@@ -5,7 +5,7 @@ namespace DiffWave.Compiler.Tests;
 public class LoopTests
 {
     [Kernel("basic_loops")]
-    public static void BasicLoops(ArrayView<int> a, ArrayView<int> y)
+    internal static void BasicLoops(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -25,7 +25,7 @@ public class LoopTests
     }
 
     [Kernel("nested_loops")]
-    public static void NestedLoops(ArrayView<int> a, ArrayView<int> y)
+    internal static void NestedLoops(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -45,7 +45,7 @@ public class LoopTests
     }
 
     [Kernel("break_continue")]
-    public static void BreakContinue(ArrayView<int> a, ArrayView<int> y)
+    internal static void BreakContinue(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -67,7 +67,7 @@ public class LoopTests
     }
 
     [Kernel("two_exit_loops")]
-    public static void TwoExitLoops(ArrayView<int> a, ArrayView<int> b, ArrayView<int> y)
+    internal static void TwoExitLoops(ArrayView<int> a, ArrayView<int> b, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -86,7 +86,7 @@ public class LoopTests
     }
 
     [Kernel("gotos")]
-    public static void Gotos(ArrayView<int> a, ArrayView<int> y)
+    internal static void Gotos(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -103,7 +103,7 @@ public class LoopTests
     }
 
     [Kernel("loop_in_unrolled_loop")]
-    public static void LoopInUnrolledLoop(ArrayView<int> a, ArrayView<int> y, [Const] int taps)
+    internal static void LoopInUnrolledLoop(ArrayView<int> a, ArrayView<int> y, [Const] int taps)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -118,7 +118,7 @@ public class LoopTests
     }
 
     [Kernel("swapped_in_loop")]
-    public static void SwappedInLoop(ArrayView<int> a, ArrayView<int> y)
+    internal static void SwappedInLoop(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;

@@ -6,7 +6,7 @@ namespace DiffWave.Compiler.Tests;
 public class MemoryTests
 {
     [Kernel("register_arrays")]
-    public static void RegisterArrays(ArrayView<float> a, ArrayView<float> y)
+    internal static void RegisterArrays(ArrayView<float> a, ArrayView<float> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -25,7 +25,7 @@ public class MemoryTests
     }
 
     [Kernel("register_arrays_in_loops")]
-    public static void RegisterArraysInLoops(ArrayView<int> a, ArrayView<int> y)
+    internal static void RegisterArraysInLoops(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -39,7 +39,7 @@ public class MemoryTests
     }
 
     [Kernel("local_memory", AllowLocalMemory = true)]
-    public static void LocalArrays(ArrayView<int> a, ArrayView<int> y)
+    internal static void LocalArrays(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -51,7 +51,7 @@ public class MemoryTests
     }
 
     [Kernel("views")]
-    public static void Views(ArrayView<int> a, ArrayView<long> y, ArrayView<byte> bytes, long offset)
+    internal static void Views(ArrayView<int> a, ArrayView<long> y, ArrayView<byte> bytes, long offset)
     {
         long i = Grid.GlobalLinearIndex;
         if (i >= 40) return;
@@ -63,7 +63,7 @@ public class MemoryTests
     }
 
     [Kernel("block_reversal", BlockX = 64)]
-    public static void Reversal(ArrayView<int> a, ArrayView<int> y)
+    internal static void Reversal(ArrayView<int> a, ArrayView<int> y)
     {
         var tile = SharedMemory.Allocate<int>(64);
         var squares = SharedMemory.Allocate<long>(64);
@@ -77,7 +77,7 @@ public class MemoryTests
     }
 
     [Kernel("dynamic_tiles")]
-    public static void DynamicTiles(ArrayView<float> a, ArrayView<float> y, int rounds)
+    internal static void DynamicTiles(ArrayView<float> a, ArrayView<float> y, int rounds)
     {
         var memory = SharedMemory.GetDynamic<float>();
         var now = memory.SubView(0, Group.DimX);
@@ -94,7 +94,7 @@ public class MemoryTests
     }
 
     [Kernel("block_votes")]
-    public static void BlockVotes(ArrayView<int> a, ArrayView<int> y)
+    internal static void BlockVotes(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         bool all = Group.BarrierAnd(a[i] > 0), any = Group.BarrierOr(a[i] == 5);
@@ -103,7 +103,7 @@ public class MemoryTests
     }
 
     [Kernel("vectors")]
-    public static void Vectors(ArrayView<float> a, ArrayView<Float4> y, ArrayView<UInt2> z)
+    internal static void Vectors(ArrayView<float> a, ArrayView<Float4> y, ArrayView<UInt2> z)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -114,7 +114,7 @@ public class MemoryTests
     }
 
     [Kernel("cache_hints")]
-    public static void CacheHints(ArrayView<Float4> a, ArrayView<float> b, ArrayView<Float4> y)
+    internal static void CacheHints(ArrayView<Float4> a, ArrayView<float> b, ArrayView<Float4> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;

@@ -6,7 +6,7 @@ namespace DiffWave.Compiler.Tests;
 public class PhiloxTests
 {
     [Kernel("philox")]
-    public static void Philox(ArrayView<UInt4> counters, ArrayView<UInt2> keys, ArrayView<UInt4> y)
+    internal static void Philox(ArrayView<UInt4> counters, ArrayView<UInt2> keys, ArrayView<UInt4> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;

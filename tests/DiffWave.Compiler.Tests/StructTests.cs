@@ -1,3 +1,4 @@
+using System.Reflection;
 using DiffWave.Device;
 
 namespace DiffWave.Compiler.Tests;
@@ -55,7 +56,7 @@ public class StructTests
     }
 
     [Kernel("structs")]
-    public static void Structs(ArrayView<Complex> a, ArrayView<Complex> y, Complex factor)
+    internal static void Structs(ArrayView<Complex> a, ArrayView<Complex> y, Complex factor)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -73,7 +74,7 @@ public class StructTests
     }
 
     [Kernel("struct_layout")]
-    public static void Layout(ArrayView<Mixed> a, ArrayView<Mixed> y, Mixed other, Range range)
+    internal static void Layout(ArrayView<Mixed> a, ArrayView<Mixed> y, Mixed other, Range range)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -91,7 +92,7 @@ public class StructTests
     }
 
     [Kernel("references")]
-    public static void References(ArrayView<int> a, ArrayView<int> y)
+    internal static void References(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -120,7 +121,7 @@ public class StructTests
     }
 
     [Kernel("generics")]
-    public static void Generics<TTile, T>(ArrayView<T> a, ArrayView<T> y, ArrayView<float> z) where TTile : struct, ITile where T : unmanaged
+    internal static void Generics<TTile, T>(ArrayView<T> a, ArrayView<T> y, ArrayView<float> z) where TTile : struct, ITile where T : unmanaged
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -136,7 +137,7 @@ public class StructTests
     }
 
     [Kernel("tuples")]
-    public static void Tuples(ArrayView<int> a, ArrayView<int> y)
+    internal static void Tuples(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= a.Length) return;
@@ -169,7 +170,7 @@ public class StructTests
     [Fact]
     public void TypeArgumentsGiveConstantsAndMethods()
     {
-        var method = typeof(StructTests).GetMethod(nameof(Generics))!;
+        var method = typeof(StructTests).GetMethod(nameof(Generics), BindingFlags.NonPublic | BindingFlags.Static)!;
         KernelRun.SameAsNative(method.MakeGenericMethod(typeof(Narrow), typeof(int)), Data.Ints(4), new int[Data.Length], new float[Data.Length]);
         KernelRun.SameAsNative(method.MakeGenericMethod(typeof(Wide), typeof(double)), Data.Doubles(5).Select(x => double.IsNaN(x) ? 1 : x).ToArray(), new double[Data.Length], new float[Data.Length]);
         KernelRun.SameAsNative(method.MakeGenericMethod(typeof(Wide), typeof(Float4)), Data.Ints(6).Select(x => new Float4(x, 1, 2, x * 0.5f)).ToArray(), new Float4[Data.Length], new float[Data.Length]);

@@ -5,7 +5,7 @@ namespace DiffWave.Compiler.Tests;
 public class SwitchTests
 {
     [Kernel("dense_switch")]
-    public static void DenseSwitch(ArrayView<int> a, ArrayView<int> y)
+    internal static void DenseSwitch(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -28,7 +28,7 @@ public class SwitchTests
     }
 
     [Kernel("switch_expressions")]
-    public static void SwitchExpressions(ArrayView<int> a, ArrayView<int> y)
+    internal static void SwitchExpressions(ArrayView<int> a, ArrayView<int> y)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;
@@ -38,7 +38,7 @@ public class SwitchTests
     }
 
     [Kernel("known_switch")]
-    public static void KnownSwitch(ArrayView<int> a, ArrayView<int> y, [Const] int mode)
+    internal static void KnownSwitch(ArrayView<int> a, ArrayView<int> y, [Const] int mode)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= y.Length) return;

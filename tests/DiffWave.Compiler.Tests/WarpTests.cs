@@ -6,7 +6,7 @@ namespace DiffWave.Compiler.Tests;
 public class WarpTests
 {
     [Kernel("shuffles")]
-    public static void Shuffles(ArrayView<int> a, ArrayView<int> y, int width)
+    internal static void Shuffles(ArrayView<int> a, ArrayView<int> y, int width)
     {
         int i = Grid.GlobalIndex.X, o = i * 8;
         y[o] = Warp.Shuffle(a[i], Warp.LaneIdx * 5 + 3);
@@ -20,14 +20,14 @@ public class WarpTests
     }
 
     [Kernel("shuffled_type")]
-    public static void ShuffledType<T>(ArrayView<T> a, ArrayView<T> y) where T : unmanaged
+    internal static void ShuffledType<T>(ArrayView<T> a, ArrayView<T> y) where T : unmanaged
     {
         int i = Grid.GlobalIndex.X;
         y[i] = Warp.ShuffleXor(a[i], 1);
     }
 
     [Kernel("warp_sum")]
-    public static void WarpSum(ArrayView<float> a, ArrayView<float> y)
+    internal static void WarpSum(ArrayView<float> a, ArrayView<float> y)
     {
         int i = Grid.GlobalIndex.X;
         float sum = a[i];
@@ -36,7 +36,7 @@ public class WarpTests
     }
 
     [Kernel("votes")]
-    public static void Votes(ArrayView<int> a, ArrayView<uint> y)
+    internal static void Votes(ArrayView<int> a, ArrayView<uint> y)
     {
         int i = Grid.GlobalIndex.X;
         y[i * 2] = Warp.Ballot(a[i] > 3);
@@ -44,7 +44,7 @@ public class WarpTests
     }
 
     [Kernel("atomics")]
-    public static void Atomics(ArrayView<int> a, ArrayView<int> counters, ArrayView<float> floats, ArrayView<ulong> longs, ArrayView<double> doubles)
+    internal static void Atomics(ArrayView<int> a, ArrayView<int> counters, ArrayView<float> floats, ArrayView<ulong> longs, ArrayView<double> doubles)
     {
         int i = Grid.GlobalIndex.X, x = a[i];
         var histogram = SharedMemory.Allocate<int>(8);
