@@ -192,7 +192,8 @@ internal sealed partial class Evaluator
             {
                 Flatten(argument, operands);
                 bool predicate = parameters[i].ParameterType == typeof(bool);
-                for (int k = start; k < operands.Count; k++) operands[k] = predicate ? PredicateRegister(operands[k]) : Argument(builder.Integer(operands[k]), operands.Count - start > 1);
+                bool isStruct = !parameters[i].ParameterType.IsPrimitive;
+                for (int k = start; k < operands.Count; k++) operands[k] = predicate ? PredicateRegister(operands[k]) : Argument(builder.Integer(operands[k]), isStruct);
             }
             runs[i] = (start, operands.Count - start);
         }
@@ -203,8 +204,8 @@ internal sealed partial class Evaluator
         builder.Append(word.Template, [.. results], [.. operands], effect, parts, word.Template.Contains(';', StringComparison.Ordinal));
         return result ?? Poison.Dead;
 
-        // Integers may stand in the instruction; floats and parts of vectors are registers.
-        Operand Argument(Operand operand, bool part) => operand is Imm constant && (part || !PtxBuilder.IsInteger(constant))
+        // Integers may stand in the instruction; floats, packed pairs and parts of vectors are registers.
+        Operand Argument(Operand operand, bool isStruct) => operand is Imm constant && (isStruct || !PtxBuilder.IsInteger(constant))
             ? builder.Pure(constant.Type switch { RegType.B16 => "mov.b16", RegType.B32 => "mov.b32", RegType.B64 => "mov.b64", RegType.F32 => "mov.f32", _ => "mov.f64" }, constant.Type, constant) : operand;
 
         Ssa NewResult(RegType type)
