@@ -4,7 +4,7 @@
 #   tools/gpu-check.sh --pack     where .NET is: makes the folder .gpu, which travels with the source
 #   tools/gpu-check.sh [FOLDER]   where the GPU is; FOLDER is .gpu unless named
 #
-# The folder holds the programs, published so that they need a runtime (NAME/NAME.dll), the runtime of the machine that packed them (runtime.tar.gz, unpacked at the first start; same
+# The folder holds the programs, published so that they need a runtime (NAME/NAME.dll), the runtime of the machine that packed them (runtime.tar.xz, unpacked at the first start; same
 # processor and libc), and the script that starts them: .gpu/run NAME ARGUMENTS.
 #
 # What is done, each only where it can be; the table at the end says why something was not:
@@ -25,12 +25,13 @@ pack() {
     mkdir -p .gpu
     dotnet publish src/DiffWave.Cli -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/diffwave
     dotnet publish tests/DiffWave.Cuda.Tests -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/DiffWave.Cuda.Tests
-    # Neither is used by these tests, and together they are most of the folder.
-    rm -rf .gpu/DiffWave.Cuda.Tests/Fixtures .gpu/DiffWave.Cuda.Tests/Microsoft.CodeCoverage
+    # What nothing here uses: the folder has to travel.
+    rm -rf .gpu/diffwave/voice .gpu/DiffWave.Cuda.Tests/{Fixtures,Microsoft.CodeCoverage} .gpu/DiffWave.Cuda.Tests/{xunit.runner.visualstudio,Microsoft.TestPlatform,Microsoft.VisualStudio}.* .gpu/*/*.xml
     sdk=$(dirname "$(readlink -f "$(command -v dotnet)")")
     version=$(dotnet --list-runtimes | sed -n 's/^Microsoft.NETCore.App \(10\.[^ ]*\) .*/\1/p' | sort -V | tail -n 1)
     [ -n "$version" ] || { echo "no .NET 10 runtime beside $sdk/dotnet" >&2; exit 1; }
-    tar -C "$sdk" --exclude='libmscordaccore.so' --exclude='libmscordbi.so' --exclude='libcoreclrtraceptprovider.so' -czf .gpu/runtime.tar.gz dotnet "host/fxr/$version" "shared/Microsoft.NETCore.App/$version"
+    tar -C "$sdk" --exclude='libmscor*' --exclude='libcoreclrtraceptprovider.so' --exclude='libclrgc*' --exclude='Microsoft.VisualBasic*' --exclude='System.Data.Common.dll' \
+        -c dotnet "host/fxr/$version" "shared/Microsoft.NETCore.App/$version" | xz -6 -T0 >.gpu/runtime.tar.xz
     cat >.gpu/run <<'RUN'
 #!/usr/bin/env bash
 # Starts a packed program: run NAME ARGUMENTS.
@@ -39,7 +40,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 [ -f "$here/${1:?name of a program}/$1.dll" ] || { echo "$here holds no program '$1'" >&2; exit 127; }
 if [ ! -d "$here/runtime" ]; then
     part=$(mktemp -d "$here/runtime.XXXXXX")
-    tar -C "$part" -xzf "$here/runtime.tar.gz"
+    if command -v xz >/dev/null; then tar -C "$part" -xJf "$here/runtime.tar.xz"
+    else python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1], "r:xz").extractall(sys.argv[2])' "$here/runtime.tar.xz" "$part"; fi
     mv -T "$part" "$here/runtime" 2>/dev/null || rm -rf "$part"
 fi
 export DOTNET_ROOT="$here/runtime" DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
