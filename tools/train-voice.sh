@@ -5,7 +5,7 @@
 # rate fall. Needs curl or wget, dpkg-deb and 1 GB of disk.
 set -euo pipefail
 work=${1:?usage: tools/train-voice.sh WORK [STEPS] [THREADS]}
-steps=${2:-12000}
+steps=${2:-17000}
 threads=${3:-0}
 here=$(cd "$(dirname "$0")/.." && pwd)
 url=http://deb.debian.org/debian/pool/main/f/festvox-ru/festvox-ru_0.5+dfsg-6_all.deb
