@@ -195,6 +195,8 @@ internal sealed partial class Evaluator
         {
             if (!variables.TryGetValue(site, out var variable)) variables[site] = variable = new Variable(RegType.B64, ".local", (long)length * element.Size, 16);
             var pointer = new PointerValue(Space.Local, variable, 0, 16);
+            var warning = DiagnosticTable.Create(DiagnosticTable.RegisterIndex, builder.Line, $"a LocalMemory array of {length} elements lives in local memory, {variable.Bytes} bytes for each thread");
+            if (!Warnings.Contains(warning)) Warnings.Add(warning);
             for (int i = 0; i < length; i++) StoreTo(pointer.Add((long)i * element.Size), type, Default(type));
             return new StructValue(view, [pointer, Imm.Of((long)length)]);
         }
