@@ -45,7 +45,8 @@ internal sealed partial class Evaluator
                 result = builder.Mul(AsOperand(fields[1]), Imm.Of((long)size));
                 return true;
             case "get_IsValid":
-                result = fields[0] is PointerValue valid ? builder.Pure("setp.ne.s64", RegType.Pred, Widened(AddressOf(valid)), Imm.Of(0L)) : Imm.Of(true);
+                result = fields[0] is PointerValue valid ? builder.Pure("setp.ne.s64", RegType.Pred, Widened(AddressOf(valid)), Imm.Of(0L)) 
+                    : fields[0] is Poison unknown && !ReferenceEquals(unknown, Poison.Null) ? throw Fail(unknown.Id, unknown.Reason) : Imm.Of(fields[0] is CellReference);
                 return true;
             case "get_Address":
                 result = fields[0];
