@@ -131,7 +131,7 @@ internal sealed partial class Evaluator
             if (relation is "eq" or "ne")
             {
                 if (a is Imm) (a, b) = (b, a);
-                if (b is Imm { Bits: <= 1 } bit) return (relation == "eq") == (bit.Bits == 1) ? builder.Predicate(a) : builder.Not(builder.Predicate(a));
+                if (b is Imm { Bits: <= 1 } bit && IsTruth(a)) return (relation == "eq") == (bit.Bits == 1) ? builder.Predicate(a) : builder.Not(builder.Predicate(a));
             }
             (a, b) = (builder.Integer(a), builder.Integer(b));
         }
