@@ -194,7 +194,8 @@ internal sealed partial class Evaluator
         var view = typeof(Device.ArrayView<>).MakeGenericType(type);
         if (localMemorySites.Contains(site))
         {
-            if (!variables.TryGetValue(site, out var variable)) variables[site] = variable = new Variable(RegType.B64, ".local", (long)length * element.Size, 16);
+            // Another array for each unrolled iteration, as it would be in registers.
+            var variable = new Variable(RegType.B64, ".local", (long)length * element.Size, 16);
             var pointer = new PointerValue(Space.Local, variable, 0, 16);
             var warning = DiagnosticTable.Create(DiagnosticTable.RegisterIndex, builder.Line, $"a LocalMemory array of {length} elements lives in local memory, {variable.Bytes} bytes for each thread");
             if (!Warnings.Contains(warning)) Warnings.Add(warning);

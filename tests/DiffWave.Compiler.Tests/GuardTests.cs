@@ -136,6 +136,37 @@ public class GuardTests
         y[i] += sum;
     }
 
+    [Kernel("constant_bits")]
+    private static void ConstantBits(ArrayView<int> y)
+    {
+        int i = Grid.GlobalIndex.X;
+        if (i >= y.Length) return;
+        y[i] = BitConverter.HalfToInt16Bits((Half)(-1f)) + BitConverter.HalfToUInt16Bits((Half)(-1f)) * 3 + (BitConverter.HalfToInt16Bits((Half)(-2f)) < 0 ? 1 : 0) + i;
+    }
+
+    [Kernel("two_arrays", AllowLocalMemory = true)]
+    private static void TwoArrays(ArrayView<int> a, ArrayView<int> y)
+    {
+        int i = Grid.GlobalIndex.X;
+        if (i >= a.Length) return;
+        ArrayView<int> former = default;
+        int sum = 0;
+        for (int k = 0; k < 3; k++)
+        {
+            var now = LocalMemory.Allocate<int>(4);
+            now[(a[i] >> k) & 3] = k + 1;
+            if (k > 0) sum += former[a[i] & 3] * 10 + former[1];
+            former = now;
+        }
+        y[i] = sum;
+    }
+
+    [Fact]
+    public void BitsOfConstantsKeepTheirSign() => KernelRun.SameAsNative(ConstantBits, new int[Data.Length]);
+
+    [Fact]
+    public void ArraysOfEarlierIterationsStayApart() => KernelRun.SameAsNative(TwoArrays, Data.Ints(8), new int[Data.Length]);
+
     [Fact]
     public void LoadsStayBehindTheirGuards() => KernelRun.SameAsNative(GuardedLoads, Data.Ints(1, 70), Data.Ints(2, 33), new int[96]);
 
