@@ -251,7 +251,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
         }
         catch (BudgetException) when (limit > builder.Limit && stepLimit > maxSteps)
         {
-            (frame, reachable, builder.Contract) = (outer, true, contracted);
+            (frame, reachable, builder.Contract, constrained) = (outer, true, contracted, null);
         }
         finally
         {
@@ -395,7 +395,7 @@ internal sealed partial class Evaluator(PtxTarget target, bool contract, HashSet
             var pointer = (PointerValue)first;
             return new PointerValue(pointer.Space, NewPhi(block, edges, values, pointer.AddressType), 0, values.Min(value => ((PointerValue)value).Alignment));
         }
-        return Array.Find(values, value => value is Poison) ?? new Poison("the value is not of the same kind on every path that leads here");
+        return Array.Find(values, value => value is Poison && !ReferenceEquals(value, Poison.Null)) ?? new Poison("the value is not of the same kind on every path that leads here");
     }
 
     private Ssa NewPhi(Block block, List<Edge> edges, Value[] values, RegType type)

@@ -101,6 +101,7 @@ internal sealed partial class Evaluator
             "u8" or "u" => Convert(a, "u64", true),
             "r4" => Convert(a, "f32", false),
             "r8" => Convert(a, "f64", false),
+            "r4.un" => Convert(a, "f32", true),
             "r.un" => Convert(a, "f64", true),
             _ => throw Fail(DiagnosticTable.Instruction, $"IL instruction {name}"),
         });
@@ -131,10 +132,6 @@ internal sealed partial class Evaluator
                 if (type == RegType.B32 && a.Type == RegType.F32) return integer;
                 // With 64 bits on either side the instruction does not turn a NaN into 0.
                 return builder.Pure(type == RegType.B32 ? "selp.b32" : "selp.b64", type, new Imm(type, 0), integer, builder.Pure($"setp.neu.{from}", RegType.Pred, a, a));
-            case RegType.F32 when a is Ssa { Def: { Opcode: "cvt.rn.f64.u32" } unsigned }:
-                return builder.Pure("cvt.rn.f32.u32", type, unsigned.Args[0]);
-            case RegType.F32 when a is Ssa { Def: { Opcode: "cvt.rn.f64.u64" } unsigned }:
-                return builder.Pure("cvt.rn.f32.u64", type, unsigned.Args[0]);
             case RegType.F64 when a.Type is RegType.F32 or RegType.B16:
             case RegType.F32 when a.Type == RegType.B16:
                 return builder.Pure($"cvt.{to}.{from}", type, a);

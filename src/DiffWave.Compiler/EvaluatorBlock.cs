@@ -58,7 +58,7 @@ internal sealed partial class Evaluator
                 case FlowControl.Branch or FlowControl.Return:
                     throw Fail(DiagnosticTable.Exceptions, $"IL instruction {instruction.Op}");
                 default:
-                    Execute(instruction);
+                    Execute(instruction, i < block.Last ? code[i + 1] : null);
                     break;
             }
             if (!reachable) return [];
@@ -113,7 +113,7 @@ internal sealed partial class Evaluator
         if (name is "brtrue" or "brfalse")
         {
             var value = Pop();
-            if (value is PointerValue or CellReference) return new Imm(RegType.Pred, name == "brtrue" ? 1u : 0u); // references are never null
+            if (value is CellReference or PointerValue { Space: Space.Shared or Space.Local }) return new Imm(RegType.Pred, name == "brtrue" ? 1u : 0u); // never null
             var predicate = builder.Predicate(AsOperand(value));
             return name == "brtrue" ? predicate : builder.Not(predicate);
         }
@@ -131,7 +131,7 @@ internal sealed partial class Evaluator
             if (relation is "eq" or "ne")
             {
                 if (a is Imm) (a, b) = (b, a);
-                if (b is Imm { Bits: <= 1 } bit) return (relation == "eq") == (bit.Bits == 1) ? builder.Predicate(a) : builder.Not(builder.Predicate(a));
+                if (b is Imm { Bits: <= 1 } bit && IsTruth(a)) return (relation == "eq") == (bit.Bits == 1) ? builder.Predicate(a) : builder.Not(builder.Predicate(a));
             }
             (a, b) = (builder.Integer(a), builder.Integer(b));
         }
@@ -157,7 +157,7 @@ internal sealed partial class Evaluator
         return builder.Pure($"setp.{name}.{type}", RegType.Pred, a, b);
     }
 
-    private void Execute(IlInstruction il)
+    private void Execute(IlInstruction il, IlInstruction? next)
     {
         string name = il.Name, family = il.Family;
         switch (family)
@@ -214,7 +214,7 @@ internal sealed partial class Evaluator
                 Push(family == "ceq" && (left is not Operand || right is not Operand) ? CompareReferences(left, right) : Compare(family[1..], name.EndsWith(".un", StringComparison.Ordinal), left, right));
                 break;
             case "conv":
-                Conversion(name);
+                Conversion(name == "conv.r.un" && next is { Name: "conv.r4" } ? "conv.r4.un" : name);
                 break;
             case "ldind" or "ldobj":
                 Push(Load(Pop(), family == "ldobj" ? (Type)Resolve(il) : IndirectType(name)));
@@ -291,8 +291,14 @@ internal sealed partial class Evaluator
         "i" => typeof(nint), "r4" => typeof(float), "r8" => typeof(double), _ => typeof(object),
     };
 
-    private Imm CompareReferences(Value left, Value right)
+    private Operand CompareReferences(Value left, Value right)
     {
+        // Two ways to the same memory are equal where the addresses are.
+        if (left is PointerValue a && right is PointerValue b && !Values.Same(a, b))
+        {
+            if (a.Space != b.Space) throw Fail(DiagnosticTable.Reference, "references to memory of different kinds are compared");
+            return Compare("eq", unsigned: true, AddressOf(a), AddressOf(b));
+        }
         if (left is Poison or Operand || right is Poison or Operand) throw Fail(DiagnosticTable.Reference, "references are compared");
         return new Imm(RegType.Pred, Values.Same(left, right) ? 1u : 0u);
     }

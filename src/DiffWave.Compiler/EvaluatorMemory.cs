@@ -16,7 +16,7 @@ internal sealed partial class Evaluator
     private Value Default(Type type)
     {
         var layout = LayoutOf(type);
-        if (layout.IsPointer) return new Poison("the reference is null");
+        if (layout.IsPointer) return Poison.Null;
         if (layout.IsPrimitive) return new Imm(layout.Register, 0);
         return new StructValue(layout.Type, Array.ConvertAll(layout.Fields, field => Default(field.Type)));
     }
@@ -143,7 +143,7 @@ internal sealed partial class Evaluator
     {
         a = builder.Integer(a);
         if (a.Type == to.Register) return to.Small is Small.None or Small.Bool ? a : Narrow(a, to.Small);
-        if (a is Imm x) return new Imm(to.Register, x.Bits);
+        if (a is Imm x) return to.Register == RegType.B32 ? Narrow(new Imm(to.Register, x.Bits), to.Small) : new Imm(to.Register, x.Bits);
         if (a.Type == RegType.B16) return Narrow(builder.Pure("cvt.u32.u16", RegType.B32, a), to.Small);
         if (to.Register == RegType.B16) return builder.Pure("cvt.u16.u32", RegType.B16, a);
         if (a is Ssa { Def: { Opcode: "mov.b32" or "mov.b64", Args: [Ssa origin] } } && origin.Type == to.Register) return origin;

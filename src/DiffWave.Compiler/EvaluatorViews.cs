@@ -45,7 +45,8 @@ internal sealed partial class Evaluator
                 result = builder.Mul(AsOperand(fields[1]), Imm.Of((long)size));
                 return true;
             case "get_IsValid":
-                result = fields[0] is PointerValue valid ? builder.Pure("setp.ne.s64", RegType.Pred, Widened(AddressOf(valid)), Imm.Of(0L)) : Imm.Of(true);
+                result = fields[0] is PointerValue valid ? builder.Pure("setp.ne.s64", RegType.Pred, Widened(AddressOf(valid)), Imm.Of(0L)) 
+                    : fields[0] is Poison unknown && !ReferenceEquals(unknown, Poison.Null) ? throw Fail(unknown.Id, unknown.Reason) : Imm.Of(fields[0] is CellReference);
                 return true;
             case "get_Address":
                 result = fields[0];
@@ -193,8 +194,11 @@ internal sealed partial class Evaluator
         var view = typeof(Device.ArrayView<>).MakeGenericType(type);
         if (localMemorySites.Contains(site))
         {
-            if (!variables.TryGetValue(site, out var variable)) variables[site] = variable = new Variable(RegType.B64, ".local", (long)length * element.Size, 16);
+            // Another array for each unrolled iteration, as it would be in registers.
+            var variable = new Variable(RegType.B64, ".local", (long)length * element.Size, 16);
             var pointer = new PointerValue(Space.Local, variable, 0, 16);
+            var warning = DiagnosticTable.Create(DiagnosticTable.RegisterIndex, builder.Line, $"a LocalMemory array of {length} elements lives in local memory, {variable.Bytes} bytes for each thread");
+            if (!Warnings.Contains(warning)) Warnings.Add(warning);
             for (int i = 0; i < length; i++) StoreTo(pointer.Add((long)i * element.Size), type, Default(type));
             return new StructValue(view, [pointer, Imm.Of((long)length)]);
         }

@@ -48,7 +48,7 @@ public static class KernelCompiler
             }
             catch (Exception e) when (e is not KernelCompileException)
             {
-                throw new KernelCompileException(DiagnosticTable.Create(DiagnosticTable.Internal, FirstLine(kernel), $"{e.GetType().Name} in kernel {kernel.Name}: {e.Message}"), e);
+                throw new KernelCompileException(DiagnosticTable.Create(DiagnosticTable.Internal, evaluator is { Builder.Line: { Line: > 0 } line } ? line : FirstLine(kernel), $"{e.GetType().Name} in kernel {kernel.Name}: {e.Message}"), e);
             }
         }
     }

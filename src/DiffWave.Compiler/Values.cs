@@ -64,6 +64,9 @@ internal sealed class Poison(string reason, string id = DiagnosticTable.PathValu
 {
     public static readonly Poison Dead = new("the local variable has no value here");
 
+    /// <summary>The pointer of a view that nothing was assigned to.</summary>
+    public static readonly Poison Null = new("the reference is null");
+
     public string Reason { get; } = reason;
 
     /// <summary>Id of the diagnostic.</summary>
@@ -103,7 +106,7 @@ internal static class Values
             case (CellReference x, CellReference y): return x.Cell == y.Cell && x.Type == y.Type && x.Path.AsSpan().SequenceEqual(y.Path);
             case (StructValue x, StructValue y): return x.Type == y.Type && SameAll(x.Fields, y.Fields);
             case (RegisterArray x, RegisterArray y): return x.Element == y.Element && SameAll(x.Elements, y.Elements);
-            case (Poison, Poison): return true;
+            case (Poison x, Poison y): return ReferenceEquals(x, Poison.Null) == ReferenceEquals(y, Poison.Null);
             default: return false;
         }
     }

@@ -67,7 +67,7 @@ internal sealed class Widening
 
     private static bool Include(Node node, Value start, Value back)
     {
-        if (node.IsPoison || start is Poison) return false;
+        if (node.IsPoison || (start is Poison && !ReferenceEquals(start, Poison.Null))) return false;
         switch (start, back)
         {
             case (StructValue a, StructValue b) when a.Type == b.Type && !node.IsLeaf:

@@ -129,7 +129,7 @@ public sealed unsafe class DiagnosticTests
     {
         int i = 0;
         if (x[0] > 0) goto inside;
-    again:
+    again: // DWK018
         x[i] = 5;
     inside:
         i++; // DWK018

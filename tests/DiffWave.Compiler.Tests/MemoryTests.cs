@@ -139,7 +139,13 @@ public class MemoryTests
     public void ArraysWithUnknownIndexesLiveInLocalMemory()
     {
         KernelRun.SameAsNative(LocalArrays, Data.Ints(3), new int[Data.Length]);
-        Assert.Contains(".local", KernelRun.Compile(((Action<ArrayView<int>, ArrayView<int>>)LocalArrays).Method).Ptx);
+        var compiled = KernelRun.Compile(((Action<ArrayView<int>, ArrayView<int>>)LocalArrays).Method);
+        Assert.Contains(".local", compiled.Ptx);
+        var warning = Assert.Single(compiled.Warnings);
+        Assert.Equal(DiagnosticTable.RegisterIndex, warning.Id);
+        Assert.Contains("64 bytes", warning.Reason);
+        Assert.Contains("LocalMemory.Allocate<int>(16)", File.ReadAllLines(warning.File)[warning.Line - 1]);
+        Assert.Empty(KernelRun.Compile(((Action<ArrayView<float>, ArrayView<float>>)RegisterArrays).Method).Warnings);
     }
 
     [Theory]

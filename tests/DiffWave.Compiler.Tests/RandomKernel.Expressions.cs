@@ -160,7 +160,7 @@ internal sealed partial class RandomKernel
             case 7:
                 Expression(type, depth - 1);
                 Expression(type, depth - 1);
-                il.Emit(OpCodes.Call, library.GetMethod(Pick(["Min", "Max"]), [type, type])!);
+                il.Emit(OpCodes.Call, extremes[(Pick(["Min", "Max"]), type)]);
                 break;
             default:
                 for (int i = 0; i < 3; i++) Expression(type, depth - 1);

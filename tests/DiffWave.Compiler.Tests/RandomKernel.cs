@@ -27,14 +27,15 @@ internal sealed partial class RandomKernel
 
     private readonly Random random;
     private readonly ILGenerator il;
+    private readonly Dictionary<(string Name, Type Type), MethodInfo> extremes;
     private readonly List<LocalBuilder> locals = [];
     private readonly LocalBuilder index, vector, pair, array;
     private readonly Stack<(Label Break, Label Continue)> loops = [];
     private int statements;
 
-    private RandomKernel(int seed, int size, ILGenerator il)
+    private RandomKernel(int seed, int size, ILGenerator il, Dictionary<(string Name, Type Type), MethodInfo> extremes)
     {
-        (random, this.il, statements) = (new Random(seed), il, size);
+        (random, this.il, this.extremes, statements) = (new Random(seed), il, extremes, size);
         index = il.DeclareLocal(typeof(int));
         vector = il.DeclareLocal(typeof(Float4));
         pair = il.DeclareLocal(typeof(UInt2));
@@ -50,18 +51,32 @@ internal sealed partial class RandomKernel
     {
         var assembly = new PersistedAssemblyBuilder(new AssemblyName("RandomKernels"), typeof(object).Assembly);
         var type = assembly.DefineDynamicModule("RandomKernels").DefineType("Kernels", TypeAttributes.Public | TypeAttributes.Abstract | TypeAttributes.Sealed);
+        var extremes = new[] { "Min", "Max" }.SelectMany(name => new[] { typeof(float), typeof(double) }, (name, real) => (name, real)).ToDictionary(key => key, key => Extreme(type, key.name, key.real));
         for (int seed = firstSeed; seed < firstSeed + count; seed++)
         {
             var method = type.DefineMethod(NameOf(seed), MethodAttributes.Public | MethodAttributes.Static, typeof(void), Parameters);
             method.SetCustomAttribute(new CustomAttributeBuilder(typeof(KernelAttribute).GetConstructors()[0], [NameOf(seed)], [typeof(KernelAttribute).GetProperty(nameof(KernelAttribute.AllowLocalMemory))!], [true]));
             for (int i = 0; i < Parameters.Length; i++) method.DefineParameter(i + 1, ParameterAttributes.None, $"p{i}");
-            new RandomKernel(seed, size, method.GetILGenerator()).Body();
+            new RandomKernel(seed, size, method.GetILGenerator(), extremes).Body();
         }
         type.CreateType();
         using var stream = new MemoryStream();
         assembly.Save(stream);
         var loaded = Assembly.Load(stream.ToArray()).GetType("Kernels")!;
         return [.. Enumerable.Range(firstSeed, count).Select(seed => loaded.GetMethod(NameOf(seed))!)];
+    }
+
+    // Min or Max behind a call: with a literal zero beside it, .NET itself chooses between -0 and +0 in another way than its documentation and its own code without the literal.
+    private static MethodInfo Extreme(TypeBuilder type, string name, Type real)
+    {
+        var method = type.DefineMethod(name + real.Name, MethodAttributes.Public | MethodAttributes.Static, real, [real, real]);
+        method.SetImplementationFlags(MethodImplAttributes.NoInlining);
+        var body = method.GetILGenerator();
+        body.Emit(OpCodes.Ldarg_0);
+        body.Emit(OpCodes.Ldarg_1);
+        body.Emit(OpCodes.Call, typeof(Math).GetMethod(name, [real, real])!);
+        body.Emit(OpCodes.Ret);
+        return method;
     }
 
     private static string NameOf(int seed) => $"random_{seed}";
