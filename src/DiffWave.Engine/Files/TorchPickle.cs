@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace DiffWave.Engine;
@@ -68,6 +69,7 @@ internal sealed class TorchPickle
         return Pop();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // compiled for good at once: a hostile pickle is one long loop through it
     private void Execute(byte code)
     {
         switch ((char)code)
