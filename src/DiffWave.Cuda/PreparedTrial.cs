@@ -17,7 +17,7 @@ public sealed class PreparedTrial : IDisposable
         (this.runner, this.driver, Trial, this.kernel) = (runner, driver, trial, kernel);
         try
         {
-            foreach (Array array in trial.Launches.SelectMany(launch => launch.Arguments).OfType<Array>())
+            foreach (Array array in trial.Launches.SelectMany(launch => launch.Arguments).Select(ArrayOf).OfType<Array>())
             {
                 if (buffers.ContainsKey(array)) continue;
                 buffers.Add(array, new DeviceArray(driver.Allocate(Math.Max(1, Bytes(array).Length)), array.Length, array.GetType().GetElementType()!));
@@ -39,7 +39,7 @@ public sealed class PreparedTrial : IDisposable
     public void Launch()
     {
         foreach (KernelLaunch launch in Trial.Launches)
-            runner.Launch(kernel, Dim(launch.Grid), Dim(launch.Group), launch.DynamicSharedBytes, 0, [.. launch.Arguments.Select(argument => argument is Array array ? buffers[array] : argument)]);
+            runner.Launch(kernel, Dim(launch.Grid), Dim(launch.Group), launch.DynamicSharedBytes, 0, [.. launch.Arguments.Select(OnDevice)]);
     }
 
     /// <summary>Compares what the device holds now with the reference.</summary>
@@ -57,6 +57,15 @@ public sealed class PreparedTrial : IDisposable
         foreach (DeviceArray buffer in buffers.Values) driver.Free(buffer.Address);
         buffers.Clear();
     }
+
+    private static Array? ArrayOf(object argument) => argument is RowsOf rows ? rows.Array : argument as Array;
+
+    private object OnDevice(object argument) => argument switch
+    {
+        Array array => buffers[array],
+        RowsOf rows => new Rows(new ArrayView<float>((nint)buffers[rows.Array].Address, rows.Array.Length), rows.ItemRows, rows.First, rows.Channels),
+        _ => argument,
+    };
 
     private static Dim3 Dim(Index3D index) => new(index.X, index.Y, index.Z);
 

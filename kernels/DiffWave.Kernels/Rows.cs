@@ -1,0 +1,31 @@
+namespace DiffWave.Kernels;
+
+/// <summary>Rows of an activation [B, rows, C] in device memory, channel-last and densely packed, from one row on.</summary>
+/// <param name="values">The whole activation, B x rows x C.</param>
+/// <param name="itemRows">Rows an item holds.</param>
+/// <param name="first">The row that counts as row 0 here.</param>
+/// <param name="channels">C.</param>
+public readonly struct Rows(ArrayView<float> values, int itemRows, int first, int channels)
+{
+    /// <summary>The whole activation, B x rows x C.</summary>
+    public readonly ArrayView<float> Values = values;
+
+    /// <summary>Rows an item holds.</summary>
+    public readonly int ItemRows = itemRows;
+
+    /// <summary>The row that counts as row 0 here.</summary>
+    public readonly int First = first;
+
+    /// <summary>C.</summary>
+    public readonly int Channels = channels;
+
+    /// <summary>The C values of a row.</summary>
+    /// <param name="item">0 to B - 1.</param>
+    /// <param name="row">Counted from the first; negative for rows before it.</param>
+    public ArrayView<float> Row(int item, int row) => Values.SubView(((long)item * ItemRows + First + row) * Channels, Channels);
+
+    /// <summary>The C values of a row of a ring: rows past the end of an item continue at its start.</summary>
+    /// <param name="item">0 to B - 1.</param>
+    /// <param name="row">Counted from the first, at least 0.</param>
+    public ArrayView<float> RingRow(int item, int row) => Values.SubView(((long)item * ItemRows + (First + row) % ItemRows) * Channels, Channels);
+}
