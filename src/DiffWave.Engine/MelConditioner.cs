@@ -14,7 +14,7 @@ public sealed class MelConditioner : IDisposable
     private readonly IOps _ops;
     private readonly ModelConfig _config;
     private readonly long _length;
-    private readonly bool _whole; // the chunk covers the signal, which is upsampled once for all layers
+    private readonly bool _whole; // every call computes the whole signal, upsampled once for all layers
     private readonly IBuffer _mel, _upsampled;
     private readonly IBuffer[] _rings; // one a layer, or one for all when nothing is kept
     private readonly float[] _frames;
@@ -28,9 +28,10 @@ public sealed class MelConditioner : IDisposable
     /// <param name="chunkRows">Rows of a chunk.</param>
     /// <param name="ringRows">Rows of a ring: at least a chunk, or the signal.</param>
     /// <param name="keeps">Whether there is a ring a layer, so that networks that follow find what the first one computed.</param>
-    public MelConditioner(IOps ops, ModelConfig config, int batch, long length, int chunkRows, int ringRows, bool keeps)
+    /// <param name="whole">For a network of whole signals: the chunk covers the signal and the network's lag.</param>
+    public MelConditioner(IOps ops, ModelConfig config, int batch, long length, int chunkRows, int ringRows, bool keeps, bool whole = false)
     {
-        (_ops, _config, _length, _whole) = (ops, config, length, chunkRows >= length + config.ContextRows);
+        (_ops, _config, _length, _whole) = (ops, config, length, whole);
         int windowFrames = (config.ContextRows + chunkRows) / config.Hop + 2 + 2 * MarginFrames;
         _mel = ops.Allocate(batch, windowFrames, config.Bands);
         _upsampled = ops.Allocate(batch, chunkRows, config.Bands);

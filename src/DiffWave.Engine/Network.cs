@@ -5,8 +5,8 @@ namespace DiffWave.Engine;
 /// <summary>
 /// The noise-predicting network eps(x, step, conditioners), moving along a signal. Each call of <see cref="Advance"/> takes the next chunk of x and gives a chunk of eps
 /// that lies <see cref="Lag"/> samples behind, because every layer trails the one before it by its dilation. Between calls a layer keeps only the last 2 d rows of its input, so
-/// memory does not grow with the signal, no sample is computed twice, and the result is that of the uncut network. A network whose chunk covers the whole signal is called once, at
-/// front 0, and keeps nothing.
+/// memory does not grow with the signal, no sample is computed twice, and the result is that of the uncut network. A network for whole signals is called once a
+/// signal, at front 0, and keeps nothing.
 /// </summary>
 public sealed class Network : IDisposable
 {
@@ -15,7 +15,7 @@ public sealed class Network : IDisposable
     private readonly long _length;
     private readonly int _history;
     private readonly NetworkWorkspace _work;
-    private readonly IBuffer[] _histories;   // a layer: [B, 2 d, C]; none when the chunk covers the signal
+    private readonly IBuffer[] _histories;   // a layer: [B, 2 d, C]; none for whole signals
     private readonly IBuffer _skips;         // [B, Lag + chunk, C], row 0 stands Lag behind the front
 
     /// <summary>Rows taken and given by one call.</summary>
@@ -28,14 +28,15 @@ public sealed class Network : IDisposable
     /// <param name="config">The model.</param>
     /// <param name="length">T, length of the signal.</param>
     /// <param name="work">Buffers that networks working in turn share; they fix the batch and the chunk.</param>
-    public Network(IOps ops, ModelConfig config, long length, NetworkWorkspace work)
+    /// <param name="whole">True: the chunk covers the signal and the lag, and every call begins a signal.</param>
+    public Network(IOps ops, ModelConfig config, long length, NetworkWorkspace work, bool whole = false)
     {
         (_ops, _config, _length, _work) = (ops, config, length, work);
         ChunkRows = work.ChunkRows;
         Lag = config.ContextRows;
         _history = work.History;
         int batch = work.X.Batch;
-        bool whole = ChunkRows >= length + Lag;
+        if (whole && ChunkRows < length + Lag) throw new ArgumentException($"a chunk of {ChunkRows} rows does not cover {length} samples and the lag of {Lag}");
         _histories = whole ? [] : [.. Enumerable.Range(0, config.Layers).Select(layer => ops.Allocate(batch, 2 * config.Dilation(layer), config.Channels))];
         _skips = ops.Allocate(batch, Lag + ChunkRows, config.Channels);
     }

@@ -54,9 +54,9 @@ internal sealed class WholeChain : IDisposable
         try
         {
             int grain = Network.ChunkGrain(config), chunk = (shape.Length + config.ContextRows + grain - 1) / grain * grain;
-            _network = _owned.Add(new Network(ops, config, shape.Length, _owned.Add(new NetworkWorkspace(ops, config, shape.Batch, chunk))));
+            _network = _owned.Add(new Network(ops, config, shape.Length, _owned.Add(new NetworkWorkspace(ops, config, shape.Batch, chunk)), whole: true));
             _conditions = [.. shape.Steps.Select(step => _owned.Add(new StepCondition(ops, config, [.. Enumerable.Repeat(step.Step, shape.Batch)])))];
-            _mel = config.HasMel ? _owned.Add(new MelConditioner(ops, config, shape.Batch, shape.Length, chunk, shape.Length, shape.KeepsMel)) : null;
+            _mel = config.HasMel ? _owned.Add(new MelConditioner(ops, config, shape.Batch, shape.Length, chunk, shape.Length, shape.KeepsMel, whole: true)) : null;
             _signal = _owned.Add(ops.AllocateSignal(shape.Batch, chunk));
             _eps = _owned.Add(ops.AllocateSignal(shape.Batch, chunk));
             _noise = _owned.Add(ops.AllocateSignal(shape.Batch, shape.Length));
