@@ -37,7 +37,8 @@ internal static class SynthesizeCommand
 
     public static Command Create(Session session)
     {
-        Option<string> model = Options.Model(), device = Options.Device();
+        Option<string> model = Options.Model();
+        Option<DeviceName> device = Options.Device();
         var mel = new Option<string[]>("--mel") { HelpName = "FILE.npy|FOLDER", AllowMultipleArgumentsPerToken = true, Description = "Mel spectrogram [bands, frames], of the model's recipe (see diffwave mel); read as it is needed, so an hour needs no more memory than a minute" };
         var wav = new Option<string[]>("--wav") { HelpName = "FILE|FOLDER", AllowMultipleArgumentsPerToken = true, Description = "Audio to analyse and synthesize again: any sample rate and channels; WAV, or what libsndfile reads" };
         Option<string> mix = Options.Mix();
@@ -77,7 +78,7 @@ internal static class SynthesizeCommand
             Eta = parsed.GetValue(eta),
             Seconds = parsed.GetValue(seconds),
             Seed = parsed.GetValue(seed),
-            Device = parsed.GetValue(device)!,
+            Device = parsed.GetValue(device),
             Threads = parsed.GetValue(threads),
             ChunkSeconds = parsed.GetValue(chunk),
             Format = parsed.GetValue(bits) switch { "16" => WavFormat.Pcm16, "24" => WavFormat.Pcm24, _ => WavFormat.Float32 },

@@ -68,7 +68,7 @@ internal static class TrainCommand
         var keepEvery = Options.Whole("--keep-every", "N", 0, int.MaxValue, 0, "Keep those whose step is a multiple of N for good; 0 for none");
         var validateEvery = Options.Whole("--validate-every", "N", 0, int.MaxValue, 500, "Steps between validations; 0 for none");
         var sampleEvery = Options.Whole("--sample-every", "N", 0, int.MaxValue, 5000, "Steps between sampled audio; 0 for none");
-        Option<string> device = Options.Device();
+        Option<DeviceName> device = Options.Device();
         Option<int> threads = Options.Threads();
         Option<bool> json = Options.Json();
         var recordings = new DatasetArguments();
@@ -86,7 +86,7 @@ internal static class TrainCommand
             Set = parsed.GetValue(set) ?? [],
             Resume = parsed.GetValue(resume)!,
             Init = parsed.GetValue(init),
-            Device = parsed.GetValue(device)!,
+            Device = parsed.GetValue(device),
             Threads = parsed.GetValue(threads),
             Json = parsed.GetValue(json),
             Plan = new TrainingPlan
