@@ -18,6 +18,8 @@ internal static class DemoCommand
         and prints how far each is from the clip (diffwave evaluate --help explains the figures). They compare
         magnitudes, which Griffin-Lim fits by design; how natural its phases sound they do not tell: listen.
 
+        --device auto takes the first GPU that works, else the CPU, which also takes over from a GPU that fails.
+
         Files of an earlier demo are overwritten; a folder that holds anything else is refused.
 
         --json prints one object: voice, folder, device, seed, sample_rate, audio_seconds, peak_memory_bytes,

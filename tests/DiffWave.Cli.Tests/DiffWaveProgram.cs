@@ -2,6 +2,8 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json.Nodes;
 using DiffWave.Audio;
+using DiffWave.Cuda;
+using DiffWave.Cuda.Tests;
 
 namespace DiffWave.Cli.Tests;
 
@@ -38,8 +40,10 @@ public sealed class DiffWaveProgram : IDisposable
 
     public string this[string name] => Path.Combine(Folder, name);
 
+    /// <summary>In this process, on a machine without a GPU unless the test made one.</summary>
     internal static RunResult Run(params string[] args)
     {
+        using StubCuda? none = NativeFunctions.Substitute.Value is null ? new StubCuda { IsAbsent = true } : null;
         using StringWriter output = new(), error = new();
         using var raw = new MemoryStream();
         int code = Program.Run(args, output, error, raw);
