@@ -10,8 +10,8 @@ public static partial class KernelCatalog
     /// <summary>All versions of all kernels, op by op.</summary>
     public static IReadOnlyList<KernelVersion> All { get; } =
     [
-        .. GatedActivations, .. BlockSums, .. PhiloxNormals, .. MatrixProducts,
-        .. DilatedConvs, .. ResidualOutputs, .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts,
+        .. GatedActivations, .. BlockSums, .. PhiloxNormals, .. MatrixProducts, .. DilatedConvs, .. ResidualOutputs,
+        .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts, .. DataGradients, .. WeightGradients,
     ];
 
     /// <summary>A kernel by its name, or null.</summary>
