@@ -119,7 +119,6 @@ public static partial class KernelCatalog
 
     private static float[] Same(float[] values) => values;
 
-    private static float[] Absolute(float[] values) => [.. values.Select(Math.Abs)];
 
     private static string? AtLeastOne(KernelShape shape) => shape.Sizes.FirstOrDefault(size => size.Size < 1 && !IsSwitch(size.Name)) is { Name: { } name } ? $"{name} is at least 1" : null;
 
