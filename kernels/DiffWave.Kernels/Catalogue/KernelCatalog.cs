@@ -8,7 +8,7 @@ public static partial class KernelCatalog
     private static readonly Func<KernelShape, IReadOnlyDictionary<string, object>> NoConstants = _ => new Dictionary<string, object>();
 
     /// <summary>All versions of all kernels, op by op.</summary>
-    public static IReadOnlyList<KernelVersion> All { get; } = [.. GatedActivations, .. BlockSums, .. PhiloxNormals, .. MatrixProducts];
+    public static IReadOnlyList<KernelVersion> All { get; } = [.. GatedActivations, .. BlockSums, .. MatrixProducts, .. Signals, .. Rearrangements, .. Losses, .. GradientNorms, .. Adams];
 
     /// <summary>A kernel by its name, or null.</summary>
     /// <param name="name">As in <see cref="KernelVersion.Name"/>.</param>
