@@ -119,7 +119,6 @@ public static partial class KernelCatalog
 
     private static float[] Same(float[] values) => values;
 
-
     private static string? AtLeastOne(KernelShape shape) => shape.Sizes.FirstOrDefault(size => size.Size < 1 && !IsSwitch(size.Name)) is { Name: { } name } ? $"{name} is at least 1" : null;
 
     private static bool IsSwitch(string size) => size is "accumulate" or "hasY" or "stepInResidual" or "hasStep" or "weighted";

@@ -10,9 +10,10 @@ public static partial class KernelCatalog
     /// <summary>All versions of all kernels, op by op.</summary>
     public static IReadOnlyList<KernelVersion> All { get; } =
     [
-        .. GatedActivations, .. BlockSums, .. PhiloxNormals, .. MatrixProducts, .. DataGradients, .. WeightGradients, .. VectorLinears,
-        .. LabelEmbeddings, .. InputProjectionBackwards, .. MelUpsamplers, .. DilatedConvs, .. ResidualOutputs, .. PointwiseConvs, .. InputProjections,
-        .. Heads, .. WeightLayouts,
+        .. GatedActivations, .. BlockSums, .. MatrixProducts, .. Signals, .. Rearrangements, .. Losses, .. GradientNorms, .. Adams,
+        .. DilatedConvs, .. ResidualOutputs, .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts,
+        .. DataGradients, .. WeightGradients,
+        .. VectorLinears, .. LabelEmbeddings, .. InputProjectionBackwards, .. MelUpsamplers,
     ];
 
     /// <summary>A kernel by its name, or null.</summary>
