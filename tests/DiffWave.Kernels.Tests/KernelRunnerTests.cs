@@ -1,6 +1,7 @@
 using System.Reflection;
 using DiffWave.Compiler;
 using DiffWave.Cuda;
+using DiffWave.Device;
 using DiffWave.Emulator;
 
 namespace DiffWave.Kernels.Tests;
@@ -56,10 +57,11 @@ public sealed class KernelRunnerTests : IDisposable
     public void ArgumentsLieWhereTheKernelReadsThem()
     {
         CompiledKernel kernel = runner.Load(Method("philox_normal_v1")).Compiled;
-        byte[] packed = KernelArguments.Pack(kernel, [new DeviceArray(0x1122334455667788, 99, typeof(float)), 0x0102030405060708UL, 7u, 8u, -2L]);
+        byte[] packed = KernelArguments.Pack(kernel, [new Rows(new ArrayView<float>(unchecked((nint)0x1122334455667788), 99), 5, 6, 1), 3, new DeviceArray(0x0102030405060708, 1, typeof(ulong)), 7u, 9u, 8u, -2L, 4L]);
         T Read<T>(string name, int offset = 0) where T : struct => System.Runtime.InteropServices.MemoryMarshal.Read<T>(packed.AsSpan(kernel.Parameters.Single(parameter => parameter.Name == name).Offset + offset));
-        Assert.Equal((0x1122334455667788UL, 99L), (Read<ulong>("normals"), Read<long>("normals", 8)));
-        Assert.Equal((0x0102030405060708UL, 7u, 8u, -2L), (Read<ulong>("seed"), Read<uint>("stream"), Read<uint>("step"), Read<long>("first")));
+        Assert.Equal((0x1122334455667788UL, 99L, 5, 6, 1), (Read<ulong>("normals"), Read<long>("normals", 8), Read<int>("normals", 16), Read<int>("normals", 20), Read<int>("normals", 24)));
+        Assert.Equal((3, 0x0102030405060708UL, 1L, 7u, 9u), (Read<int>("rows"), Read<ulong>("seed"), Read<long>("seed", 8), Read<uint>("stream"), Read<uint>("streamStride")));
+        Assert.Equal((8u, -2L, 4L), (Read<uint>("step"), Read<long>("first"), Read<long>("firstStride")));
     }
 
     [Fact]

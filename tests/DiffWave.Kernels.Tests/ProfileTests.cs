@@ -44,7 +44,7 @@ public class ProfileTests
 
     [Fact]
     public void FourStoresOfOneNormalTouchFourTimesTheSectors() =>
-        Assert.All(OnEmulator.Report("philox_normal_v1").Global, site => Assert.True(site.Moved >= 4 * site.Ideal * 0.95, site.ToString()));
+        Assert.All(OnEmulator.Report("philox_normal_v1").Global.Where(site => site.PtxText.StartsWith("st.", StringComparison.Ordinal)), site => Assert.True(site.Moved >= 4 * site.Ideal * 0.95, site.ToString()));
 
     [Fact]
     public void ShufflesSaveAllBarriersButOne()

@@ -119,8 +119,6 @@ public static partial class KernelCatalog
 
     private static float[] Same(float[] values) => values;
 
-    private static float[] Absolute(float[] values) => [.. values.Select(Math.Abs)];
-
     private static string? AtLeastOne(KernelShape shape) => shape.Sizes.FirstOrDefault(size => size.Size < 1 && !IsSwitch(size.Name)) is { Name: { } name } ? $"{name} is at least 1" : null;
 
     private static string? Fours(KernelShape shape, params string[] names) => names.FirstOrDefault(name => shape[name] % 4 != 0) is { } name ? $"{name} is a multiple of 4" : null;
