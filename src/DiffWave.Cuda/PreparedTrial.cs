@@ -56,7 +56,7 @@ public sealed class PreparedTrial : IDisposable
     {
         List<Action> freeing = [.. buffers.Values.Select(buffer => (Action)(() => driver.Free(buffer.Address)))];
         buffers.Clear();
-        Cleanup.Run([.. freeing]);
+        Cleanup.Run(freeing);
     }
 
     private static Array? ArrayOf(object argument) => argument is RowsOf rows ? rows.Array : argument as Array;

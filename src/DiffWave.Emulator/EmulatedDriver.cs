@@ -149,6 +149,26 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
         });
     }
 
+    /// <summary>Does nothing: the emulator's reports are by launch.</summary>
+    public void PushRange(string name)
+    {
+    }
+
+    /// <summary>Does nothing.</summary>
+    public void PopRange()
+    {
+    }
+
+    /// <summary>Does nothing: <see cref="EmulatorOptions.Reports"/> says whether there are reports.</summary>
+    public void StartProfiler()
+    {
+    }
+
+    /// <summary>Does nothing.</summary>
+    public void StopProfiler()
+    {
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
