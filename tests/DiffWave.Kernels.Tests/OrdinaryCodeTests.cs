@@ -15,6 +15,13 @@ public class OrdinaryCodeTests
     [InlineData("philox_normal_v1")]
     [InlineData("philox_normal_v2")]
     [InlineData("matrix_product_v1")]
+    [InlineData("dilated_conv_v1")]
+    [InlineData("residual_output_v1")]
+    [InlineData("pointwise_conv_v1")]
+    [InlineData("input_projection_v1")]
+    [InlineData("head_v1")]
+    [InlineData("weight_layout_v1")]
+    [InlineData("weight_layout_backward_v1")]
     [InlineData("diffusion_v1")]
     [InlineData("reverse_step_v1")]
     [InlineData("copy_rows_v1")]
@@ -23,6 +30,11 @@ public class OrdinaryCodeTests
     [InlineData("loss_sum_v1")]
     [InlineData("adam_v1")]
     [InlineData("adam_v2")]
+    [InlineData("vector_linear_backward_weights_v1")]
+    [InlineData("label_embedding_v1")]
+    [InlineData("label_embedding_backward_v1")]
+    [InlineData("mel_upsampler_v1")]
+    [InlineData("mel_upsampler_backward_input_v1")]
     public void TheResultIsTheReferences(string name)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
