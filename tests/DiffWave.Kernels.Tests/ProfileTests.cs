@@ -36,6 +36,9 @@ public class ProfileTests
     [InlineData("gated_activation_v1", "gated_activation_v2")]
     [InlineData("block_sum_v1", "block_sum_v2")]
     [InlineData("philox_normal_v1", "philox_normal_v2")]
+    [InlineData("mel_upsampler_v1", "mel_upsampler_v2")]
+    [InlineData("mel_upsampler_backward_input_v1", "mel_upsampler_backward_input_v2")]
+    [InlineData("mel_upsampler_backward_weights_v1", "mel_upsampler_backward_weights_v2")]
     public void WideAccessesAreAQuarterOfTheRequests(string narrow, string wide)
     {
         long Requests(string name) => OnEmulator.Report(name).Global.Sum(site => site.Requests);
