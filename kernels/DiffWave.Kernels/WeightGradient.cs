@@ -7,6 +7,7 @@
 // 496 slices of 24,576 values, 48.8 MB; what grows with C^2 can be bounded by launching some items at a time, without changing a bit of the gradient.
 //
 // v1  one thread a value of a slice
+// v2  a block computes 64 outputs x 64 inputs of taps of a slice: rows through shared memory while the next are on their way, each thread keeps 8 x 8 sums in registers
 using System.Numerics;
 
 namespace DiffWave.Kernels;

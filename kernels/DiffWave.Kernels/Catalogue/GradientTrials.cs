@@ -121,6 +121,8 @@ public static partial class KernelCatalog
 
     private static string? AtLeastOne(KernelShape shape) => shape.Sizes.FirstOrDefault(size => size.Size < 1 && !IsSwitch(size.Name)) is { Name: { } name } ? $"{name} is at least 1" : null;
 
+    private static string? Fours(KernelShape shape, params string[] names) => names.FirstOrDefault(name => shape[name] % 4 != 0) is { } name ? $"{name} is a multiple of 4" : null;
+
     private static bool IsSwitch(string size) => size is "accumulate" or "hasY" or "stepInResidual" or "hasStep" or "weighted";
 
     private static IReadOnlyDictionary<string, object> Switches(KernelShape shape, params string[] names) => names.ToDictionary(name => name, name => (object)(shape[name] == 1));

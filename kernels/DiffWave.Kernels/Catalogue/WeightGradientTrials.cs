@@ -26,6 +26,11 @@ public static partial class KernelCatalog
                     shape => new Dictionary<string, object>(Switches(shape, "hasStep")) { ["taps"] = (int)shape["taps"] }, Taps,
                     shape => Weight(shape, new(Blocks(shape["outputs"] * shape["taps"] * shape["inputs"], Threads), SliceSum.Slices((int)shape["rows"]), (int)shape["items"]), new(Threads, 1, 1)))
                     { Name = "weight_gradient_v1" },
+                new(nameof(WeightGradient), "a block computes 64 outputs x 64 inputs of taps of a slice: rows through shared memory while the next are on their way, each thread keeps 8 x 8 sums in registers",
+                    Method(typeof(WeightGradient), nameof(WeightGradient.GradientV2)), weights,
+                    shape => new Dictionary<string, object>(Switches(shape, "hasStep")) { ["taps"] = (int)shape["taps"] }, shape => Taps(shape) ?? Fours(shape, "outputs", "inputs"),
+                    shape => Weight(shape, new(Blocks(shape["outputs"], WeightGradient.TileV2) * Blocks(shape["taps"] * shape["inputs"], WeightGradient.TileV2), SliceSum.Slices((int)shape["rows"]), (int)shape["items"]), new(64, 1, 1)))
+                    { Name = "weight_gradient_v2" },
                 new(nameof(ColumnSum), "one thread a column of a slice", Method(typeof(ColumnSum), nameof(ColumnSum.SumV1)), columns, shape => Switches(shape, "weighted"), AtLeastOne,
                     shape => Column(shape, new(Blocks(shape["channels"], 64), SliceSum.Slices((int)shape["rows"]), (int)shape["items"]), new(64, 1, 1))) { Name = "column_sum_v1" },
                 new(nameof(SliceSum), "one thread a value", Method(typeof(SliceSum), nameof(SliceSum.SumV1)), slices, shape => Switches(shape, "accumulate"), Taps, SlicesInOrder) { Name = "slice_sum_v1" },
