@@ -6,6 +6,7 @@
 // An output row t thus reads the inputs i with tap k = t + f/2 - f i in 0 .. K - 1: i = (t + f/2) / f and, but for the last phase of an odd f, the one before.
 //
 // v1  one thread an output, as the formula reads
+// v2  a thread four bands of the outputs between two inputs: six products an output, all from registers and a table of weights in shared memory
 //
 // Backward, by the sign of y: with g = dy where y is positive, else 0.4 dy, dx[i, m] = sum over j and k of w[j, k] g[f i + k - f/2, m + j - 1],
 // dw[j, k] = sum over b, i, m of x[i, m] g[f i + k - f/2, m + j - 1], dbias = sum of all g. The sums of dw and dbias are taken a slice of an item at a time, here
@@ -13,6 +14,8 @@
 //
 // b1  input: one thread an element of dx, as the formula reads
 // b1  weights: a block a slice, a warp a value of it, its lanes along the bands
+// b2  input: a thread four bands of an input: y and dy are read once a tap for all three rows of w, which meet their neighbours in shared memory
+// b2  weights: a block a slice, a warp a phase: an output row is read once for all six weights that meet it, by four bands at a time
 using System.Numerics;
 
 namespace DiffWave.Kernels;
@@ -183,7 +186,7 @@ public static partial class MelUpsampler
         {
             int j = value / taps, k = value % taps;
             float sum = value < 3 * taps ? TapSum(x, y, dy, item, first, end, inputs, factor, j - 1, k - factor / 2) : ResultSum(y, dy, item, first * factor, end * factor);
-            for (int distance = Warp.WarpSize / 2; distance > 0; distance /= 2) sum += Warp.ShuffleDown(sum, distance);
+            sum = WarpSum(sum);
             if (Warp.IsFirstLane) sums[value] = sum;
         }
     }
@@ -216,6 +219,13 @@ public static partial class MelUpsampler
     }
 
     private static float ThroughSlope(float gradient, float result) => result > 0 ? gradient : Slope * gradient;
+
+    // The sum over the warp, in lane 0.
+    private static float WarpSum(float value)
+    {
+        for (int distance = Warp.WarpSize / 2; distance > 0; distance /= 2) value += Warp.ShuffleDown(value, distance);
+        return value;
+    }
 
     /// <summary>x, w and bias are read, y is written; three products a tap and input.</summary>
     /// <param name="batch">B.</param>

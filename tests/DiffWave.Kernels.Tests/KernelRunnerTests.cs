@@ -67,7 +67,7 @@ public sealed class KernelRunnerTests : IDisposable
     [Fact]
     public void ArgumentsAddedOneByOneGiveTheResultOfBoxedOnes()
     {
-        LoadedKernel kernel = runner.Load(Method("gated_activation_v1"));
+        LoadedKernel kernel = runner.Load(Method("gated_activation_v1"), new Dictionary<string, object> { ["gateFirst"] = false });
         float[] h = [.. Enumerable.Range(0, 4096).Select(i => i / 1000f - 2)], boxed = new float[2048], added = new float[2048];
         ulong hPlace = driver.Allocate(4 * h.Length), y = driver.Allocate(4 * added.Length);
         driver.CopyToDevice(hPlace, System.Runtime.InteropServices.MemoryMarshal.AsBytes(h.AsSpan()));

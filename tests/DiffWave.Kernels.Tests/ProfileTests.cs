@@ -54,6 +54,9 @@ public class ProfileTests
     [InlineData("loss_v1", "loss_v2")]
     [InlineData("gradient_squares_v1", "gradient_squares_v2")]
     [InlineData("adam_v1", "adam_v2")]
+    [InlineData("mel_upsampler_v1", "mel_upsampler_v2")]
+    [InlineData("mel_upsampler_backward_input_v1", "mel_upsampler_backward_input_v2")]
+    [InlineData("mel_upsampler_backward_weights_v1", "mel_upsampler_backward_weights_v2")]
     public void WideAccessesAreAQuarterOfTheRequests(string narrow, string wide)
     {
         long Requests(string name) => OnEmulator.Report(name).Global.Where(site => site.PtxText.Contains(".f32", StringComparison.Ordinal)).Sum(site => site.Requests); // of the data, not of seeds and lengths

@@ -13,6 +13,8 @@ public static partial class KernelCatalog
             KernelShape[] windows = [Window(2, 80, 16, 20, 0, 320), Window(1, 80, 16, 1, 0, 16), Window(3, 5, 3, 9, 7, 11), Window(1, 1, 1, 6, 2, 3), Window(1, 80, 5, 7, 34, 1), Window(2, 12, 255, 3, 200, 400),
                 Window(1, 4, 2, 40, 33, 47), Window(1, 8, 17, 5, 0, 85)];
             KernelShape[] wholes = [Whole(2, 80, 16, 20), Whole(1, 80, 16, 1), Whole(3, 5, 3, 90), Whole(1, 1, 1, 300), Whole(1, 33, 300, 2), Whole(2, 12, 17, 31)];
+            KernelShape[] fourWindows = [.. windows.Where(shape => Fours(shape) is null), Window(1, 4, 37, 3, 20, 60)], fourWholes = [.. wholes.Where(shape => Fours(shape) is null), Whole(1, 132, 2, 40), Whole(1, 4, 300, 2)];
+            string? Fours(KernelShape shape) => shape["bands"] % 4 != 0 || shape["bands"] > 1024 ? "bands is a multiple of 4 up to 1024" : null;
             string? Inside(KernelShape shape) => Positive(shape) ?? (shape["factor"] > 4096 ? "factor is at most 4096" : null)
                 ?? (shape["first"] + shape["outputs"] > shape["inputs"] * shape["factor"] ? "first + outputs is at most inputs times factor" : null);
             string? Positive(KernelShape shape) => shape.Sizes.Any(size => size.Size < 1 && size.Name != "first") ? "every size but first is at least 1" : null;
@@ -20,16 +22,23 @@ public static partial class KernelCatalog
             return
             [
                 new(nameof(MelUpsampler), "one thread an output, as the formula reads", Method(op, nameof(MelUpsampler.ForwardV1)), windows, NoConstants, Inside,
-                    shape => UpsampleForward(shape, (inputs, outputs, batch, bands, factor) => new(Blocks((long)outputs * bands, Threads), 1, batch))) { Name = "mel_upsampler_v1" },
+                    shape => UpsampleForward(shape, (batch, outputs, bands, factor, shift) => (Blocks((long)outputs * bands, Threads), 1, batch))) { Name = "mel_upsampler_v1" },
+                new(nameof(MelUpsampler), "a thread four bands of the outputs between two inputs: six products an output, all from registers and a table of weights in shared memory",
+                    Method(op, nameof(MelUpsampler.ForwardV2)), fourWindows, NoConstants, shape => Inside(shape) ?? Fours(shape), shape => UpsampleForward(shape, MelUpsampler.GridV2)) { Name = "mel_upsampler_v2" },
                 new(nameof(MelUpsampler), "input: one thread an element of dx, as the formula reads", Method(op, nameof(MelUpsampler.BackwardInputV1)), wholes, NoConstants, Positive,
-                    UpsampleBackwardInput) { Name = "mel_upsampler_backward_input_v1" },
+                    shape => UpsampleBackwardInput(shape, (inputs, bands) => Blocks((long)inputs * bands, Threads))) { Name = "mel_upsampler_backward_input_v1" },
+                new(nameof(MelUpsampler), "input: a thread four bands of an input: y and dy are read once a tap for all three rows of w, which meet their neighbours in shared memory",
+                    Method(op, nameof(MelUpsampler.BackwardInputV2)), fourWholes, NoConstants, shape => Positive(shape) ?? Fours(shape),
+                    shape => UpsampleBackwardInput(shape, (inputs, bands) => Blocks(inputs, MelUpsampler.InputRowsV2(bands)))) { Name = "mel_upsampler_backward_input_v2" },
                 new(nameof(MelUpsampler), "weights: a block a slice, a warp a value of it, its lanes along the bands", Method(op, nameof(MelUpsampler.BackwardWeightsV1)), wholes, NoConstants, Positive,
                     UpsampleBackwardWeights) { Name = "mel_upsampler_backward_weights_v1" },
+                new(nameof(MelUpsampler), "weights: a block a slice, a warp a phase: an output row is read once for all six weights that meet it, by four bands at a time",
+                    Method(op, nameof(MelUpsampler.BackwardWeightsV2)), fourWholes, NoConstants, shape => Positive(shape) ?? Fours(shape), UpsampleBackwardWeights) { Name = "mel_upsampler_backward_weights_v2" },
             ];
         }
     }
 
-    private delegate Index3D UpsampleGrid(int inputs, int outputs, int batch, int bands, int factor);
+    private delegate (int X, int Y, int Z) UpsampleGrid(int batch, int outputs, int bands, int factor, int shift);
 
     // The buffers hold more rows than the window, of NaN before and after those that are to be read, and of sevens around those that are to be written.
     private static KernelTrial UpsampleForward(KernelShape shape, UpsampleGrid grid)
@@ -42,9 +51,10 @@ public static partial class KernelCatalog
         MelUpsampler.Reference(x, weight, bias[0], naive.AsSpan(), inputs, bands, factor);
         MelUpsampler.Reference(Absolute(x), Absolute(weight), Math.Abs(bias[0]), magnitude.AsSpan(), inputs, bands, factor);
         (long low, int count, int shift) = MelUpsampler.Inputs(first, outputs, inputs, factor);
+        var grids = grid(batch, outputs, bands, factor, shift);
         float[] window = WindowOf(x, batch, inputs, (int)low, count, float.NaN), y = WindowOf(Unwritten(naive.Length), batch, inputs * factor, first, outputs, 7f);
         KernelOutput output = KernelOutput.Float32("y", y, WindowOf(expected, batch, inputs * factor, first, outputs, 7), WindowOf(naive, batch, inputs * factor, first, outputs, 7f), Largest(magnitude));
-        return new KernelTrial([new(grid(count, outputs, batch, bands, factor), new(Threads, 1, 1), 0, new RowsOf(window, before + count + after, before, bands), new RowsOf(y, before + outputs + after, before, bands),
+        return new KernelTrial([new(new(grids.X, grids.Y, grids.Z), new(Threads, 1, 1), 0, new RowsOf(window, before + count + after, before, bands), new RowsOf(y, before + outputs + after, before, bands),
             weight, bias, count, outputs, factor, shift)], MelUpsampler.ForwardCost(batch, count, outputs, bands, factor), [output]);
 
         T[] WindowOf<T>(T[] rows, int items, int itemRows, int from, int held, T around)
@@ -63,7 +73,7 @@ public static partial class KernelCatalog
         return (batch, bands, factor, inputs, Random(11, elements, 1), Random(14, elements * factor, 1), Random(15, elements * factor, 1), Random(12, 3 * MelUpsampler.Taps(factor), 1));
     }
 
-    private static KernelTrial UpsampleBackwardInput(KernelShape shape)
+    private static KernelTrial UpsampleBackwardInput(KernelShape shape, Func<int, int, int> blocks)
     {
         var (batch, bands, factor, inputs, x, y, dy, weight) = UpsampleTape(shape);
         float[] dx = Unwritten(x.Length), naive = new float[x.Length];
@@ -72,7 +82,7 @@ public static partial class KernelCatalog
         MelUpsampler.ReferenceBackwardInput(y, dy, weight, naive.AsSpan(), inputs, bands, factor);
         MelUpsampler.ReferenceBackwardInput(y, Absolute(dy), Absolute(weight), magnitude.AsSpan(), inputs, bands, factor);
         RowsOf outputs(float[] array) => new(array, inputs * factor, 0, bands);
-        return new KernelTrial([new(new(Blocks((long)inputs * bands, Threads), 1, batch), new(Threads, 1, 1), 0, outputs(y), outputs(dy), weight, new RowsOf(dx, inputs, 0, bands), inputs, factor)],
+        return new KernelTrial([new(new(blocks(inputs, bands), 1, batch), new(Threads, 1, 1), 0, outputs(y), outputs(dy), weight, new RowsOf(dx, inputs, 0, bands), inputs, factor)],
             MelUpsampler.BackwardInputCost(batch, inputs, bands, factor), [KernelOutput.Float32("dx", dx, expected, naive, Largest(magnitude))]);
     }
 
