@@ -26,6 +26,6 @@ public readonly struct Rows(ArrayView<float> values, int itemRows, int first, in
 
     /// <summary>The C values of a row of a ring: rows past the end of an item continue at its start.</summary>
     /// <param name="item">0 to B - 1.</param>
-    /// <param name="row">Counted from the first, at least 0.</param>
-    public ArrayView<float> RingRow(int item, int row) => Values.SubView(((long)item * ItemRows + (First + row) % ItemRows) * Channels, Channels);
+    /// <param name="row">Counted from the first; at least 0 and before the first row comes round again.</param>
+    public ArrayView<float> RingRow(int item, int row) => Row(item, First + row < ItemRows ? row : row - ItemRows);
 }

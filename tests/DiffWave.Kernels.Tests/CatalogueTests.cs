@@ -54,8 +54,8 @@ public partial class CatalogueTests
     public void AShapeIsReadFromText()
     {
         KernelShape shape = KernelCatalog.Find("gated_activation_v1")!.Shapes[0];
-        Assert.Equal("rows=7,channels=64", shape.With("rows=7").ToString());
-        Assert.Equal("rows=7,channels=3", shape.With("channels=3, rows=7").ToString());
+        Assert.Equal("rows=7,channels=64,gateFirst=0", shape.With("rows=7").ToString());
+        Assert.Equal("rows=7,channels=3,gateFirst=0", shape.With("channels=3, rows=7").ToString());
         Assert.Contains("'row=7' is no size", Assert.Throws<FormatException>(() => shape.With("row=7")).Message);
         Assert.Contains("rows is 'x'", Assert.Throws<FormatException>(() => shape.With("rows=x")).Message);
     }

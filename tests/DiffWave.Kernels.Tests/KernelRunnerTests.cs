@@ -23,10 +23,10 @@ public sealed class KernelRunnerTests : IDisposable
     [Fact]
     public void KernelsAreCompiledForTheDeviceOnceForEachSetOfConstants()
     {
-        LoadedKernel first = runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 64 });
+        LoadedKernel first = runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 64, ["gateFirst"] = false });
         Assert.Contains(".target sm_86\n", first.Compiled.Ptx);
-        Assert.Same(first, runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 64 }));
-        Assert.NotSame(first, runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 128 }));
+        Assert.Same(first, runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 64, ["gateFirst"] = false }));
+        Assert.NotSame(first, runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 128, ["gateFirst"] = false }));
         Assert.NotSame(runner.Load(Method("matrix_product_v3")), runner.Load(Method("matrix_product_v3_bf16")));
     }
 
@@ -43,7 +43,7 @@ public sealed class KernelRunnerTests : IDisposable
     [Fact]
     public void ArgumentsAreCheckedByNumberTypeAndElement()
     {
-        LoadedKernel kernel = runner.Load(Method("gated_activation_v1"));
+        LoadedKernel kernel = runner.Load(Method("gated_activation_v1"), new Dictionary<string, object> { ["gateFirst"] = false });
         var floats = new DeviceArray(0x1000, 8, typeof(float));
         string Refused(params object[] arguments) => Assert.Throws<ArgumentException>(() => KernelArguments.Pack(kernel.Compiled, arguments)).Message;
         Assert.Contains("takes 3 arguments (h, y, channels), 2 were given", Refused(floats, floats));

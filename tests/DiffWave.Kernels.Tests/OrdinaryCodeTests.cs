@@ -15,6 +15,13 @@ public class OrdinaryCodeTests
     [InlineData("philox_normal_v1")]
     [InlineData("philox_normal_v2")]
     [InlineData("matrix_product_v1")]
+    [InlineData("dilated_conv_v1")]
+    [InlineData("residual_output_v1")]
+    [InlineData("pointwise_conv_v1")]
+    [InlineData("input_projection_v1")]
+    [InlineData("head_v1")]
+    [InlineData("weight_layout_v1")]
+    [InlineData("weight_layout_backward_v1")]
     public void TheResultIsTheReferences(string name)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
@@ -31,13 +38,19 @@ public class OrdinaryCodeTests
         var pins = new List<GCHandle>();
         try
         {
+            object OnHost(object argument) => argument switch
+            {
+                Array array => View(array),
+                RowsOf rows => new Rows((ArrayView<float>)View(rows.Array), rows.ItemRows, rows.First, rows.Channels),
+                _ => argument,
+            };
             object View(Array array)
             {
                 pins.Add(GCHandle.Alloc(array, GCHandleType.Pinned));
                 return Activator.CreateInstance(typeof(ArrayView<>).MakeGenericType(array.GetType().GetElementType()!), pins[^1].AddrOfPinnedObject(), (long)array.Length)!;
             }
             var given = new Queue<object>(launch.Arguments);
-            object?[] arguments = [.. kernel.GetParameters().Select(parameter => parameter.IsDefined(typeof(ConstAttribute)) ? constants[parameter.Name!] : given.Dequeue() is var argument && argument is Array array ? View(array) : argument)];
+            object?[] arguments = [.. kernel.GetParameters().Select(parameter => parameter.IsDefined(typeof(ConstAttribute)) ? constants[parameter.Name!] : OnHost(given.Dequeue()))];
             MethodInvoker invoker = MethodInvoker.Create(kernel);
             SequentialLaunch.Run(launch.Grid, launch.Group, () => invoker.Invoke(null, arguments.AsSpan()));
         }
