@@ -12,12 +12,15 @@ public static partial class KernelCatalog
             KernelShape Shape(long batch, long rows, long channels, long dilation, long before, long after, long label, long conditioner) => new(("batch", batch), ("rows", rows), ("channels", channels),
                 ("dilation", dilation), ("before", before), ("after", after), ("hasLabel", label), ("hasConditioner", conditioner));
             KernelShape[] any = [Shape(1, 128, 64, 4, 4, 4, 0, 1), Shape(3, 1, 16, 1, 0, 0, 1, 1), Shape(1, 5, 24, 8, 0, 3, 0, 0), Shape(2, 33, 16, 2, 1, 0, 1, 0), Shape(1, 3, 128, 2, 2, 2, 0, 1), Shape(1, 2, 256, 1, 0, 1, 1, 1), Shape(2, 4, 7, 1, 1, 1, 1, 1)];
+            KernelShape[] fours = [.. any.Where(shape => shape["channels"] % 4 == 0), Shape(1, 130, 12, 3, 1, 2, 1, 1)];
             string? Problem(KernelShape shape) => shape["batch"] < 1 || shape["rows"] < 1 || shape["channels"] < 1 || shape["dilation"] < 1 ? "batch, rows, channels and dilation are at least 1"
                 : shape["before"] < 0 || shape["after"] < 0 ? "before and after are at least 0" : NoFlag(shape, "hasLabel", "hasConditioner");
             IReadOnlyDictionary<string, object> Constants(KernelShape shape) => Flags(shape, "hasLabel", "hasConditioner");
             return
             [
                 new(nameof(DilatedConv), "one thread an element, as the formula reads", Method(typeof(DilatedConv), nameof(DilatedConv.ForwardV1)), any, Constants, Problem, DilatedV1) { Name = "dilated_conv_v1" },
+                new(nameof(DilatedConv), "128 rows x 64 outputs a block by RowProduct: taps and packed weights through shared memory, 8 x 8 sums a thread",
+                    Method(typeof(DilatedConv), nameof(DilatedConv.ForwardV2)), fours, Constants, shape => Problem(shape) ?? NotFours(shape, "channels"), DilatedV2) { Name = "dilated_conv_v2" },
             ];
         }
     }
@@ -27,6 +30,21 @@ public static partial class KernelCatalog
         DilatedTrial trial = new(shape);
         return trial.Of(new KernelLaunch(new(Blocks((long)trial.Rows * trial.Outputs, Threads), 1, trial.Batch), new(Threads, 1, 1), 0, trial.Arguments(trial.Weight)));
     }
+
+    private static KernelTrial DilatedV2(KernelShape shape)
+    {
+        DilatedTrial trial = new(shape);
+        return trial.Of(new KernelLaunch(new(RowProduct.Blocks(trial.Rows, trial.Outputs), 1, trial.Batch), new(RowProduct.Threads, 1, 1), 0, trial.Arguments(ForwardOrder(trial.Weight, trial.Outputs, trial.Channels))));
+    }
+
+    private static float[] ForwardOrder(float[] weight, int outputs, int inputs)
+    {
+        float[] packed = new float[weight.Length];
+        WeightLayout.Reference(weight, packed.AsSpan(), outputs, inputs);
+        return packed;
+    }
+
+    private static string? NotFours(KernelShape shape, params string[] names) => names.FirstOrDefault(name => shape[name] % 4 != 0) is { } wrong ? $"{wrong} is a multiple of 4" : null;
 
     // Data of a trial of the dilated convolution, layer 1 of 3.
     private sealed class DilatedTrial
