@@ -15,17 +15,28 @@ public static partial class KernelCatalog
             shape => Flags(shape, "hasY", "stepInResidual"), shape => Unfit(shape, "hasY", "stepInResidual"),
             shape => DilatedBackward(shape, (rows, channels) => new(Blocks(rows, DilatedConvBackward.TileRows), Blocks(channels, 32), (int)shape["batch"]), new(32, 8, 1))) { Name = "dilated_conv_backward_v1" },
         new(nameof(HeadBackward), "one thread an element", Method(typeof(HeadBackward), nameof(HeadBackward.BackwardV1)),
-            [HeadShape(3, 100, 64), HeadShape(1, 1, 16), HeadShape(2, 37, 24), HeadShape(1, 5, 256)], NoConstants, shape => Unfit(shape), HeadGradient) { Name = "head_backward_v1" },
+            HeadShapes, NoConstants, shape => Unfit(shape), shape => HeadGradient(shape, 1))
+            { Name = "head_backward_v1" },
+        new(nameof(HeadBackward), "four channels a thread with 128-bit loads and stores, the number of channels a constant", Method(typeof(HeadBackward), nameof(HeadBackward.BackwardV2)),
+            HeadShapes, shape => new Dictionary<string, object> { ["channels"] = (int)shape["channels"] }, shape => Unfit(shape) ?? NotFours(shape, "channels"), shape => HeadGradient(shape, 4))
+            { Name = "head_backward_v2" },
     ];
 
-    private static KernelShape HeadShape(long items, long rows, long channels) => new(("batch", items), ("rows", rows), ("channels", channels));
+    private static KernelShape[] HeadShapes
+    {
+        get
+        {
+            KernelShape Shape(long batch, long rows, long channels) => new(("batch", batch), ("rows", rows), ("channels", channels));
+            return [Shape(3, 100, 64), Shape(1, 1, 16), Shape(2, 37, 24), Shape(1, 5, 256)];
+        }
+    }
 
     private static KernelShape[] PointwiseBackwardShapes
     {
         get
         {
-            KernelShape Shape(long items, long rows, long outputs, long inputs, long accumulate) =>
-                new(("batch", items), ("rows", rows), ("outputs", outputs), ("inputs", inputs), ("accumulate", accumulate));
+            KernelShape Shape(long batch, long rows, long outputs, long inputs, long accumulate) =>
+                new(("batch", batch), ("rows", rows), ("outputs", outputs), ("inputs", inputs), ("accumulate", accumulate));
             return [Shape(3, 130, 128, 80, 1), Shape(1, 1, 16, 16, 0), Shape(2, 63, 48, 80, 1), Shape(1, 65, 24, 24, 0), Shape(1, 3, 256, 256, 0)];
         }
     }
@@ -34,7 +45,7 @@ public static partial class KernelCatalog
     {
         get
         {
-            KernelShape Shape(long items, long rows, long channels, long hasY) => new(("batch", items), ("rows", rows), ("channels", channels), ("hasY", hasY));
+            KernelShape Shape(long batch, long rows, long channels, long hasY) => new(("batch", batch), ("rows", rows), ("channels", channels), ("hasY", hasY));
             return [Shape(3, 130, 64, 1), Shape(1, 1, 16, 1), Shape(2, 63, 24, 1), Shape(1, 65, 128, 0), Shape(1, 3, 256, 1)];
         }
     }
@@ -43,8 +54,8 @@ public static partial class KernelCatalog
     {
         get
         {
-            KernelShape Shape(long items, long rows, long channels, long dilation, long hasY, long stepInResidual) =>
-                new(("batch", items), ("rows", rows), ("channels", channels), ("dilation", dilation), ("hasY", hasY), ("stepInResidual", stepInResidual));
+            KernelShape Shape(long batch, long rows, long channels, long dilation, long hasY, long stepInResidual) =>
+                new(("batch", batch), ("rows", rows), ("channels", channels), ("dilation", dilation), ("hasY", hasY), ("stepInResidual", stepInResidual));
             return [Shape(3, 130, 64, 8, 1, 1), Shape(1, 1, 16, 1, 1, 0), Shape(2, 200, 24, 64, 1, 0), Shape(1, 65, 16, 512, 0, 1), Shape(1, 7, 128, 2, 0, 0), Shape(1, 3, 256, 1, 1, 1)];
         }
     }
@@ -102,7 +113,7 @@ public static partial class KernelCatalog
     }
 
     // In place, as the engine does it; a sixteenth of the hidden values is exactly zero, as ReLU leaves them.
-    private static KernelTrial HeadGradient(KernelShape shape)
+    private static KernelTrial HeadGradient(KernelShape shape, int perThread)
     {
         long items = shape["batch"], channels = shape["channels"];
         int rows = (int)shape["rows"];
@@ -111,7 +122,7 @@ public static partial class KernelCatalog
         float[] naive = new float[hidden.Length];
         HeadBackward.Reference(hidden, dEps, weights, expected.AsSpan());
         HeadBackward.Reference(hidden, dEps, weights, naive.AsSpan());
-        return new KernelTrial([new(new(Blocks(rows * channels, Threads), 1, (int)items), new(Threads, 1, 1), 0, Whole(hidden, rows, channels), Whole(dEps, rows, 1), weights, Whole(hidden, rows, channels), rows)],
+        return new KernelTrial([new(new(Blocks(rows * channels, perThread * Threads), 1, (int)items), new(Threads, 1, 1), 0, Whole(hidden, rows, channels), Whole(dEps, rows, 1), weights, Whole(hidden, rows, channels), rows)],
             HeadBackward.BackwardCost(items * rows, channels), [KernelOutput.Float32("dHidden", hidden, expected, naive, Largest(expected))]);
     }
 
@@ -122,6 +133,4 @@ public static partial class KernelCatalog
     // Sizes are at least 1, flags 0 or 1.
     private static string? Unfit(KernelShape shape, params string[] flags) =>
         shape.Sizes.FirstOrDefault(size => size.Size < 1 && !flags.Contains(size.Name)) is { Name: { } name } ? $"{name} is at least 1" : NoFlag(shape, flags);
-
-    private static string? Fours(KernelShape shape, params string[] names) => names.FirstOrDefault(name => shape[name] % 4 != 0) is { } name ? $"{name} is a multiple of 4" : null;
 }
