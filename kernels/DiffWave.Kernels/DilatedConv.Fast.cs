@@ -26,15 +26,13 @@ public static partial class DilatedConv
         long itemLayer = (long)item * layers + layer;
         var product = new Product
         {
-            X = new(x, item), Step = Fours(stepBias.SubView(itemLayer * channels)), Bias = Fours(bias), H = new(h, item), First = -before, End = rows + after, Dilation = dilation,
+            X = new(x, item), Step = Fours.Of(stepBias.SubView(itemLayer * channels)), Bias = Fours.Of(bias), H = new(h, item), First = -before, End = rows + after, Dilation = dilation,
             HasLabel = hasLabel, HasConditioner = hasConditioner,
         };
-        if (hasLabel) product.Label = Fours(labelBias.SubView(itemLayer * outputs));
+        if (hasLabel) product.Label = Fours.Of(labelBias.SubView(itemLayer * outputs));
         if (hasConditioner) product.Conditioner = new(conditioner, item);
         RowProduct.Run(product, packed, outputs, rows, Taps, channels, outputs);
     }
-
-    private static ArrayView<Float4> Fours(ArrayView<float> values) => values.AsAligned16().Cast<Float4>();
 
     private struct Product : IRowProduct
     {
@@ -49,20 +47,20 @@ public static partial class DilatedConv
             return at >= First && at < End ? X.Place(at) : -1;
         }
 
-        public readonly Float4 Load(int tap, int place, int channel) => Sum(X.At(place, channel), Step[channel / 4]);
+        public readonly Float4 Load(int tap, int place, int four) => X.At(place, four);
 
-        public readonly Float4 Start(int output)
+        public readonly Float4 Operand(Float4 loaded, int tap, int four) => Fours.Sum(loaded, Step[four]);
+
+        public readonly Float4 Start(int four)
         {
-            Float4 start = Bias[output / 4];
-            return HasLabel ? Sum(start, Label[output / 4]) : start;
+            Float4 start = Bias[four];
+            return HasLabel ? Fours.Sum(start, Label[four]) : start;
         }
 
-        public readonly void Finish(int row, int output, Float4 sums)
+        public readonly void Finish(int row, int four, Float4 sums)
         {
-            if (HasConditioner) sums = Sum(sums, Conditioner.At(Conditioner.RingPlace(row), output));
-            H.At(H.Place(row), output) = sums;
+            if (HasConditioner) sums = Fours.Sum(sums, Conditioner.At(Conditioner.RingPlace(row), four));
+            H.At(H.Place(row), four) = sums;
         }
-
-        private static Float4 Sum(Float4 a, Float4 b) => new(a.X + b.X, a.Y + b.Y, a.Z + b.Z, a.W + b.W);
     }
 }

@@ -3,29 +3,36 @@ namespace DiffWave.Kernels;
 /// <summary>
 /// What a <see cref="RowProduct"/> multiplies and what becomes of it, for one item: <c>sums[row, o] = start[o] + sum over taps k, channels i of a[row, k, i] weight[k, i, o]</c>. A tap is
 /// any row of any activation that belongs to a row of the result: a shifted row of a convolution, the only row of a matrix product, or one of several activations side by side.
+/// Channels and outputs come in fours: four f holds channels 4 f to 4 f + 3.
 /// </summary>
 internal interface IRowProduct
 {
     /// <summary>Where the row that a tap reads lies, in whatever unit <see cref="Load"/> expects; negative where there is none, which counts as zeros.</summary>
     /// <param name="row">Row of the result that exists.</param>
-    /// <param name="tap">k.</param>
+    /// <param name="tap">k; one past the last too, where nobody uses the answer.</param>
     int Place(int row, int tap);
 
-    /// <summary>Four channels of a row.</summary>
+    /// <summary>Reads four channels of a row, and does no more: whoever uses the values waits for them.</summary>
     /// <param name="tap">k.</param>
     /// <param name="place">From <see cref="Place"/>, not negative.</param>
-    /// <param name="channel">First of them, a multiple of 4.</param>
-    Float4 Load(int tap, int place, int channel);
+    /// <param name="four">Which channels.</param>
+    Float4 Load(int tap, int place, int four);
+
+    /// <summary>What is multiplied, made from what was loaded; not asked where there is no row.</summary>
+    /// <param name="loaded">From <see cref="Load"/>.</param>
+    /// <param name="tap">k.</param>
+    /// <param name="four">Which channels.</param>
+    Float4 Operand(Float4 loaded, int tap, int four);
 
     /// <summary>What four sums start from.</summary>
-    /// <param name="output">First of them, a multiple of 4.</param>
-    Float4 Start(int output);
+    /// <param name="four">Which outputs.</param>
+    Float4 Start(int four);
 
     /// <summary>Does something with four finished sums.</summary>
     /// <param name="row">Row of the result that exists.</param>
-    /// <param name="output">First of them, a multiple of 4.</param>
+    /// <param name="four">Which outputs.</param>
     /// <param name="sums">The sums.</param>
-    void Finish(int row, int output, Float4 sums);
+    void Finish(int row, int four, Float4 sums);
 }
 
 /// <summary>
@@ -39,13 +46,13 @@ public static class RowProduct
     /// <summary>Threads of a block, along x.</summary>
     public const int Threads = 128;
 
-    private const int TileRows = 128, TileOutputs = 64, Depth = 8;
+    private const int TileRows = 128, TileFours = 64 / 4, Depth = 8;
     private const int Pitch = TileRows + 4; // of the transposed tile of A: with 128 the two halves of each row's copy would meet in the same banks
 
     /// <summary>Blocks along x; items go along z.</summary>
     /// <param name="rows">Rows of an item.</param>
     /// <param name="outputs">Outputs.</param>
-    public static int Blocks(int rows, int outputs) => (rows + TileRows - 1) / TileRows * ((outputs + TileOutputs - 1) / TileOutputs);
+    public static int Blocks(int rows, int outputs) => (rows + TileRows - 1) / TileRows * ((outputs + 4 * TileFours - 1) / (4 * TileFours));
 
     /// <summary>Computes the tile of this block. Outputs are the faster axis of the blocks, so that those which read the same rows run side by side.</summary>
     /// <typeparam name="P">The product.</typeparam>
@@ -58,58 +65,59 @@ public static class RowProduct
     /// <param name="outputs">Outputs, a multiple of 4.</param>
     internal static void Run<P>(P product, ArrayView<float> weight, int pitch, int rows, int taps, int inputs, int outputs) where P : struct, IRowProduct
     {
-        ArrayView<float> aTile = SharedMemory.Allocate<float>(2 * Depth * Pitch), bTile = SharedMemory.Allocate<float>(2 * Depth * TileOutputs); // [channel][row] and [channel][output], twice
-        ArrayView<Float4> aFours = aTile.Cast<Float4>(), bFours = bTile.Cast<Float4>(), weightFours = weight.AsAligned16().Cast<Float4>();
+        ArrayView<float> aTile = SharedMemory.Allocate<float>(2 * Depth * Pitch); // [channel][row], twice
+        ArrayView<Float4> aFours = aTile.Cast<Float4>(), bFours = SharedMemory.Allocate<Float4>(2 * Depth * TileFours), weights = Fours.Of(weight); // [channel][output]
         ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(16); // 8 rows of 2 fours
-        int thread = Group.IdxX, tilesAcross = (outputs + TileOutputs - 1) / TileOutputs;
-        int firstRow = Grid.IdxX / tilesAcross * TileRows, firstOutput = Grid.IdxX % tilesAcross * TileOutputs;
+        int inputFours = inputs / 4, outputFours = outputs / 4, pitchFours = pitch / 4;
+        int thread = Group.IdxX, tilesAcross = (outputFours + TileFours - 1) / TileFours;
+        int firstRow = Grid.IdxX / tilesAcross * TileRows, firstFour = Grid.IdxX % tilesAcross * TileFours;
 
         // A copy is two fours of A a thread, along the channels, to be transposed, and one of the weights, along the outputs.
-        int aRow = thread / 2, aDepth = thread % 2 * 4, bDepth = thread / 16, bFour = thread % 16;
-        int row0 = firstRow + aRow, row1 = row0 + TileRows / 2;
-        int place0 = row0 < rows ? product.Place(row0, 0) : -1, place1 = row1 < rows ? product.Place(row1, 0) : -1;
-        int bLimit = firstOutput + 4 * bFour < outputs ? inputs - bDepth : 0, bFrom = (bDepth * pitch + firstOutput) / 4 + bFour;
+        int aRow = thread / 2, aFour = thread % 2, aTo = 4 * aFour * Pitch + aRow, row0 = firstRow + aRow, row1 = row0 + TileRows / 2;
+        int bDepth = thread / TileFours, bFour = firstFour + thread % TileFours, bLimit = bFour < outputFours ? inputs - bDepth : 0;
+        int place0 = row0 < rows ? product.Place(row0, 0) : -1, place1 = row1 < rows ? product.Place(row1, 0) : -1, from = bDepth * pitchFours + bFour;
 
         // The sums of a thread are 4 x 4 in each quarter of the tile, so that the fours read by neighbours lie side by side.
         int four = thread % 8, rowFour = thread / 8;
         for (int half = 0; half < 2; half++)
         {
-            int output = firstOutput + 32 * half + 4 * four;
+            int output = firstFour + 8 * half + four;
             Float4 start = new(0, 0, 0, 0);
-            if (output < outputs) start = product.Start(output);
+            if (output < outputFours) start = product.Start(output);
             for (int i = 0; i < 8; i++) sums[2 * i + half] = start;
         }
 
-        int tap = 0, channel = 0, at = 0;
-        Float4 a0 = Fetch(product, 0, place0, aDepth, inputs), a1 = Fetch(product, 0, place1, aDepth, inputs), b = new(0, 0, 0, 0);
-        if (0 < bLimit) b = weightFours[bFrom];
+        int tap = 0, read = 0, at = 0; // read: first four of the channels that are copied
+        Float4 a0 = Fetch(product, 0, place0, aFour, inputFours), a1 = Fetch(product, 0, place1, aFour, inputFours), b = new(0, 0, 0, 0);
+        if (0 < bLimit) b = weights[from];
         while (tap < taps)
         {
-            Transpose(aTile, at * Depth * Pitch + aDepth * Pitch + aRow, a0);
-            Transpose(aTile, at * Depth * Pitch + aDepth * Pitch + aRow + TileRows / 2, a1);
-            bFours[at * Depth * (TileOutputs / 4) + thread] = b;
+            if (place0 >= 0 && read + aFour < inputFours) a0 = product.Operand(a0, tap, read + aFour);
+            if (place1 >= 0 && read + aFour < inputFours) a1 = product.Operand(a1, tap, read + aFour);
+            Transpose(aTile, at * Depth * Pitch + aTo, a0);
+            Transpose(aTile, at * Depth * Pitch + aTo + TileRows / 2, a1);
+            bFours[at * Depth * TileFours + thread] = b;
             Group.Barrier(); // all have written this tile, and all have read the one before it
-            channel += Depth;
-            bFrom += Depth * pitch / 4;
-            if (channel >= inputs)
+            read += Depth / 4;
+            from += Depth * pitchFours;
+            if (read >= inputFours)
             {
-                channel = 0;
-                tap++;
+                (tap, read) = (tap + 1, 0);
                 place0 = row0 < rows ? product.Place(row0, tap) : -1;
                 place1 = row1 < rows ? product.Place(row1, tap) : -1;
-                bFrom = ((tap * inputs + bDepth) * pitch + firstOutput) / 4 + bFour;
+                from = (tap * inputs + bDepth) * pitchFours + bFour;
             }
             if (tap < taps)
             {
-                a0 = Fetch(product, tap, place0, channel + aDepth, inputs);
-                a1 = Fetch(product, tap, place1, channel + aDepth, inputs);
+                a0 = Fetch(product, tap, place0, read + aFour, inputFours);
+                a1 = Fetch(product, tap, place1, read + aFour, inputFours);
                 b = new Float4(0, 0, 0, 0);
-                if (channel < bLimit) b = weightFours[bFrom];
+                if (4 * read < bLimit) b = weights[from];
             }
-            int aRead = at * Depth * (Pitch / 4) + rowFour, bRead = at * Depth * (TileOutputs / 4) + four;
+            int aRead = at * Depth * (Pitch / 4) + rowFour, bRead = at * Depth * TileFours + four;
             for (int i = 0; i < Depth; i++)
             {
-                Float4 b0 = bFours[bRead + i * (TileOutputs / 4)], b1 = bFours[bRead + i * (TileOutputs / 4) + 8];
+                Float4 b0 = bFours[bRead + i * TileFours], b1 = bFours[bRead + i * TileFours + 8];
                 for (int half = 0; half < 2; half++)
                 {
                     Float4 part = aFours[aRead + i * (Pitch / 4) + 16 * half];
@@ -128,16 +136,16 @@ public static class RowProduct
             if (row >= rows) continue;
             for (int half = 0; half < 2; half++)
             {
-                int output = firstOutput + 32 * half + 4 * four;
-                if (output < outputs) product.Finish(row, output, sums[2 * i + half]);
+                int output = firstFour + 8 * half + four;
+                if (output < outputFours) product.Finish(row, output, sums[2 * i + half]);
             }
         }
     }
 
-    private static Float4 Fetch<P>(P product, int tap, int place, int channel, int inputs) where P : struct, IRowProduct
+    private static Float4 Fetch<P>(P product, int tap, int place, int four, int inputFours) where P : struct, IRowProduct
     {
         Float4 values = new(0, 0, 0, 0);
-        if (place >= 0 && channel < inputs) values = product.Load(tap, place, channel);
+        if (place >= 0 && four < inputFours) values = product.Load(tap, place, four);
         return values;
     }
 
@@ -164,6 +172,19 @@ public static class RowProduct
     }
 }
 
+/// <summary>Numbers four at a time.</summary>
+internal static class Fours
+{
+    /// <summary>A view in fours; its address is a multiple of 16.</summary>
+    public static ArrayView<Float4> Of(ArrayView<float> values) => values.AsAligned16().Cast<Float4>();
+
+    /// <summary>a + b.</summary>
+    public static Float4 Sum(Float4 a, Float4 b) => new(a.X + b.X, a.Y + b.Y, a.Z + b.Z, a.W + b.W);
+
+    /// <summary>a times a number.</summary>
+    public static Float4 Scaled(Float4 a, float factor) => new(a.X * factor, a.Y * factor, a.Z * factor, a.W * factor);
+}
+
 /// <summary>Rows of one item in fours of channels: what products load from and finish to.</summary>
 internal readonly struct FourRows
 {
@@ -173,7 +194,7 @@ internal readonly struct FourRows
     /// <summary>The rows of an item; the address of the buffer a multiple of 16, the channels a multiple of 4.</summary>
     public FourRows(Rows rows, int item)
     {
-        fours = rows.Values.SubView((long)item * rows.ItemRows * rows.Channels).AsAligned16().Cast<Float4>();
+        fours = Fours.Of(rows.Values.SubView((long)item * rows.ItemRows * rows.Channels));
         first = rows.First;
         width = rows.Channels / 4;
         itemRows = rows.ItemRows;
@@ -186,5 +207,5 @@ internal readonly struct FourRows
     public int RingPlace(int row) => Place(first + row < itemRows ? row : row - itemRows);
 
     /// <summary>Four channels of the row that begins at a place.</summary>
-    public ref Float4 At(int place, int channel) => ref fours[place + channel / 4];
+    public ref Float4 At(int place, int four) => ref fours[place + four];
 }
