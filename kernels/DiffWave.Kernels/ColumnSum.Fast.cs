@@ -23,21 +23,13 @@ public static partial class ColumnSum
         Float4 sum = new(0, 0, 0, 0);
         for (int row = slice * SliceSum.SliceRows + Group.IdxY; row < end; row += LanesV2)
         {
-            Float4 values = source.At(source.Place(row), 4 * four);
-            Add(ref sum, values, weighted ? weights.Row(item, row)[0] : 1);
+            Float4 values = source.At(source.Place(row), four);
+            sum = Fours.Sum(sum, weighted ? Fours.Scaled(values, weights.Row(item, row)[0]) : values);
         }
         sums[Group.IdxY * FoursV2 + Group.IdxX] = sum;
         Group.Barrier();
         if (Group.IdxY > 0 || four >= width) return;
-        for (int lane = 1; lane < LanesV2; lane++) Add(ref sum, sums[lane * FoursV2 + Group.IdxX], 1);
-        partial.SubView(((long)item * Grid.DimY + slice) * x.Channels).AsAligned16().Cast<Float4>()[four] = new Float4(scale * sum.X, scale * sum.Y, scale * sum.Z, scale * sum.W);
-    }
-
-    private static void Add(ref Float4 sum, Float4 values, float weight)
-    {
-        sum.X += weight * values.X;
-        sum.Y += weight * values.Y;
-        sum.Z += weight * values.Z;
-        sum.W += weight * values.W;
+        for (int lane = 1; lane < LanesV2; lane++) sum = Fours.Sum(sum, sums[lane * FoursV2 + Group.IdxX]);
+        Fours.Of(partial.SubView(((long)item * Grid.DimY + slice) * x.Channels))[four] = Fours.Scaled(sum, scale);
     }
 }

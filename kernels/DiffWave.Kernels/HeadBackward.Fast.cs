@@ -12,11 +12,11 @@ public static partial class HeadBackward
     [Kernel("head_backward_v2", BlockX = Threads)]
     public static void BackwardV2(Rows hidden, Rows dEps, ArrayView<float> weights, Rows dHidden, int rows, [Const] int channels)
     {
-        int row = Grid.GlobalIndex.X / (channels / 4), c = Grid.GlobalIndex.X % (channels / 4) * 4, item = Grid.IdxZ;
+        int row = Grid.GlobalIndex.X / (channels / 4), four = Grid.GlobalIndex.X % (channels / 4), item = Grid.IdxZ;
         if (row >= rows) return;
         FourRows source = new(hidden, item), target = new(dHidden, item);
-        Float4 h = source.At(source.Place(row), c), w = weights.AsAligned16().Cast<Float4>()[c / 4];
+        Float4 h = source.At(source.Place(row), four), w = Fours.Of(weights)[four];
         float d = dEps.Row(item, row)[0];
-        target.At(target.Place(row), c) = new Float4(h.X > 0 ? d * w.X : 0, h.Y > 0 ? d * w.Y : 0, h.Z > 0 ? d * w.Z : 0, h.W > 0 ? d * w.W : 0);
+        target.At(target.Place(row), four) = new Float4(h.X > 0 ? d * w.X : 0, h.Y > 0 ? d * w.Y : 0, h.Z > 0 ? d * w.Z : 0, h.W > 0 ? d * w.W : 0);
     }
 }

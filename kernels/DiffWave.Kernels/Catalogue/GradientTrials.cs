@@ -8,12 +8,22 @@ public static partial class KernelCatalog
         new(nameof(PointwiseConvBackward), "one thread an element of dx", Method(typeof(PointwiseConvBackward), nameof(PointwiseConvBackward.BackwardV1)), PointwiseBackwardShapes,
             shape => Flags(shape, "accumulate"), shape => Unfit(shape, "accumulate"), shape => PointwiseBackward(shape, (rows, inputs) => new(Blocks(rows * inputs, Threads), 1, (int)shape["batch"]), new(Threads, 1, 1)))
             { Name = "pointwise_conv_backward_v1" },
+        new(nameof(PointwiseConvBackward), "128 rows x 64 inputs a block by RowProduct, which reads the weights as they are", Method(typeof(PointwiseConvBackward), nameof(PointwiseConvBackward.BackwardV2)),
+            PointwiseBackwardShapes, shape => Flags(shape, "accumulate"), shape => Unfit(shape, "accumulate") ?? NotFours(shape, "outputs", "inputs"),
+            shape => PointwiseBackward(shape, (rows, inputs) => new(RowProduct.Blocks((int)rows, (int)inputs), 1, (int)shape["batch"]), new(RowProduct.Threads, 1, 1))) { Name = "pointwise_conv_backward_v2" },
         new(nameof(ResidualOutputBackward), "one thread an element of dz", Method(typeof(ResidualOutputBackward), nameof(ResidualOutputBackward.BackwardV1)), ResidualBackwardShapes,
             shape => Flags(shape, "hasY"), shape => Unfit(shape, "hasY"), shape => ResidualBackward(shape, (rows, channels) => new(Blocks(rows * channels, Threads), 1, (int)shape["batch"]), new(Threads, 1, 1)))
             { Name = "residual_output_backward_v1" },
+        new(nameof(ResidualOutputBackward), "128 rows x 64 channels a block by RowProduct, each of the two gradients a tap", Method(typeof(ResidualOutputBackward), nameof(ResidualOutputBackward.BackwardV2)),
+            ResidualBackwardShapes, shape => Flags(shape, "hasY"), shape => Unfit(shape, "hasY") ?? NotFours(shape, "channels"),
+            shape => ResidualBackward(shape, (rows, channels) => new(RowProduct.Blocks((int)rows, (int)channels), 1, (int)shape["batch"]), new(RowProduct.Threads, 1, 1))) { Name = "residual_output_backward_v2" },
         new(nameof(DilatedConvBackward), "one thread every eighth row of a channel of a tile", Method(typeof(DilatedConvBackward), nameof(DilatedConvBackward.BackwardV1)), DilatedBackwardShapes,
             shape => Flags(shape, "hasY", "stepInResidual"), shape => Unfit(shape, "hasY", "stepInResidual"),
-            shape => DilatedBackward(shape, (rows, channels) => new(Blocks(rows, DilatedConvBackward.TileRows), Blocks(channels, 32), (int)shape["batch"]), new(32, 8, 1))) { Name = "dilated_conv_backward_v1" },
+            shape => DilatedBackward(shape, (rows, channels) => new(Blocks(rows, DilatedConvBackward.TileRows), Blocks(channels, 32), (int)shape["batch"]), new(32, 8, 1), false)) { Name = "dilated_conv_backward_v1" },
+        new(nameof(DilatedConvBackward), "128 rows x 64 inputs a block by RowProduct: taps and packed weights through shared memory, 8 x 8 sums a thread",
+            Method(typeof(DilatedConvBackward), nameof(DilatedConvBackward.BackwardV2)), DilatedBackwardShapes, shape => Flags(shape, "hasY", "stepInResidual"),
+            shape => Unfit(shape, "hasY", "stepInResidual") ?? NotFours(shape, "channels"),
+            shape => DilatedBackward(shape, (rows, channels) => new(RowProduct.Blocks((int)rows, (int)channels), 1, (int)shape["batch"]), new(RowProduct.Threads, 1, 1), true)) { Name = "dilated_conv_backward_v2" },
         new(nameof(HeadBackward), "one thread an element", Method(typeof(HeadBackward), nameof(HeadBackward.BackwardV1)),
             HeadShapes, NoConstants, shape => Unfit(shape), shape => HeadGradient(shape, 1))
             { Name = "head_backward_v1" },
@@ -93,7 +103,7 @@ public static partial class KernelCatalog
             ResidualOutputBackward.BackwardCost(items * rows, channels, hasY), [KernelOutput.Float32("dZ", dZ, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
 
-    private static KernelTrial DilatedBackward(KernelShape shape, Func<long, long, Index3D> grid, Index3D group)
+    private static KernelTrial DilatedBackward(KernelShape shape, Func<long, long, Index3D> grid, Index3D group, bool packs)
     {
         long items = shape["batch"], channels = shape["channels"];
         int rows = (int)shape["rows"], dilation = (int)shape["dilation"];
@@ -107,9 +117,16 @@ public static partial class KernelCatalog
             return (result, step);
         }
         var (exact, plain, magnitude) = (Expected<double>(Same), Expected<float>(Same), Expected<double>(Absolute));
-        return new KernelTrial([new(grid(rows, channels), group, 0, weights, Whole(dPreGate, rows, 2 * channels), Whole(dX, rows, channels), stepPartial, rows, dilation)],
+        return new KernelTrial([new(grid(rows, channels), group, 0, packs ? BackwardOrder(weights, 2 * (int)channels, (int)channels) : weights, Whole(dPreGate, rows, 2 * channels), Whole(dX, rows, channels), stepPartial, rows, dilation)],
             DilatedConvBackward.BackwardCost(items, rows, channels, dilation, hasY),
             [KernelOutput.Float32("dX", dX, exact.DX, plain.DX, Largest(magnitude.DX)), KernelOutput.Float32("stepPartial", stepPartial, exact.Step, plain.Step, Largest(magnitude.Step))]);
+    }
+
+    private static float[] BackwardOrder(float[] weight, int outputs, int inputs)
+    {
+        float[] packed = new float[weight.Length];
+        WeightLayout.ReferenceBackward(weight, packed.AsSpan(), outputs, inputs);
+        return packed;
     }
 
     // In place, as the engine does it; a sixteenth of the hidden values is exactly zero, as ReLU leaves them.
