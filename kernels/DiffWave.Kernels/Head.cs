@@ -3,6 +3,8 @@
 //   eps[t] = b + sum over i of w[i] h[t, i]          h: rows x C, the hidden layer that PointwiseConv makes; eps: rows x 1
 //
 // v1  one thread a row
+// v2  sixteen lanes a row, four channels each at a time, their sums joined by shuffles
+//     At C = 64 128 FLOP and 260 bytes a row, half a FLOP a byte: memory limits it, so every sector is read once and whole.
 using System.Numerics;
 
 namespace DiffWave.Kernels;

@@ -67,7 +67,7 @@ public sealed class KernelsTests : IDisposable
     {
         RunResult text = DiffWaveProgram.Run("kernels", "run", "gated_activation_v1").Succeeds();
         Assert.StartsWith("device: emulator", text.Error);
-        Assert.Contains("ok    gated_activation_v1  rows=1,channels=1  y  error ", text.Out);
+        Assert.Contains("ok    gated_activation_v1  rows=1,channels=1,gateFirst=1  y  error ", text.Out);
         Assert.EndsWith("0 failed, on emulator\n", text.Out.ReplaceLineEndings("\n"));
         JsonObject json = DiffWaveProgram.Run("kernels", "run", "gated_activation_v2", "--shape", "rows=5,channels=8", "--json").Succeeds().Json;
         JsonNode run = Assert.Single(json["runs"]!.AsArray())!, result = Assert.Single(run["results"]!.AsArray())!;

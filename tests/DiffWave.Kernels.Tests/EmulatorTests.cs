@@ -30,6 +30,10 @@ public class EmulatorTests
     [InlineData("gradient_squares_v2", "n=4097")]
     [InlineData("gradient_squares_v2", "n=12288")]
     [InlineData("adam_v2", "n=255,averaged=1")]
+    [InlineData("dilated_conv_v2", "rows=127,channels=36,dilation=200,before=150,after=1")]
+    [InlineData("dilated_conv_v2", "batch=2,rows=257,channels=4,dilation=64,before=64,after=0")]
+    [InlineData("residual_output_v2", "rows=129,channels=36,layer=2")]
+    [InlineData("pointwise_conv_v2", "rows=255,inputs=4,outputs=132")]
     public void SoAreShapesAroundTheTiles(string name, string shape)
     {
         KernelVersion version = KernelCatalog.Find(name)!;

@@ -19,6 +19,7 @@ public class OrdinaryCodeTests
     [InlineData("residual_output_v1")]
     [InlineData("pointwise_conv_v1")]
     [InlineData("input_projection_v1")]
+    [InlineData("input_projection_v2")]
     [InlineData("head_v1")]
     [InlineData("weight_layout_v1")]
     [InlineData("weight_layout_backward_v1")]

@@ -16,6 +16,12 @@ public class ProfileTests
     [InlineData("matrix_product_v3")]
     [InlineData("matrix_product_v3_64x64")]
     [InlineData("matrix_product_v3_bf16")]
+    [InlineData("dilated_conv_v2")]
+    [InlineData("residual_output_v2")]
+    [InlineData("pointwise_conv_v2")]
+    [InlineData("input_projection_v1")]
+    [InlineData("input_projection_v2")]
+    [InlineData("head_v2")]
     public void GlobalMemoryMovesNoByteInVain(string name) => Assert.All(OnEmulator.Report(name).Global, site => Assert.True(site.Moved == site.Ideal, site.ToString()));
 
     [Theory]
@@ -25,6 +31,9 @@ public class ProfileTests
     [InlineData("matrix_product_v3")]
     [InlineData("matrix_product_v3_64x64")]
     [InlineData("matrix_product_v3_bf16")]
+    [InlineData("dilated_conv_v2")]
+    [InlineData("residual_output_v2")]
+    [InlineData("pointwise_conv_v2")]
     public void SharedMemoryHasNoBankConflicts(string name)
     {
         IReadOnlyList<AccessSite> shared = OnEmulator.Report(name).Shared;
@@ -39,6 +48,7 @@ public class ProfileTests
     [InlineData("mel_upsampler_v1", "mel_upsampler_v2")]
     [InlineData("mel_upsampler_backward_input_v1", "mel_upsampler_backward_input_v2")]
     [InlineData("mel_upsampler_backward_weights_v1", "mel_upsampler_backward_weights_v2")]
+    [InlineData("input_projection_v1", "input_projection_v2")]
     public void WideAccessesAreAQuarterOfTheRequests(string narrow, string wide)
     {
         long Requests(string name) => OnEmulator.Report(name).Global.Sum(site => site.Requests);
@@ -65,6 +75,16 @@ public class ProfileTests
         long Sectors(KernelVersion version) => OnEmulator.Run(version, shape).Reports[0].Global.Sum(site => site.Moved);
         Assert.Equal((128 * 64 + 64 * 128 + 128 * 128) * 4 / 32, Sectors(tiled)); // every element once
         Assert.True(Sectors(naive) > 10 * Sectors(tiled));
+    }
+
+    [Theory]
+    [InlineData("dilated_conv_v1", "dilated_conv_v2")]
+    [InlineData("residual_output_v1", "residual_output_v2")]
+    [InlineData("pointwise_conv_v1", "pointwise_conv_v2")]
+    public void TilesCutTheGlobalTrafficOfTheConvolutions(string naive, string tiled)
+    {
+        long Sectors(string name) => OnEmulator.Report(name).Global.Sum(site => site.Moved);
+        Assert.True(Sectors(naive) > 20 * Sectors(tiled), $"{Sectors(naive)} and {Sectors(tiled)}");
     }
 
     [Fact]

@@ -4,6 +4,7 @@ public static partial class KernelCatalog
 {
     private const int Margin = 2; // rows of a buffer before and behind those that exist, not to be read or written
     private const float Kept = 7; // what stands there where a kernel writes
+    private const string TileIdea = "128 rows x 64 outputs a block by RowProduct, packed weights through shared memory, 8 x 8 sums a thread";
 
     private static IReadOnlyList<KernelVersion> DilatedConvs
     {
@@ -12,12 +13,15 @@ public static partial class KernelCatalog
             KernelShape Shape(long batch, long rows, long channels, long dilation, long before, long after, long label, long conditioner) => new(("batch", batch), ("rows", rows), ("channels", channels),
                 ("dilation", dilation), ("before", before), ("after", after), ("hasLabel", label), ("hasConditioner", conditioner));
             KernelShape[] any = [Shape(1, 128, 64, 4, 4, 4, 0, 1), Shape(3, 1, 16, 1, 0, 0, 1, 1), Shape(1, 5, 24, 8, 0, 3, 0, 0), Shape(2, 33, 16, 2, 1, 0, 1, 0), Shape(1, 3, 128, 2, 2, 2, 0, 1), Shape(1, 2, 256, 1, 0, 1, 1, 1), Shape(2, 4, 7, 1, 1, 1, 1, 1)];
+            KernelShape[] fours = [.. any.Where(shape => shape["channels"] % 4 == 0), Shape(1, 130, 12, 3, 1, 2, 1, 1)];
             string? Problem(KernelShape shape) => shape["batch"] < 1 || shape["rows"] < 1 || shape["channels"] < 1 || shape["dilation"] < 1 ? "batch, rows, channels and dilation are at least 1"
                 : shape["before"] < 0 || shape["after"] < 0 ? "before and after are at least 0" : NoFlag(shape, "hasLabel", "hasConditioner");
             IReadOnlyDictionary<string, object> Constants(KernelShape shape) => Flags(shape, "hasLabel", "hasConditioner");
             return
             [
                 new(nameof(DilatedConv), "one thread an element, as the formula reads", Method(typeof(DilatedConv), nameof(DilatedConv.ForwardV1)), any, Constants, Problem, DilatedV1) { Name = "dilated_conv_v1" },
+                new(nameof(DilatedConv), "128 rows x 64 outputs a block by RowProduct: taps and packed weights through shared memory, 8 x 8 sums a thread",
+                    Method(typeof(DilatedConv), nameof(DilatedConv.ForwardV2)), fours, Constants, shape => Problem(shape) ?? NotFours(shape, "channels"), DilatedV2) { Name = "dilated_conv_v2" },
             ];
         }
     }
@@ -27,6 +31,21 @@ public static partial class KernelCatalog
         DilatedTrial trial = new(shape);
         return trial.Of(new KernelLaunch(new(Blocks((long)trial.Rows * trial.Outputs, Threads), 1, trial.Batch), new(Threads, 1, 1), 0, trial.Arguments(trial.Weight)));
     }
+
+    private static KernelTrial DilatedV2(KernelShape shape)
+    {
+        DilatedTrial trial = new(shape);
+        return trial.Of(new KernelLaunch(new(RowProduct.Blocks(trial.Rows, trial.Outputs), 1, trial.Batch), new(RowProduct.Threads, 1, 1), 0, trial.Arguments(ForwardOrder(trial.Weight, trial.Outputs, trial.Channels))));
+    }
+
+    private static float[] ForwardOrder(float[] weight, int outputs, int inputs)
+    {
+        float[] packed = new float[weight.Length];
+        WeightLayout.Reference(weight, packed.AsSpan(), outputs, inputs);
+        return packed;
+    }
+
+    private static string? NotFours(KernelShape shape, params string[] names) => names.FirstOrDefault(name => shape[name] % 4 != 0) is { } wrong ? $"{wrong} is a multiple of 4" : null;
 
     // Data of a trial of the dilated convolution, layer 1 of 3.
     private sealed class DilatedTrial
@@ -94,6 +113,7 @@ public static partial class KernelCatalog
         {
             KernelShape Shape(long batch, long rows, long channels, long layer, long includesStep) => new(("batch", batch), ("rows", rows), ("channels", channels), ("layer", layer), ("includesStep", includesStep));
             KernelShape[] any = [Shape(1, 128, 64, 1, 0), Shape(3, 1, 16, 0, 1), Shape(1, 33, 24, 2, 0), Shape(2, 5, 128, 1, 1), Shape(1, 3, 256, 1, 0), Shape(1, 2, 7, 0, 0)];
+            KernelShape[] fours = [.. any.Where(shape => shape["channels"] % 4 == 0), Shape(1, 129, 12, 1, 1), Shape(1, 3, 64, 2, 0)];
             string? Problem(KernelShape shape) => shape["batch"] < 1 || shape["rows"] < 1 || shape["channels"] < 1 ? "batch, rows and channels are at least 1"
                 : shape["layer"] is < 0 or > 2 ? "layer is 0, 1 or 2, the last" : NoFlag(shape, "includesStep");
             IReadOnlyDictionary<string, object> Constants(KernelShape shape) => Flags(shape, "includesStep");
@@ -101,6 +121,9 @@ public static partial class KernelCatalog
             [
                 new(nameof(ResidualOutput), "one thread an element of (residual, skip)", Method(typeof(ResidualOutput), nameof(ResidualOutput.ForwardV1)), any, Constants, Problem,
                     shape => Residual(shape, (weight, rows, channels, _) => (weight, Blocks((long)rows * 2 * channels, Threads), Threads))) { Name = "residual_output_v1" },
+                new(nameof(ResidualOutput), TileIdea, Method(typeof(ResidualOutput), nameof(ResidualOutput.ForwardV2)), fours, Constants, shape => Problem(shape) ?? NotFours(shape, "channels"),
+                    shape => Residual(shape, (weight, rows, channels, last) => (ForwardOrder(weight, 2 * channels, channels), RowProduct.Blocks(rows, last ? channels : 2 * channels), RowProduct.Threads)))
+                    { Name = "residual_output_v2" },
             ];
         }
     }
@@ -143,12 +166,15 @@ public static partial class KernelCatalog
         {
             KernelShape Shape(long batch, long rows, long inputs, long outputs, long relu) => new(("batch", batch), ("rows", rows), ("inputs", inputs), ("outputs", outputs), ("relu", relu));
             KernelShape[] any = [Shape(1, 128, 80, 128, 0), Shape(3, 1, 16, 16, 1), Shape(1, 33, 24, 24, 1), Shape(2, 5, 80, 256, 0), Shape(1, 3, 256, 256, 1), Shape(2, 4, 5, 7, 0)];
+            KernelShape[] fours = [.. any.Where(shape => shape["inputs"] % 4 == 0), Shape(1, 129, 12, 68, 1)];
             string? Problem(KernelShape shape) => shape["batch"] < 1 || shape["rows"] < 1 || shape["inputs"] < 1 || shape["outputs"] < 1 ? "batch, rows, inputs and outputs are at least 1" : NoFlag(shape, "relu");
             IReadOnlyDictionary<string, object> Constants(KernelShape shape) => Flags(shape, "relu");
             return
             [
                 new(nameof(PointwiseConv), "one thread an element, as the formula reads", Method(typeof(PointwiseConv), nameof(PointwiseConv.ForwardV1)), any, Constants, Problem,
                     shape => Pointwise(shape, (weight, rows, inputs, outputs) => (weight, Blocks((long)rows * outputs, Threads), Threads))) { Name = "pointwise_conv_v1" },
+                new(nameof(PointwiseConv), TileIdea, Method(typeof(PointwiseConv), nameof(PointwiseConv.ForwardV2)), fours, Constants, shape => Problem(shape) ?? NotFours(shape, "inputs", "outputs"),
+                    shape => Pointwise(shape, (weight, rows, inputs, outputs) => (ForwardOrder(weight, outputs, inputs), RowProduct.Blocks(rows, outputs), RowProduct.Threads))) { Name = "pointwise_conv_v2" },
             ];
         }
     }

@@ -11,10 +11,12 @@ public static partial class KernelCatalog
     private static IReadOnlyList<KernelVersion> InputProjections =>
     [
         new(nameof(InputProjection), "one thread an element, as the formula reads", Method(typeof(InputProjection), nameof(InputProjection.ForwardV1)), ProjectedShapes, NoConstants, NoProjection,
-            InputForward) { Name = "input_projection_v1" },
+            shape => InputForward(shape, 1)) { Name = "input_projection_v1" },
+        new(nameof(InputProjection), "four channels a thread: 128-bit stores, the number of channels a constant", Method(typeof(InputProjection), nameof(InputProjection.ForwardV2)), ProjectedShapes,
+            shape => new Dictionary<string, object> { ["channels"] = (int)shape["channels"] }, shape => NoProjection(shape) ?? NotFours(shape, "channels"), shape => InputForward(shape, 4)) { Name = "input_projection_v2" },
     ];
 
-    private static KernelTrial InputForward(KernelShape shape)
+    private static KernelTrial InputForward(KernelShape shape, int perThread)
     {
         int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], itemRows = rows + 2 * Margin;
         float[] audio = Random(41, (long)batch * rows, 1), weight = Random(42, channels, 1), bias = Random(43, channels, 1), naive = new float[batch * rows * channels];
@@ -24,7 +26,7 @@ public static partial class KernelCatalog
         InputProjection.Reference(Absolute(audio), Absolute(weight), Absolute(bias), magnitude.AsSpan());
         float[] x = Placed(Unwritten(naive.Length), rows, channels, itemRows, Margin, Kept);
         return new KernelTrial(
-            [new(new(Blocks((long)rows * channels, Threads), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1), weight, bias,
+            [new(new(Blocks((long)rows * channels, perThread * Threads), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1), weight, bias,
                 new RowsOf(x, itemRows, Margin, channels), rows)],
             InputProjection.ForwardCost((long)batch * rows, channels),
             [KernelOutput.Float32("x", x, Placed(expected, rows, channels, itemRows, Margin, Kept), Placed(naive, rows, channels, itemRows, Margin, Kept), Largest(magnitude))]);
@@ -32,10 +34,12 @@ public static partial class KernelCatalog
 
     private static IReadOnlyList<KernelVersion> Heads =>
     [
-        new(nameof(Head), "one thread a row", Method(typeof(Head), nameof(Head.ForwardV1)), ProjectedShapes, NoConstants, NoProjection, HeadForward) { Name = "head_v1" },
+        new(nameof(Head), "one thread a row", Method(typeof(Head), nameof(Head.ForwardV1)), ProjectedShapes, NoConstants, NoProjection, shape => HeadForward(shape, Threads)) { Name = "head_v1" },
+        new(nameof(Head), "sixteen lanes a row, four channels each at a time, their sums joined by shuffles", Method(typeof(Head), nameof(Head.ForwardV2)), ProjectedShapes, NoConstants,
+            shape => NoProjection(shape) ?? NotFours(shape, "channels"), shape => HeadForward(shape, Threads / 16)) { Name = "head_v2" },
     ];
 
-    private static KernelTrial HeadForward(KernelShape shape)
+    private static KernelTrial HeadForward(KernelShape shape, int rowsPerBlock)
     {
         int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], itemRows = rows + 2 * Margin;
         float[] h = Random(44, (long)batch * rows * channels, 1), weight = Random(45, channels, 1), bias = Random(46, 1, 1), naive = new float[batch * rows];
@@ -45,7 +49,7 @@ public static partial class KernelCatalog
         Head.Reference(Absolute(h), Absolute(weight), Math.Abs(bias[0]), magnitude.AsSpan());
         float[] eps = Placed(Unwritten(naive.Length), rows, 1, itemRows, Margin, Kept);
         return new KernelTrial(
-            [new(new(Blocks(rows, Threads), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(h, rows, channels, itemRows, Margin, float.NaN), itemRows, Margin, channels), weight, bias,
+            [new(new(Blocks(rows, rowsPerBlock), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(h, rows, channels, itemRows, Margin, float.NaN), itemRows, Margin, channels), weight, bias,
                 new RowsOf(eps, itemRows, Margin, 1), rows)],
             Head.ForwardCost((long)batch * rows, channels),
             [KernelOutput.Float32("eps", eps, Placed(expected, rows, 1, itemRows, Margin, Kept), Placed(naive, rows, 1, itemRows, Margin, Kept), Largest(magnitude))]);
