@@ -5,6 +5,7 @@
 // SliceSum adds the slices, of all items for a bias or of each for itself. With weights it is the gradient of a convolution between C channels and one. A slice is 512 rows (SliceSum.SliceRows).
 //
 // v1  one thread a column of a slice
+// v2  four columns a thread with 128-bit loads, sixteen threads to share the rows of a slice
 using System.Numerics;
 
 namespace DiffWave.Kernels;

@@ -2,11 +2,12 @@
 //
 //   dh[b, t, i] = sum over k and o of W[o, i, k] dpre[b, t - (k - 1) d, o]              W: 2C x C x 3; dpre: B x T x 2C, zero outside the signal; d the dilation
 //   dx = dh + dy / sqrt(2)                                                              dx, in the place of dy: B x T x C; the last layer has no y: dx = dh
-//   p[b, n, i] = sum of dh[b, t, i], or of dx[b, t, i], over the 64 rows t of tile n    the step's gradient, of dx where the residual includes the step
+//   p[b, n, i] = sum of dh[b, t, i], or of dx[b, t, i], over the 128 rows t of tile n   the step's gradient, of dx where the residual includes the step
 //
 // SliceSum adds the tiles of an item to the gradient of its step.
 //
 // b1  one thread every eighth row of a channel of a tile
+// b2  128 rows x 64 inputs a block by RowProduct: taps and packed weights through shared memory, 8 x 8 sums a thread
 using System.Numerics;
 
 namespace DiffWave.Kernels;
@@ -15,7 +16,7 @@ namespace DiffWave.Kernels;
 public static partial class DilatedConvBackward
 {
     /// <summary>Rows of a tile.</summary>
-    public const int TileRows = 64;
+    public const int TileRows = 128;
 
     private const int LanesV1 = 32, RowsV1 = 8;
     private const float RootHalf = 0.70710678f;
@@ -55,7 +56,7 @@ public static partial class DilatedConvBackward
         }
     }
 
-    /// <summary>Version 1. Blocks of 32 x 8 threads: T / 64 along x, C / 32 along y, rounded up; items along z.</summary>
+    /// <summary>Version 1. Blocks of 32 x 8 threads: T / 128 along x, C / 32 along y, rounded up; items along z.</summary>
     /// <param name="weights">W, 2C x C x 3.</param>
     /// <param name="dPreGate">2C channels.</param>
     /// <param name="dX">In: gradient of y, not read without <paramref name="hasY"/>. Out: gradient of x. C channels.</param>

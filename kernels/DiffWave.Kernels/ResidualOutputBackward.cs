@@ -5,6 +5,7 @@
 // The last layer has no y: its first sum is absent.
 //
 // b1  one thread an element of dz
+// b2  128 rows x 64 channels a block by RowProduct, each of the two gradients a tap
 using System.Numerics;
 
 namespace DiffWave.Kernels;

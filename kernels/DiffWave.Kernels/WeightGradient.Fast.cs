@@ -31,7 +31,7 @@ public static partial class WeightGradient
         ArrayView<Float4> dSource = Item(d, item), xSource = Item(x, item);
         int dRow = first + thread / FoursV2, xRow = dRow + shift, dFrom = (dRow * outputs + output) / 4, xFrom = (xRow * inputs + input) / 4;
         Float4 added = new(0, 0, 0, 0);
-        if (hasStep) added = step.Row(item, 0).AsAligned16().Cast<Float4>()[input / 4];
+        if (hasStep) added = Fours.Of(step.Row(item, 0))[input / 4];
 
         // The sums of a thread are 4 x 4 in each quarter of the tile, so that the fours read by neighbours lie side by side.
         int columnFour = thread % 8, outputFour = thread / 8;
@@ -67,7 +67,7 @@ public static partial class WeightGradient
             }
         }
 
-        ArrayView<Float4> target = partial.SubView(((long)item * Grid.DimY + slice) * outputs * columns).AsAligned16().Cast<Float4>();
+        ArrayView<Float4> target = Fours.Of(partial.SubView(((long)item * Grid.DimY + slice) * outputs * columns));
         for (int i = 0; i < 8; i++)
         {
             int o = firstOutput + i / 4 * 32 + outputFour * 4 + i % 4;
@@ -75,13 +75,13 @@ public static partial class WeightGradient
             for (int half = 0; half < 2; half++)
             {
                 int c = firstColumn + 32 * half + 4 * columnFour;
-                if (c < columns) target[(o * columns + c) / 4] = Scaled(sums[2 * i + half], scale);
+                if (c < columns) target[(o * columns + c) / 4] = Fours.Scaled(sums[2 * i + half], scale);
             }
         }
     }
 
     // All rows of an item, four channels at a time.
-    private static ArrayView<Float4> Item(Rows rows, int item) => rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * rows.Channels).AsAligned16().Cast<Float4>();
+    private static ArrayView<Float4> Item(Rows rows, int item) => Fours.Of(rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * rows.Channels));
 
     // Zero outside [0, end).
     private static Float4 Existing(ArrayView<Float4> source, int at, int row, int end)
@@ -92,9 +92,7 @@ public static partial class WeightGradient
     }
 
     // Adds where there is a row.
-    private static Float4 Shifted(Float4 x, Float4 added, int row, int end) => (uint)row < (uint)end ? new Float4(x.X + added.X, x.Y + added.Y, x.Z + added.Z, x.W + added.W) : x;
-
-    private static Float4 Scaled(Float4 sum, float scale) => new(scale * sum.X, scale * sum.Y, scale * sum.Z, scale * sum.W);
+    private static Float4 Shifted(Float4 x, Float4 added, int row, int end) => (uint)row < (uint)end ? Fours.Sum(x, added) : x;
 
     private static void AddOuter(ArrayView<Float4> sums, int index, float d, Float4 x0, Float4 x1)
     {

@@ -110,9 +110,9 @@ public static partial class KernelCatalog
             return
             [
                 new(nameof(InputProjectionBackward), "weights: a block 32 channels of a slice, eight warps share its rows and meet in shared memory", Method(op, nameof(InputProjectionBackward.WeightsV1)),
-                    shapes, NoConstants, AtLeastOne, InputProjectionWeights) { Name = "input_projection_backward_weights_v1" },
+                    shapes, NoConstants, shape => Unfit(shape), InputProjectionWeights) { Name = "input_projection_backward_weights_v1" },
                 new(nameof(InputProjectionBackward), "audio: a warp a row, its lanes sum a stride of the channels, shuffles join them", Method(op, nameof(InputProjectionBackward.AudioV1)), shapes,
-                    NoConstants, AtLeastOne, InputProjectionAudio) { Name = "input_projection_backward_audio_v1" },
+                    NoConstants, shape => Unfit(shape), InputProjectionAudio) { Name = "input_projection_backward_audio_v1" },
             ];
         }
     }

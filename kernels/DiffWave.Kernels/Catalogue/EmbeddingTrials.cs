@@ -82,8 +82,8 @@ public static partial class KernelCatalog
             KernelShape[] shapes = [Shape(16, 10, 128), Shape(1, 1, 1), Shape(3, 2, 130), Shape(5, 1, 7)]; // more items than labels: some share one
             return
             [
-                new(nameof(LabelEmbedding), "one thread an element", Method(typeof(LabelEmbedding), nameof(LabelEmbedding.ForwardV1)), shapes, NoConstants, AtLeastOne, LabelForward) { Name = "label_embedding_v1" },
-                new(nameof(LabelEmbedding), "one thread a column goes over the items", Method(typeof(LabelEmbedding), nameof(LabelEmbedding.BackwardV1)), shapes, NoConstants, AtLeastOne, LabelBackward)
+                new(nameof(LabelEmbedding), "one thread an element", Method(typeof(LabelEmbedding), nameof(LabelEmbedding.ForwardV1)), shapes, NoConstants, shape => Unfit(shape), LabelForward) { Name = "label_embedding_v1" },
+                new(nameof(LabelEmbedding), "one thread a column goes over the items", Method(typeof(LabelEmbedding), nameof(LabelEmbedding.BackwardV1)), shapes, NoConstants, shape => Unfit(shape), LabelBackward)
                     { Name = "label_embedding_backward_v1" },
             ];
         }
