@@ -210,5 +210,17 @@ public sealed partial class CudaOps : IOps
     // A grid of blocks along x, something along y and items along z: kernels of activations.
     private void Launch(KernelArguments arguments, int blocks, int along, int items) => runner.Launch(arguments, new Dim3(blocks, along, items), stream);
 
+    // A range that profilers show around what an operation queues.
+    private NamedRange Range(string name)
+    {
+        driver.PushRange(name);
+        return new NamedRange(driver);
+    }
+
+    private readonly ref struct NamedRange(ICudaDriver driver)
+    {
+        public void Dispose() => driver.PopRange();
+    }
+
     private static int On(bool flag) => flag ? 1 : 0;
 }
