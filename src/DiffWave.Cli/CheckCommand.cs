@@ -53,7 +53,7 @@ internal static class CheckCommand
         var kernels = new Option<bool>("--kernels") { Description = "Run kernels and operations at random shapes" };
         var kernel = new Option<string>("--kernel") { HelpName = "NAME", Description = "With --kernels: this kernel only, and no operations (see diffwave kernels list)" };
         Option<ulong?> seed = new("--seed") { HelpName = "N", Description = "With --kernels: seed of shapes and values; default: another one each time" };
-        Option<int> count = Options.Whole("--count", "N", 1, 1_000_000, 1, "With --kernels: shapes a kernel, and models the operations are tried on");
+        Option<int> count = Options.Whole("--count", "N", 1, 1_000_000, 5, "With --kernels: shapes a kernel, and models the operations are tried on");
         Option<DeviceName> device = Options.Device();
         Option<int> threads = Options.Threads();
         Option<bool> json = Options.Json();
@@ -107,7 +107,7 @@ internal static class CheckCommand
                 for (int i = 0; i < count; i++) Add(findings.Kernels, KernelsCheck.Run(runner, version, KernelsCheck.Draw(version, random)));
         if (withOperations)
         {
-            using IOps cpu = Cpu.CpuDevice.Create(threads), device = DeviceChoice.OnCuda(driver);
+            using IOps cpu = Cpu.CpuDevice.Create(threads), device = new CudaOps(driver);
             for (int i = 0; i < count; i++) Add(findings.Operations, OpsCheck.Run(cpu, device, random));
         }
         List<DeviceCheckLine> all = [.. findings.Kernels, .. findings.Operations];

@@ -91,16 +91,13 @@ internal sealed class DeviceChoice : IDisposable
     {
         _driver = driver;
         _owned.Add(driver);
-        Use(OnCuda(driver), reason);
+        Use(new CudaOps(driver), reason);
     }
-
-    /// <summary>The engine's operations on a driver, which stays the caller's.</summary>
-    public static IOps OnCuda(ICudaDriver driver) => throw new NotSupportedException($"{driver.Description}: the engine does not run on CUDA yet");
 
     /// <summary>A second set of weights and buffers on the same device; belongs to this choice.</summary>
     public IOps Another()
     {
-        IOps another = _driver is null ? CpuDevice.Create(_threads) : OnCuda(_driver);
+        IOps another = _driver is null ? CpuDevice.Create(_threads) : new CudaOps(_driver);
         _owned.Add(another);
         return another;
     }

@@ -30,7 +30,7 @@ internal sealed partial class OpsCheck
         const string op = nameof(IOps.Loss);
         int[] valid = [.. Enumerable.Range(0, _batch).Select(_ => _twins.Random.Next(_length + 1))];
         float scale = _twins.Random.NextSingle();
-        TwinBuffer eps = Crops(1), noise = Crops(1), gradient = _twins.Output(_batch, _length, 1);
+        TwinBuffer eps = Crops(Signal), noise = Crops(Signal), gradient = _twins.Output(_batch, _length, Signal);
         double[][] sums = [new double[2 * _batch], new double[2 * _batch]];
         _twins.Both(side =>
         {
@@ -47,7 +47,7 @@ internal sealed partial class OpsCheck
     private void HeadBackward()
     {
         int channels = _config.Channels;
-        TwinBuffer skips = _twins.Input(_batch, _length, channels, _twins.Values((long)AllRows * channels, 0.1f, 1)), dEps = Crops(1), dSkips = _twins.Output(_batch, _length, channels);
+        TwinBuffer skips = _twins.Input(_batch, _length, channels, _twins.Values((long)AllRows * channels, 0.1f, 1)), dEps = Crops(Signal), dSkips = _twins.Output(_batch, _length, channels);
         var gradients = Gradients(side => side.Ops.HeadBackward(side.Of(skips), side.Of(dEps), side.Of(dSkips)));
         double root = 1 / Math.Sqrt(_config.Layers);
         ErrorEstimate scaled = skips.Exact.Times(root), hidden = Linear("skip_projection", scaled), dHidden = dEps.Exact.Weighted(1, Largest("output_projection.weight"));
@@ -121,7 +121,7 @@ internal sealed partial class OpsCheck
     private void InputProjectionBackward()
     {
         int channels = _config.Channels;
-        TwinBuffer audio = Crops(1), x = Crops(channels), gradient = Crops(channels), dAudio = _twins.Output(_batch, _length, 1);
+        TwinBuffer audio = Crops(Signal), x = Crops(channels), gradient = Crops(channels), dAudio = _twins.Output(_batch, _length, Signal);
         var gradients = Gradients(side => side.Ops.InputProjectionBackward(side.Of(audio), side.Of(x), side.Of(gradient), side.Of(dAudio)));
         const string op = nameof(IOps.InputProjectionBackward);
         Compare(op, "d audio", _twins.Read(dAudio, 0, _length), gradient.Exact.Weighted(channels, ColumnSum("input_projection")), $"{ByLinear}C = {channels} products");

@@ -6,6 +6,7 @@ namespace DiffWave.Cli;
 // Forward operations, on windows of buffers and stretches of the signal.
 internal sealed partial class OpsCheck
 {
+    private const int Signal = 0; // channels of a signal's buffer, see TwinDevices
     private const string ByLinear = "rounding of a sum of ";
 
     private void Forward()
@@ -18,7 +19,7 @@ internal sealed partial class OpsCheck
         Try(nameof(IOps.InputProjection), () =>
         {
             TimeRange range = Stretch();
-            TwinBuffer audio = _twins.Input(_batch, range, 1), x = _twins.Output(_batch, range.Count, channels);
+            TwinBuffer audio = _twins.Input(_batch, range, Signal), x = _twins.Output(_batch, range.Count, channels);
             _twins.Both(side => side.Ops.InputProjection(range, side.Window(audio), side.Window(x)));
             Compare(nameof(IOps.InputProjection), "x", Existing(x, range), Linear("input_projection", audio.Exact), "two roundings", At(range));
         });
@@ -31,7 +32,7 @@ internal sealed partial class OpsCheck
         Try(nameof(IOps.Head), () =>
         {
             TimeRange range = Stretch();
-            TwinBuffer skips = _twins.Input(_batch, range, channels), eps = _twins.Output(_batch, range.Count, 1);
+            TwinBuffer skips = _twins.Input(_batch, range, channels), eps = _twins.Output(_batch, range.Count, Signal);
             _twins.Both(side => side.Ops.Head(range, side.Window(skips), side.Window(eps)));
             ErrorEstimate hidden = Linear("skip_projection", skips.Exact.Times(1 / Math.Sqrt(_config.Layers)));
             Compare(nameof(IOps.Head), "eps", Existing(eps, range), Linear("output_projection", hidden), $"{ByLinear}C = {channels} products, twice", At(range));
@@ -43,7 +44,7 @@ internal sealed partial class OpsCheck
     {
         ulong seed = (ulong)_twins.Random.NextInt64();
         var draw = new NoiseDraw((uint)_twins.Random.Next(5), 1, (uint)_twins.Random.Next(7), _twins.Random.Next(1000), _twins.Random.Next(50));
-        TwinBuffer direct = _twins.Output(_batch, _length, 1), recorded = _twins.Output(_batch, _length, 1);
+        TwinBuffer direct = _twins.Output(_batch, _length, Signal), recorded = _twins.Output(_batch, _length, Signal);
         _twins.Both(side =>
         {
             using IRecording recording = side.Ops.Record(() => side.Ops.Normals(draw, _length, side.Window(recorded)));
@@ -166,7 +167,7 @@ internal sealed partial class OpsCheck
         bool clamp = _twins.Random.Next(2) == 0;
         float sigma = _twins.Random.Next(3) == 0 ? 0 : _twins.Random.NextSingle(), scale = 1 + _twins.Random.NextSingle(), weight = _twins.Random.NextSingle();
         TimeRange range = Stretch();
-        TwinBuffer x = _twins.Input(_batch, range, 1), eps = _twins.Input(_batch, range, 1), noise = _twins.Input(_batch, range, 1), y = _twins.Output(_batch, range.Count, 1);
+        TwinBuffer x = _twins.Input(_batch, range, Signal), eps = _twins.Input(_batch, range, Signal), noise = _twins.Input(_batch, range, Signal), y = _twins.Output(_batch, range.Count, Signal);
         _twins.Both(side => side.Ops.ReverseStep(range, side.Window(x), side.Window(eps), side.Window(noise), scale, weight, sigma, clamp, side.Window(y)));
         Same(nameof(IOps.ReverseStep), clamp ? "y, clamped" : "y", Existing(y, range), At(range));
     }

@@ -10,7 +10,7 @@ internal sealed partial class OpsCheck
         Try(nameof(IOps.Diffuse), () =>
         {
             float[] levels = _twins.Values(_batch, 0, 1);
-            TwinBuffer audio = Crops(1), noise = Crops(1), noisy = _twins.Output(_batch, _length, 1);
+            TwinBuffer audio = Crops(Signal), noise = Crops(Signal), noisy = _twins.Output(_batch, _length, Signal);
             _twins.Both(side => side.Ops.Diffuse(side.Of(audio), side.Of(noise), levels, side.Of(noisy)));
             Same(nameof(IOps.Diffuse), "noisy", _twins.Read(noisy, 0, _length));
         });
@@ -20,7 +20,7 @@ internal sealed partial class OpsCheck
 
     private void GradientNorm()
     {
-        TwinBuffer audio = Crops(1), x = Crops(_config.Channels), gradient = Crops(_config.Channels);
+        TwinBuffer audio = Crops(Signal), x = Crops(_config.Channels), gradient = Crops(_config.Channels);
         var gradients = Gradients(side => side.Ops.InputProjectionBackward(side.Of(audio), side.Of(x), side.Of(gradient), null));
         double norm = _twins.Sides[1].Ops.GradientNorm(), expected = Norm(gradients.Device);
         _lines.Add(new DeviceCheckLine(nameof(IOps.GradientNorm), _shape, "norm", Math.Abs(norm - expected), expected * gradients.Device.Length / (1L << 52), "of its own gradients, summed in float64 in another order"));
@@ -33,7 +33,7 @@ internal sealed partial class OpsCheck
     {
         var states = _twins.Sides.Select(_ => new TrainingState(_config, Copy(_weights), keepAverage: true)).ToArray();
         float[] m = _twins.Values(_weights.Arena.Length), v = _twins.Values(_weights.Arena.Length, 0, 1), average = _twins.Values(_weights.Arena.Length);
-        TwinBuffer audio = _twins.Input(1, 1, 1), x = _twins.Input(1, 1, _config.Channels, _twins.Values(_config.Channels, 0, 1)), gradient = _twins.Input(1, 1, _config.Channels);
+        TwinBuffer audio = _twins.Input(1, 1, Signal), x = _twins.Input(1, 1, _config.Channels, _twins.Values(_config.Channels, 0, 1)), gradient = _twins.Input(1, 1, _config.Channels);
         var step = new AdamStep(_twins.Random.Next(1, 1000), 1e-3 * _twins.Random.NextDouble(), 0.9, 0.999, 1e-8, _twins.Random.Next(2) == 0 ? 0 : 0.5, 0.99 * _twins.Random.NextDouble());
         double[] norms = new double[2];
         _twins.Both(side =>
@@ -58,7 +58,7 @@ internal sealed partial class OpsCheck
 
         states[0].Weights.Arena.CopyTo(_weights.Arena, 0);
         TimeRange all = new(0, _length, _length);
-        TwinBuffer signal = Crops(1), projected = _twins.Output(_batch, _length, _config.Channels);
+        TwinBuffer signal = Crops(Signal), projected = _twins.Output(_batch, _length, _config.Channels);
         _twins.Both(side => side.Ops.InputProjection(all, side.Window(signal), side.Window(projected)));
         Compare(op, "x by the new weights", _twins.Read(projected, 0, _length), Linear("input_projection", signal.Exact), "two roundings");
     }

@@ -49,27 +49,33 @@ internal sealed class TwinDevices(IOps cpu, IOps device, Random random) : IDispo
     }
 
     /// <summary>A buffer [B, rows, channels] of given values, the items one after another.</summary>
+    /// <param name="batch">B.</param>
+    /// <param name="rows">Rows of an item.</param>
+    /// <param name="channels">Values of a row; 0 for a signal, one packed value a row.</param>
+    /// <param name="values">What to upload.</param>
+    /// <param name="row">First row of the window operations get.</param>
     public TwinBuffer Input(int batch, int rows, int channels, ReadOnlySpan<float> values, int row = 0)
     {
         double max = 0;
         foreach (float value in values) if (Math.Abs(value) > max) max = Math.Abs(value); // NaN is larger than nothing
         TwinBuffer twin = New(batch, rows, channels, row, max);
+        int each = values.Length / batch;
         for (int item = 0; item < batch; item++)
-            foreach (TwinSide side in Sides) side.Ops.Upload(values.Slice(item * rows * channels, rows * channels), side.Of(twin), item, 0);
+            foreach (TwinSide side in Sides) side.Ops.Upload(values.Slice(item * each, each), side.Of(twin), item, 0);
         return twin;
     }
 
     /// <summary>Random values between -1 and 1.</summary>
-    public TwinBuffer Input(int batch, int rows, int channels) => Input(batch, rows, channels, Values((long)batch * rows * channels));
+    public TwinBuffer Input(int batch, int rows, int channels) => Input(batch, rows, channels, Values(Count(batch, rows, channels)));
 
     /// <summary>Random values at the times of a range and so many rows around it that exist; rows outside the signal hold NaN, which nothing may read.</summary>
     public TwinBuffer Input(int batch, TimeRange range, int channels, int around = 0)
     {
         int rows = range.Count + 2 * around;
-        float[] values = Values((long)batch * rows * channels);
+        float[] values = Values(Count(batch, rows, channels));
         for (int i = 0; i < values.Length; i++)
         {
-            long time = range.First - around + i / channels % rows;
+            long time = range.First - around + i / Math.Max(1, channels) % rows;
             if (time < 0 || time >= range.Length) values[i] = float.NaN;
         }
         return Input(batch, rows, channels, values, around);
@@ -78,10 +84,12 @@ internal sealed class TwinDevices(IOps cpu, IOps device, Random random) : IDispo
     /// <summary>A buffer full of NaN, so that what an operation leaves out is an error.</summary>
     public TwinBuffer Output(int batch, int rows, int channels)
     {
-        float[] values = new float[(long)batch * rows * channels];
+        float[] values = new float[Count(batch, rows, channels)];
         Array.Fill(values, float.NaN);
         return Input(batch, rows, channels, values);
     }
+
+    private static long Count(int batch, int rows, int channels) => (long)batch * rows * Math.Max(1, channels);
 
     /// <summary>Rows of both sides' buffers, all items.</summary>
     public (float[] Cpu, float[] Device) Read(TwinBuffer twin, int row, int rows)
@@ -100,7 +108,7 @@ internal sealed class TwinDevices(IOps cpu, IOps device, Random random) : IDispo
     {
         IBuffer Keep(IOps ops)
         {
-            _buffers.Add(channels == 1 ? ops.AllocateSignal(batch, rows) : ops.Allocate(batch, rows, channels));
+            _buffers.Add(channels == 0 ? ops.AllocateSignal(batch, rows) : ops.Allocate(batch, rows, channels));
             return _buffers[^1];
         }
         return new TwinBuffer(Keep(cpu), Keep(device), row, max);
