@@ -10,6 +10,7 @@
 // Backward, by the saved h: with t = tanh(filter) and s = sigmoid(gate), dfilter = dy s (1 - t^2) and dgate = dy t s (1 - s).
 //
 // b1  one thread an element, tanh and sigmoid computed again instead of stored
+// b2  in place, four channels at a time with 128-bit loads and stores: h becomes its gradient and dy becomes y
 using System.Numerics;
 
 namespace DiffWave.Kernels;
@@ -67,7 +68,7 @@ public static partial class GatedActivation
     /// <summary>Version 1 of backward. Threads: at least one an element of dy, along x.</summary>
     /// <param name="h">rows x 2C, as given to forward.</param>
     /// <param name="dy">Gradient of y, rows x C.</param>
-    /// <param name="dh">Receives the gradient of h, rows x 2C.</param>
+    /// <param name="dh">Receives the gradient of h, rows x 2C; may be <paramref name="h"/>.</param>
     /// <param name="channels">C.</param>
     /// <param name="gateFirst">Whether the first half of h is the gate.</param>
     [Kernel("gated_activation_backward_v1", BlockX = 256)]
@@ -89,8 +90,9 @@ public static partial class GatedActivation
     /// <param name="channels">C.</param>
     public static Cost ForwardCost(long rows, int channels) => new(3 * rows * channels, 3 * sizeof(float) * rows * channels);
 
-    /// <summary>Reads h and dy and writes dh; the two activations and seven other operations an element.</summary>
+    /// <summary>Reads h and dy and writes dh, and y where it is asked for; the two activations and seven other operations an element.</summary>
     /// <param name="rows">B T.</param>
     /// <param name="channels">C.</param>
-    public static Cost BackwardCost(long rows, int channels) => new(11 * rows * channels, 5 * sizeof(float) * rows * channels);
+    /// <param name="leavesY">Whether y is written.</param>
+    public static Cost BackwardCost(long rows, int channels, bool leavesY) => new(11 * rows * channels, (leavesY ? 6 : 5) * sizeof(float) * rows * channels);
 }

@@ -46,13 +46,24 @@ public static class RowProduct
     /// <summary>Threads of a block, along x.</summary>
     public const int Threads = 128;
 
-    private const int TileRows = 128, TileFours = 64 / 4, Depth = 8;
+    /// <summary>Groups of threads that share the rows of a tile.</summary>
+    internal const int RowGroups = Threads / ThreadsAcross;
+
+    /// <summary>Fours of outputs of a tile.</summary>
+    internal const int TileFours = 64 / 4;
+
+    private const int ThreadsAcross = 8; // share the outputs of a row
+    private const int TileRows = 128, Depth = 8;
     private const int Pitch = TileRows + 4; // of the transposed tile of A: with 128 the two halves of each row's copy would meet in the same banks
 
     /// <summary>Blocks along x; items go along z.</summary>
     /// <param name="rows">Rows of an item.</param>
     /// <param name="outputs">Outputs.</param>
     public static int Blocks(int rows, int outputs) => (rows + TileRows - 1) / TileRows * ((outputs + 4 * TileFours - 1) / (4 * TileFours));
+
+    /// <summary>A place for what this thread finds out about four outputs, among <see cref="RowGroups"/> x <see cref="TileFours"/>: the group of rows, then the outputs of the tile.</summary>
+    /// <param name="four">Which outputs: one this thread finishes.</param>
+    internal static int Slot(int four) => Group.IdxX / ThreadsAcross * TileFours + four % TileFours;
 
     /// <summary>Computes the tile of this block. Outputs are the faster axis of the blocks, so that those which read the same rows run side by side.</summary>
     /// <typeparam name="P">The product.</typeparam>
@@ -79,7 +90,7 @@ public static class RowProduct
         int place0 = row0 < rows ? product.Place(row0, 0) : -1, place1 = row1 < rows ? product.Place(row1, 0) : -1, from = bDepth * pitchFours + bFour;
 
         // The sums of a thread are 4 x 4 in each quarter of the tile, so that the fours read by neighbours lie side by side.
-        int four = thread % 8, rowFour = thread / 8;
+        int four = thread % ThreadsAcross, rowFour = thread / ThreadsAcross;
         if (thread < starts.IntLength) starts[thread] = 4 * firstFour + thread < outputs ? product.Start(4 * firstFour + thread) : 0;
         Group.Barrier();
         for (int half = 0; half < 2; half++)

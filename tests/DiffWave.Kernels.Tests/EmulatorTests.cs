@@ -27,6 +27,15 @@ public class EmulatorTests
     [InlineData("dilated_conv_v2", "batch=2,rows=257,channels=4,dilation=64,before=64,after=0")]
     [InlineData("residual_output_v2", "rows=129,channels=36,layer=2")]
     [InlineData("pointwise_conv_v2", "rows=255,inputs=4,outputs=132")]
+    [InlineData("dilated_conv_backward_v2", "batch=2,rows=129,channels=68,dilation=100,stepInResidual=0")]
+    [InlineData("dilated_conv_backward_v2", "rows=127,channels=4,dilation=1,hasY=0")]
+    [InlineData("residual_output_backward_v2", "rows=257,channels=36")]
+    [InlineData("pointwise_conv_backward_v2", "rows=128,outputs=4,inputs=132")]
+    [InlineData("weight_gradient_v2", "rows=519,outputs=68,inputs=20,dilation=300")]
+    [InlineData("weight_gradient_v2", "batch=2,rows=512,outputs=4,inputs=68,taps=1")]
+    [InlineData("column_sum_v2", "batch=2,rows=1025,channels=68,weighted=0")]
+    [InlineData("slice_sum_v2", "groups=2,slices=32,outputs=5,inputs=7")]
+    [InlineData("gated_activation_backward_v2", "rows=257,channels=8,gateFirst=1")]
     public void SoAreShapesAroundTheTiles(string name, string shape)
     {
         KernelVersion version = KernelCatalog.Find(name)!;

@@ -27,6 +27,10 @@ public class MatrixProductLoopTests
     [InlineData("dilated_conv_v2")]
     [InlineData("residual_output_v2")]
     [InlineData("pointwise_conv_v2")]
+    [InlineData("dilated_conv_backward_v2")]
+    [InlineData("residual_output_backward_v2")]
+    [InlineData("pointwise_conv_backward_v2")]
+    [InlineData("weight_gradient_v2")]
     public void AFloat32ProductKeepsItsSumsInRegisters(string name)
     {
         List<string> loop = Ptx.Loop(Ptx.Of(name), "fma");

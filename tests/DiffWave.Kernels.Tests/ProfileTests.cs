@@ -16,6 +16,12 @@ public class ProfileTests
     [InlineData("matrix_product_v3")]
     [InlineData("matrix_product_v3_64x64")]
     [InlineData("matrix_product_v3_bf16")]
+    [InlineData("dilated_conv_backward_v2")]
+    [InlineData("residual_output_backward_v2")]
+    [InlineData("pointwise_conv_backward_v2")]
+    [InlineData("gated_activation_backward_v2")]
+    [InlineData("weight_gradient_v2")]
+    [InlineData("column_sum_v2")]
     public void GlobalMemoryMovesNoByteInVain(string name) => Assert.All(OnEmulator.Report(name).Global, site => Assert.True(site.Moved == site.Ideal, site.ToString()));
 
     [Theory]
@@ -25,6 +31,7 @@ public class ProfileTests
     [InlineData("input_projection_v1")]
     [InlineData("input_projection_v2")]
     [InlineData("head_v2")]
+    [InlineData("head_backward_v2")]
     public void OnlyABiasThatBeginsInsideASectorCostsOneMore(string name) => Assert.All(OnEmulator.Report(name).Global,
         site => Assert.InRange(site.Moved, site.Ideal, site.Ideal + (site.PtxText.Contains("ld.global.f32", StringComparison.Ordinal) ? site.Requests : 0)));
 
@@ -38,6 +45,11 @@ public class ProfileTests
     [InlineData("dilated_conv_v2")]
     [InlineData("residual_output_v2")]
     [InlineData("pointwise_conv_v2")]
+    [InlineData("dilated_conv_backward_v2")]
+    [InlineData("residual_output_backward_v2")]
+    [InlineData("pointwise_conv_backward_v2")]
+    [InlineData("weight_gradient_v2")]
+    [InlineData("column_sum_v2")]
     public void SharedMemoryHasNoBankConflicts(string name)
     {
         IReadOnlyList<AccessSite> shared = OnEmulator.Report(name).Shared;
@@ -81,6 +93,10 @@ public class ProfileTests
     [InlineData("dilated_conv_v1", "dilated_conv_v2")]
     [InlineData("residual_output_v1", "residual_output_v2")]
     [InlineData("pointwise_conv_v1", "pointwise_conv_v2")]
+    [InlineData("dilated_conv_backward_v1", "dilated_conv_backward_v2")]
+    [InlineData("residual_output_backward_v1", "residual_output_backward_v2")]
+    [InlineData("pointwise_conv_backward_v1", "pointwise_conv_backward_v2")]
+    [InlineData("weight_gradient_v1", "weight_gradient_v2")]
     public void TilesCutTheGlobalTrafficOfTheConvolutions(string naive, string tiled)
     {
         long Sectors(string name) => OnEmulator.Report(name).Global.Sum(site => site.Moved);

@@ -12,6 +12,7 @@ public static partial class KernelCatalog
     [
         .. GatedActivations, .. BlockSums, .. PhiloxNormals, .. MatrixProducts,
         .. DilatedConvs, .. ResidualOutputs, .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts,
+        .. DataGradients, .. WeightGradients,
     ];
 
     /// <summary>A kernel by its name, or null.</summary>
