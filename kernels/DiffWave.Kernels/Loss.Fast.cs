@@ -18,11 +18,15 @@ public static partial class Loss
         double sum = 0; // of the same four samples in the same order on either way
         if (row + 4 <= rows && StartsFour(eps, item) && StartsFour(noise, item) && StartsFour(dEps, item))
         {
-            Float4 predicted = Fours(eps, item, rows)[row / 4], truth = Fours(noise, item, rows)[row / 4], gradient = default;
-            if (row < valid) gradient.X = Gradient((double)predicted.X - truth.X, scale, squared, ref sum);
-            if (row + 1 < valid) gradient.Y = Gradient((double)predicted.Y - truth.Y, scale, squared, ref sum);
-            if (row + 2 < valid) gradient.Z = Gradient((double)predicted.Z - truth.Z, scale, squared, ref sum);
-            if (row + 3 < valid) gradient.W = Gradient((double)predicted.W - truth.W, scale, squared, ref sum);
+            Float4 gradient = default;
+            if (row < valid)
+            {
+                Float4 predicted = Fours(eps, item, rows)[row / 4], truth = Fours(noise, item, rows)[row / 4];
+                gradient.X = Gradient((double)predicted.X - truth.X, scale, squared, ref sum);
+                if (row + 1 < valid) gradient.Y = Gradient((double)predicted.Y - truth.Y, scale, squared, ref sum);
+                if (row + 2 < valid) gradient.Z = Gradient((double)predicted.Z - truth.Z, scale, squared, ref sum);
+                if (row + 3 < valid) gradient.W = Gradient((double)predicted.W - truth.W, scale, squared, ref sum);
+            }
             Fours(dEps, item, rows)[row / 4] = gradient;
         }
         else

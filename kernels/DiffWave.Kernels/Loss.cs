@@ -83,7 +83,7 @@ public static partial class Loss
     /// <param name="sums">Receives the sum of item b at <paramref name="firstItem"/> + b.</param>
     /// <param name="slices">Slices of an item.</param>
     /// <param name="firstItem">Where the first item's sum belongs: items of the batch that went before.</param>
-    [Kernel("loss_sum_v1", BlockX = 32)]
+    [Kernel("loss_sum_v1", BlockX = GroupSum.Threads)]
     public static void SumV1(ArrayView<double> partial, ArrayView<double> sums, int slices, int firstItem)
     {
         int item = Grid.GlobalIndex.X;

@@ -16,13 +16,13 @@ public static partial class KernelCatalog
                 new(nameof(Loss), "a block a slice, one sample a thread at a time, a tree in shared memory", Method(op, nameof(Loss.LossV1)), shapes, Flag("squared"), Problem, LossOf) { Name = "loss_v1" },
                 new(nameof(Loss), "four samples a thread by 128-bit loads and stores where an item allows it, sums by shuffles", Method(op, nameof(Loss.LossV2)), shapes, Flag("squared"), Problem, LossOf)
                     { Name = "loss_v2" },
-                new(nameof(Loss), "one thread an item adds the slices in order", Method(op, nameof(Loss.SumV1)), [Sums(16, 16), Sums(1, 1), Sums(33, 7)], NoConstants,
+                new(nameof(Loss), "one thread an item adds the slices in order", Method(op, nameof(Loss.SumV1)), [Sums(16, 16), Sums(1, 1), Sums(300, 7)], NoConstants,
                     shape => shape["items"] < 1 || shape["slices"] < 1 ? "items and slices are at least 1" : null, SumOfSlices) { Name = "loss_sum_v1" },
             ];
         }
     }
 
-    // Signals start at a multiple of four rows and their items are multiples of four apart where rows is one.
+    // The first item of each signal starts at a multiple of four rows; those behind it do where rows is one too.
     private static KernelTrial LossOf(KernelShape shape)
     {
         const float scale = 1f / 3000;
@@ -54,7 +54,7 @@ public static partial class KernelCatalog
         int items = (int)shape["items"], slices = (int)shape["slices"];
         double[] partial = [.. Random(34, items * slices, 100).Select(value => (double)value)], sums = new double[firstItem + items], expected = new double[firstItem + items];
         for (int i = 0; i < partial.Length; i++) expected[firstItem + i / slices] += partial[i];
-        return new KernelTrial([new(new(Blocks(items, 32), 1, 1), new(32, 1, 1), 0, partial, sums, slices, firstItem)], Loss.SumCost(items, slices), [KernelOutput.Exact("sums", sums, expected)]);
+        return new KernelTrial([new(new(Blocks(items, Threads), 1, 1), new(Threads, 1, 1), 0, partial, sums, slices, firstItem)], Loss.SumCost(items, slices), [KernelOutput.Exact("sums", sums, expected)]);
     }
 
     private static IReadOnlyList<KernelVersion> GradientNorms

@@ -70,7 +70,7 @@ public static partial class KernelCatalog
         const double bound = 6.6e-7; // of the transform against exact arithmetic, see PhiloxNoise of the engine
         int items = (int)shape["items"], rows = (int)shape["rows"];
         long first = shape["first"];
-        RowsOf normals = RandomRows(18, shape, 1, (int)(first % 4), 1);
+        RowsOf normals = RandomRows(18, shape, 1, shape["rows"] % 8 == 0 ? 1 : (int)(first % 4), 1);
         double[] expected = Expected(normals).Expected;
         for (int item = 0; item < items; item++) PhiloxNormal.Reference(seed, stream + (uint)item * streamStride, step, first + item * firstStride, Run(normals, expected, item, rows));
         return new KernelTrial([new(new(Blocks((rows + 6) / 4, perBlock), items, 1), new(Threads, 1, 1), 0, normals, rows, new[] { seed }, stream, streamStride, step, first, firstStride)],
@@ -130,9 +130,10 @@ public static partial class KernelCatalog
     // One launch with a thread for each of the given number of elements of an item, items along y.
     private static KernelLaunch Launch(KernelShape shape, int elements, params object[] arguments) => new(new(Blocks(elements, Threads), (int)shape["items"], 1), new(Threads, 1, 1), 0, arguments);
 
-    // An activation whose items hold rows before the first and behind the last that a launch works on.
+    // An activation whose items hold rows before the first and behind the last that a launch works on. Where the launch's rows fill sectors of 32 bytes, all rows do.
     private static RowsOf RandomRows(int seed, KernelShape shape, int channels, int before, int behind)
     {
+        if (shape["rows"] % 8 == 0) (before, behind) = (8 * before, 8 * behind);
         int itemRows = before + (int)shape["rows"] + behind;
         return new RowsOf(Random(seed, shape["items"] * itemRows * channels, 2), itemRows, before, channels);
     }
