@@ -28,7 +28,7 @@ public static partial class PointwiseConvBackward
 
         public readonly Float4 Operand(Float4 loaded, int tap, int four) => loaded;
 
-        public readonly Float4 Start(int four) => new(0, 0, 0, 0);
+        public readonly float Start(int output) => 0;
 
         public readonly void Finish(int row, int four, Float4 sums)
         {

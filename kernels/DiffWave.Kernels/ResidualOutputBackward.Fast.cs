@@ -30,7 +30,7 @@ public static partial class ResidualOutputBackward
 
         public readonly Float4 Operand(Float4 loaded, int tap, int four) => HasY && tap == 0 ? Fours.Scaled(loaded, RootHalf) : loaded;
 
-        public readonly Float4 Start(int four) => new(0, 0, 0, 0);
+        public readonly float Start(int output) => 0;
 
         public readonly void Finish(int row, int four, Float4 sums) => DZ.At(DZ.Place(row), four) = sums;
     }

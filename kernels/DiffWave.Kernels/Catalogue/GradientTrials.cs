@@ -139,7 +139,7 @@ public static partial class KernelCatalog
         float[] naive = new float[hidden.Length];
         HeadBackward.Reference(hidden, dEps, weights, expected.AsSpan());
         HeadBackward.Reference(hidden, dEps, weights, naive.AsSpan());
-        return new KernelTrial([new(new(Blocks(rows * channels, perThread * Threads), 1, (int)items), new(Threads, 1, 1), 0, Whole(hidden, rows, channels), Whole(dEps, rows, 1), weights, Whole(hidden, rows, channels), rows)],
+        return new KernelTrial([new(new(Blocks(rows * channels, perThread * Threads), 1, (int)items), new(Threads, 1, 1), 0, Whole(hidden, rows, channels), Whole(dEps, rows, 1), Misaligned(weights), Whole(hidden, rows, channels), rows)],
             HeadBackward.BackwardCost(items * rows, channels), [KernelOutput.Float32("dHidden", hidden, expected, naive, Largest(expected))]);
     }
 
