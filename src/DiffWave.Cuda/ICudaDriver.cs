@@ -94,6 +94,9 @@ public interface ICudaDriver : IDisposable
     /// <summary>For messages: what runs the kernels, e.g. "NVIDIA driver 13.0" or "emulator".</summary>
     string Description { get; }
 
+    /// <summary>For messages: which device this is and what runs it, e.g. "cuda:0 (NVIDIA H100 80GB HBM3, sm_90, driver 13.0)" or "emulator (sm_90, for checking)".</summary>
+    string DeviceText { get; }
+
     /// <summary>The device.</summary>
     CudaDeviceInfo Device { get; }
 

@@ -16,6 +16,9 @@ public sealed unsafe partial class NvidiaDriver : ICudaDriver
     public string Description => $"NVIDIA driver for CUDA {NvidiaLibrary.VersionText(api.Version)}";
 
     /// <inheritdoc/>
+    public string DeviceText => $"cuda:{device} ({Device.Name}, sm_{Device.Sm}, driver {NvidiaLibrary.VersionText(api.Version)})";
+
+    /// <inheritdoc/>
     public CudaDeviceInfo Device { get; }
 
     /// <summary>Opens a GPU.</summary>

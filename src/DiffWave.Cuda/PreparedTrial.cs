@@ -46,8 +46,8 @@ public sealed class PreparedTrial : IDisposable
     public IReadOnlyList<KernelCheck> Check() =>
         [.. Trial.Outputs.Select(output =>
         {
-            float[] actual = new float[output.Array.Length];
-            driver.CopyToHost(MemoryMarshal.AsBytes(actual.AsSpan()), buffers[output.Array].Address);
+            Array actual = Array.CreateInstance(output.Array.GetType().GetElementType()!, output.Array.Length);
+            driver.CopyToHost(Bytes(actual), buffers[output.Array].Address);
             return output.Check(actual);
         })];
 

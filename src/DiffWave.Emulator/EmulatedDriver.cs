@@ -39,6 +39,9 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
     public string Description => "emulator";
 
     /// <inheritdoc/>
+    public string DeviceText => $"emulator (sm_{Device.Sm}, for checking)";
+
+    /// <inheritdoc/>
     public CudaDeviceInfo Device { get; }
 
     /// <summary>Reports of the launches so far, in order; empty without <see cref="EmulatorOptions.Reports"/>.</summary>
