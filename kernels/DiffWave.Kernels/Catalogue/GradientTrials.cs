@@ -6,17 +6,17 @@ public static partial class KernelCatalog
     private static IReadOnlyList<KernelVersion> DataGradients =>
     [
         new(nameof(PointwiseConvBackward), "one thread an element of dx", Method(typeof(PointwiseConvBackward), nameof(PointwiseConvBackward.BackwardV1)), PointwiseBackwardShapes,
-            shape => Flags(shape, "accumulate"), shape => Unfit(shape, "accumulate"), shape => PointwiseBackward(shape, (rows, inputs) => new(Blocks(rows * inputs, Threads), 1, (int)shape["batch"]), new(Threads, 1, 1)))
+            shape => Flags(shape, "accumulate"), shape => Unfit(shape, "accumulate"), shape => PointwiseBackward(shape, (rows, inputs) => new(Blocks(rows * inputs, Threads), 1, (int)shape["batch"]), new(Threads, 1, 1), false))
             { Name = "pointwise_conv_backward_v1" },
-        new(nameof(PointwiseConvBackward), "128 rows x 64 inputs a block by RowProduct, which reads the weights as they are", Method(typeof(PointwiseConvBackward), nameof(PointwiseConvBackward.BackwardV2)),
+        new(nameof(PointwiseConvBackward), "128 rows x 64 inputs a block by RowProduct", Method(typeof(PointwiseConvBackward), nameof(PointwiseConvBackward.BackwardV2)),
             PointwiseBackwardShapes, shape => Flags(shape, "accumulate"), shape => Unfit(shape, "accumulate") ?? NotFours(shape, "outputs", "inputs"),
-            shape => PointwiseBackward(shape, (rows, inputs) => new(RowProduct.Blocks((int)rows, (int)inputs), 1, (int)shape["batch"]), new(RowProduct.Threads, 1, 1))) { Name = "pointwise_conv_backward_v2" },
+            shape => PointwiseBackward(shape, (rows, inputs) => new(RowProduct.Blocks((int)rows, (int)inputs), 1, (int)shape["batch"]), new(RowProduct.Threads, 1, 1), true)) { Name = "pointwise_conv_backward_v2" },
         new(nameof(ResidualOutputBackward), "one thread an element of dz", Method(typeof(ResidualOutputBackward), nameof(ResidualOutputBackward.BackwardV1)), ResidualBackwardShapes,
-            shape => Flags(shape, "hasY"), shape => Unfit(shape, "hasY"), shape => ResidualBackward(shape, (rows, channels) => new(Blocks(rows * channels, Threads), 1, (int)shape["batch"]), new(Threads, 1, 1)))
+            shape => Flags(shape, "hasY"), shape => Unfit(shape, "hasY"), shape => ResidualBackward(shape, (rows, channels) => new(Blocks(rows * channels, Threads), 1, (int)shape["batch"]), new(Threads, 1, 1), false))
             { Name = "residual_output_backward_v1" },
         new(nameof(ResidualOutputBackward), "128 rows x 64 channels a block by RowProduct, each of the two gradients a tap", Method(typeof(ResidualOutputBackward), nameof(ResidualOutputBackward.BackwardV2)),
             ResidualBackwardShapes, shape => Flags(shape, "hasY"), shape => Unfit(shape, "hasY") ?? NotFours(shape, "channels"),
-            shape => ResidualBackward(shape, (rows, channels) => new(RowProduct.Blocks((int)rows, (int)channels), 1, (int)shape["batch"]), new(RowProduct.Threads, 1, 1))) { Name = "residual_output_backward_v2" },
+            shape => ResidualBackward(shape, (rows, channels) => new(RowProduct.Blocks((int)rows, (int)channels), 1, (int)shape["batch"]), new(RowProduct.Threads, 1, 1), true)) { Name = "residual_output_backward_v2" },
         new(nameof(DilatedConvBackward), "one thread every eighth row of a channel of a tile", Method(typeof(DilatedConvBackward), nameof(DilatedConvBackward.BackwardV1)), DilatedBackwardShapes,
             shape => Flags(shape, "hasY", "stepInResidual"), shape => Unfit(shape, "hasY", "stepInResidual"),
             shape => DilatedBackward(shape, (rows, channels) => new(Blocks(rows, DilatedConvBackward.TileRows), Blocks(channels, 32), (int)shape["batch"]), new(32, 8, 1), false)) { Name = "dilated_conv_backward_v1" },
@@ -25,10 +25,10 @@ public static partial class KernelCatalog
             shape => Unfit(shape, "hasY", "stepInResidual") ?? NotFours(shape, "channels"),
             shape => DilatedBackward(shape, (rows, channels) => new(RowProduct.Blocks((int)rows, (int)channels), 1, (int)shape["batch"]), new(RowProduct.Threads, 1, 1), true)) { Name = "dilated_conv_backward_v2" },
         new(nameof(HeadBackward), "one thread an element", Method(typeof(HeadBackward), nameof(HeadBackward.BackwardV1)),
-            HeadShapes, NoConstants, shape => Unfit(shape), shape => HeadGradient(shape, 1))
+            HeadShapes, NoConstants, shape => Unfit(shape), shape => HeadGradient(shape, (rows, channels) => Blocks(rows * channels, Threads)))
             { Name = "head_backward_v1" },
-        new(nameof(HeadBackward), "four channels a thread with 128-bit loads and stores, the number of channels a constant", Method(typeof(HeadBackward), nameof(HeadBackward.BackwardV2)),
-            HeadShapes, shape => new Dictionary<string, object> { ["channels"] = (int)shape["channels"] }, shape => Unfit(shape) ?? NotFours(shape, "channels"), shape => HeadGradient(shape, 4))
+        new(nameof(HeadBackward), "eight rows of four channels a thread with 128-bit loads and stores: the weights stay in registers, the number of channels is a constant", Method(typeof(HeadBackward), nameof(HeadBackward.BackwardV2)),
+            HeadShapes, shape => new Dictionary<string, object> { ["channels"] = (int)shape["channels"] }, shape => Unfit(shape) ?? NotFours(shape, "channels"), shape => HeadGradient(shape, (rows, channels) => Blocks(Blocks(rows, HeadBackward.RowsV2) * channels / 4, Threads)))
             { Name = "head_backward_v2" },
     ];
 
@@ -70,7 +70,7 @@ public static partial class KernelCatalog
         }
     }
 
-    private static KernelTrial PointwiseBackward(KernelShape shape, Func<long, long, Index3D> grid, Index3D group)
+    private static KernelTrial PointwiseBackward(KernelShape shape, Func<long, long, Index3D> grid, Index3D group, bool packs)
     {
         long items = shape["batch"], outputs = shape["outputs"], inputs = shape["inputs"];
         int rows = (int)shape["rows"];
@@ -83,11 +83,11 @@ public static partial class KernelCatalog
             PointwiseConvBackward.Reference(map(weights), map(dY), result.AsSpan(), (int)outputs, (int)inputs, scale, accumulate);
             return result;
         }
-        return new KernelTrial([new(grid(rows, inputs), group, 0, weights, Whole(dY, rows, outputs), Whole(dX, rows, inputs), rows, scale)],
+        return new KernelTrial([new(grid(rows, inputs), group, 0, BackwardOrder(weights, (int)outputs, (int)inputs, packs), Whole(dY, rows, outputs), Whole(dX, rows, inputs), rows, scale)],
             PointwiseConvBackward.BackwardCost(items * rows, outputs, inputs, accumulate), [KernelOutput.Float32("dX", dX, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
 
-    private static KernelTrial ResidualBackward(KernelShape shape, Func<long, long, Index3D> grid, Index3D group)
+    private static KernelTrial ResidualBackward(KernelShape shape, Func<long, long, Index3D> grid, Index3D group, bool packs)
     {
         long items = shape["batch"], channels = shape["channels"];
         int rows = (int)shape["rows"];
@@ -99,7 +99,7 @@ public static partial class KernelCatalog
             ResidualOutputBackward.Reference(map(weights), map(dY), map(dSkips), result.AsSpan(), (int)channels);
             return result;
         }
-        return new KernelTrial([new(grid(rows, channels), group, 0, weights, Whole(dY, rows, channels), Whole(dSkips, rows, channels), Whole(dZ, rows, channels), rows)],
+        return new KernelTrial([new(grid(rows, channels), group, 0, BackwardOrder(weights, 2 * (int)channels, (int)channels, packs), Whole(dY, rows, channels), Whole(dSkips, rows, channels), Whole(dZ, rows, channels), rows)],
             ResidualOutputBackward.BackwardCost(items * rows, channels, hasY), [KernelOutput.Float32("dZ", dZ, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
 
@@ -117,20 +117,22 @@ public static partial class KernelCatalog
             return (result, step);
         }
         var (exact, plain, magnitude) = (Expected<double>(Same), Expected<float>(Same), Expected<double>(Absolute));
-        return new KernelTrial([new(grid(rows, channels), group, 0, packs ? BackwardOrder(weights, 2 * (int)channels, (int)channels) : weights, Whole(dPreGate, rows, 2 * channels), Whole(dX, rows, channels), stepPartial, rows, dilation)],
+        return new KernelTrial([new(grid(rows, channels), group, 0, BackwardOrder(weights, 2 * (int)channels, (int)channels, packs), Whole(dPreGate, rows, 2 * channels), Whole(dX, rows, channels), stepPartial, rows, dilation)],
             DilatedConvBackward.BackwardCost(items, rows, channels, dilation, hasY),
             [KernelOutput.Float32("dX", dX, exact.DX, plain.DX, Largest(magnitude.DX)), KernelOutput.Float32("stepPartial", stepPartial, exact.Step, plain.Step, Largest(magnitude.Step))]);
     }
 
-    private static float[] BackwardOrder(float[] weight, int outputs, int inputs)
+    // The weights as version 1 reads them, anywhere in an arena, or packed.
+    private static object BackwardOrder(float[] weight, int outputs, int inputs, bool packs)
     {
+        if (!packs) return Misaligned(weight);
         float[] packed = new float[weight.Length];
         WeightLayout.ReferenceBackward(weight, packed.AsSpan(), outputs, inputs);
         return packed;
     }
 
     // In place, as the engine does it; a sixteenth of the hidden values is exactly zero, as ReLU leaves them.
-    private static KernelTrial HeadGradient(KernelShape shape, int perThread)
+    private static KernelTrial HeadGradient(KernelShape shape, Func<int, long, int> blocks)
     {
         long items = shape["batch"], channels = shape["channels"];
         int rows = (int)shape["rows"];
@@ -139,7 +141,7 @@ public static partial class KernelCatalog
         float[] naive = new float[hidden.Length];
         HeadBackward.Reference(hidden, dEps, weights, expected.AsSpan());
         HeadBackward.Reference(hidden, dEps, weights, naive.AsSpan());
-        return new KernelTrial([new(new(Blocks(rows * channels, perThread * Threads), 1, (int)items), new(Threads, 1, 1), 0, Whole(hidden, rows, channels), Whole(dEps, rows, 1), weights, Whole(hidden, rows, channels), rows)],
+        return new KernelTrial([new(new(blocks(rows, channels), 1, (int)items), new(Threads, 1, 1), 0, Whole(hidden, rows, channels), Whole(dEps, rows, 1), Misaligned(weights), Whole(hidden, rows, channels), rows)],
             HeadBackward.BackwardCost(items * rows, channels), [KernelOutput.Float32("dHidden", hidden, expected, naive, Largest(expected))]);
     }
 
