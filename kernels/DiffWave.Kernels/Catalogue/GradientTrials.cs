@@ -37,7 +37,7 @@ public static partial class KernelCatalog
         get
         {
             KernelShape Shape(long batch, long rows, long channels) => new(("batch", batch), ("rows", rows), ("channels", channels));
-            return [Shape(3, 100, 64), Shape(1, 1, 16), Shape(2, 37, 24), Shape(1, 5, 256)];
+            return [Shape(1, 128, 64), Shape(3, 100, 64), Shape(1, 1, 16), Shape(2, 37, 24), Shape(1, 5, 256)];
         }
     }
 
@@ -47,7 +47,7 @@ public static partial class KernelCatalog
         {
             KernelShape Shape(long batch, long rows, long outputs, long inputs, long accumulate) =>
                 new(("batch", batch), ("rows", rows), ("outputs", outputs), ("inputs", inputs), ("accumulate", accumulate));
-            return [Shape(3, 130, 128, 80, 1), Shape(1, 1, 16, 16, 0), Shape(2, 63, 48, 80, 1), Shape(1, 65, 24, 24, 0), Shape(1, 3, 256, 256, 0)];
+            return [Shape(1, 128, 128, 80, 1), Shape(3, 130, 16, 80, 1), Shape(1, 1, 16, 16, 0), Shape(2, 63, 48, 80, 1), Shape(1, 65, 24, 24, 0), Shape(1, 3, 256, 256, 0)];
         }
     }
 
@@ -56,7 +56,7 @@ public static partial class KernelCatalog
         get
         {
             KernelShape Shape(long batch, long rows, long channels, long hasY) => new(("batch", batch), ("rows", rows), ("channels", channels), ("hasY", hasY));
-            return [Shape(3, 130, 64, 1), Shape(1, 1, 16, 1), Shape(2, 63, 24, 1), Shape(1, 65, 128, 0), Shape(1, 3, 256, 1)];
+            return [Shape(1, 128, 64, 1), Shape(3, 130, 16, 1), Shape(1, 1, 16, 1), Shape(2, 63, 24, 1), Shape(1, 65, 128, 0), Shape(1, 3, 256, 1)];
         }
     }
 
@@ -66,7 +66,7 @@ public static partial class KernelCatalog
         {
             KernelShape Shape(long batch, long rows, long channels, long dilation, long hasY, long stepInResidual) =>
                 new(("batch", batch), ("rows", rows), ("channels", channels), ("dilation", dilation), ("hasY", hasY), ("stepInResidual", stepInResidual));
-            return [Shape(3, 130, 64, 8, 1, 1), Shape(1, 1, 16, 1, 1, 0), Shape(2, 200, 24, 64, 1, 0), Shape(1, 65, 16, 512, 0, 1), Shape(1, 7, 128, 2, 0, 0), Shape(1, 3, 256, 1, 1, 1)];
+            return [Shape(1, 128, 64, 8, 1, 1), Shape(3, 130, 16, 8, 1, 1), Shape(1, 1, 16, 1, 1, 0), Shape(2, 200, 24, 64, 1, 0), Shape(1, 65, 16, 512, 0, 1), Shape(1, 7, 128, 2, 0, 0), Shape(1, 3, 256, 1, 1, 1)];
         }
     }
 
