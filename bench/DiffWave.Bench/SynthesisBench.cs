@@ -28,10 +28,11 @@ internal static class SynthesisBench
         var mel = new MemoryMel(values, config.Bands, frames);
         var output = new float[samples];
         var request = new SamplerRequest { Steps = steps, Noise = new SeededNoise(3), Length = samples, Mels = [mel] };
+        using var sampler = new Sampler(config, ops);
         double Once()
         {
             long start = Stopwatch.GetTimestamp();
-            new Sampler(config, ops).Run(request, (_, first, chunk) => chunk.CopyTo(output.AsSpan((int)first)));
+            sampler.Run(request, (_, first, chunk) => chunk.CopyTo(output.AsSpan((int)first)));
             return Stopwatch.GetElapsedTime(start).TotalSeconds;
         }
 

@@ -40,9 +40,8 @@ internal static class TrainingBench
                 pass.Run(LossKind.L1, [crops.Items[item]], [crops.Noise[item]], [crops.Steps[item]], [crops.AlphaBars[item]], 1f / (batch * length), sum, backward: true);
                 loss += sum[0];
             }
-            double norm = ops.GradientNorm();
-            ops.UpdateWeights(new AdamStep(++taken, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, GradientScale: 1, AverageDecay: 0));
-            return (Stopwatch.GetElapsedTime(start).TotalSeconds, loss / ((double)batch * length), norm);
+            ops.UpdateWeights(new AdamStep(++taken, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, ClipNorm: 0, AverageDecay: 0));
+            return (Stopwatch.GetElapsedTime(start).TotalSeconds, loss / ((double)batch * length), ops.UpdateNorm());
         }
 
         Console.WriteLine($"training, {preset} (C={config.Channels}, {config.Layers} layers), batch {batch} of {length} samples, {ops.Device}{(recompute ? ", gate inputs computed again" : "")}, {rounds} rounds");

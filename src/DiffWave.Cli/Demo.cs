@@ -93,7 +93,8 @@ internal sealed class Demo(Session session, DemoRequest request)
     {
         var audio = new float[checked(mel.Frames * config.Hop)];
         using var progress = new ProgressReport(session, name);
-        new Sampler(config, ops).Run(new SamplerRequest
+        using var sampler = new Sampler(config, ops);
+        sampler.Run(new SamplerRequest
         {
             Steps = SamplerStep.Chain(new NoiseSchedule(config.FastBetas), new NoiseSchedule(config.TrainingBetas)),
             Noise = new SeededNoise(request.Seed),

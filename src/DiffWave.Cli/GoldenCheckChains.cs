@@ -96,7 +96,8 @@ internal static class GoldenCheckChains
     {
         float[] audio = new float[batch * length];
         var request = new SamplerRequest { Steps = steps, Noise = new RecordedNoise(noise, length), Length = length, Batch = batch, Mels = mels };
-        new Sampler(config, ops).Run(request, (item, first, samples) => samples.CopyTo(audio.AsSpan(item * length + (int)first)));
+        using var sampler = new Sampler(config, ops);
+        sampler.Run(request, (item, first, samples) => samples.CopyTo(audio.AsSpan(item * length + (int)first)));
         return audio;
     }
 

@@ -82,9 +82,9 @@ internal sealed class GoldenCheckTraining
         for (int step = 1; step <= steps; step++)
         {
             losses[step - 1] = Sum(pass, kind, backward: true) / ((double)_items.Length * _length);
-            norms[step - 1] = _ops.GradientNorm();
             if (step == 1) gradient = Gradient();
-            _ops.UpdateWeights(new AdamStep(step, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, GradientScale: 1, AverageDecay: 0));
+            _ops.UpdateWeights(new AdamStep(step, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, ClipNorm: 0, AverageDecay: 0));
+            norms[step - 1] = _ops.UpdateNorm();
             if (step != AdamSteps || updated.Length == 0) continue;
             _ops.ReadTraining(state);
             after = state.Weights;

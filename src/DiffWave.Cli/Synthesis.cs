@@ -47,10 +47,11 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         bool reportToError = request.Output == SynthesisInputs.Stdout;
         bool announce = !(reportToError && request.Json); // one JSON object alone on stderr can be read by a program
         var files = new List<SynthesizedFile>();
+        using var sampler = new Sampler(config, device.Ops);
         foreach (SynthesisItem item in items)
         {
             string what = items.Count > 1 ? $"{Path.GetFileName(item.Path)} ({files.Count + 1} of {items.Count})" : "synthesize";
-            files.Add(Make(item, config, device, steps, what, announce: announce && files.Count == 0));
+            files.Add(Make(item, config, device, sampler, steps, what, announce: announce && files.Count == 0));
         }
         var report = new SynthesisReport(request, config, device, steps.Count, files);
         report.Write(reportToError ? session.Error : session.Out);
@@ -65,7 +66,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         return model.Config;
     }
 
-    private SynthesizedFile Make(SynthesisItem item, ModelConfig config, DeviceChoice device, IReadOnlyList<SamplerStep> steps, string what, bool announce)
+    private SynthesizedFile Make(SynthesisItem item, ModelConfig config, DeviceChoice device, Sampler sampler, IReadOnlyList<SamplerStep> steps, string what, bool announce)
     {
         float[]? source = item.Path is not null && request.Wavs.Length > 0 ? AudioInput.Read(session, item.Path, config.SampleRate, "model", request.Mix) : null;
         using IMelSource? mel = item.Path is null ? null : source is null ? MelFile.Open(item.Path, config.Mel!) : Analyse(source, config.Mel!);
@@ -91,7 +92,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         {
             try
             {
-                new Sampler(config, device.Ops).Run(sampling, (_, first, samples) =>
+                sampler.Run(sampling, (_, first, samples) =>
                 {
                     output.Write(samples);
                     if (drawn is not null) samples.CopyTo(drawn.AsSpan((int)first));

@@ -15,6 +15,7 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
     private readonly string _simd;
     private PackedWeights? _weights;
     private nint[] _scratch = [];
+    private ulong _seed;
 
     public CpuOps(int threads, string simd)
     {
@@ -23,6 +24,10 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
     }
 
     public string Device => $"cpu ({_simd}, {_team.Threads} thread{(_team.Threads == 1 ? "" : "s")})";
+
+    public bool PrefersWholeSignals => false;
+
+    public long SamplingBudget => 512L << 20;
 
     private PackedWeights Weights => _weights ?? throw new InvalidOperationException("no weights are loaded: call Load first");
 
@@ -53,6 +58,39 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         var buffer = (CpuBuffer)source;
         for (int to = 0; to < values.Length; to += buffer.Channels)
             new Span<float>(buffer.Row(item, row++), buffer.Channels).CopyTo(values.Slice(to, buffer.Channels));
+    }
+
+    public IRecording Record(Action operations) => new Repetition(operations);
+
+    private sealed class Repetition(Action operations) : IRecording
+    {
+        public void Run() => operations();
+
+        public void Dispose() { }
+    }
+
+    public void SetSeed(ulong seed) => _seed = seed;
+
+    public void Normals(NoiseDraw draw, int rows, Window normals)
+    {
+        const int PieceRows = 4096;
+        var to = (CpuBuffer)normals.Buffer;
+        int pieces = (rows + PieceRows - 1) / PieceRows;
+        _team.Run(to.Batch * pieces, (piece, _) =>
+        {
+            int item = piece / pieces, first = piece % pieces * PieceRows, count = Math.Min(PieceRows, rows - first);
+            long element = draw.First + item * draw.FirstStride + first;
+            uint stream = draw.Stream + (uint)item * draw.StreamStride;
+            float* target = to.Row(item, normals.Row + first);
+            if (to.Stride == 1)
+            {
+                PhiloxNoise.Fill(_seed, stream, draw.Step, element, new Span<float>(target, count));
+                return;
+            }
+            Span<float> values = stackalloc float[PieceRows];
+            PhiloxNoise.Fill(_seed, stream, draw.Step, element, values[..count]);
+            for (int row = 0; row < count; row++) target[(nint)row * to.Stride] = values[row];
+        });
     }
 
     public void Clear(IBuffer buffer)

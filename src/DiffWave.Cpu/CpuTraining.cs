@@ -8,6 +8,8 @@ internal sealed unsafe partial class CpuOps<S, V>
 {
     private const int SliceValues = 1 << 14; // values of an arena or signal a piece of work takes
     private TrainingMemory? _training;
+    private double[] _losses = []; // a sum an item of the optimiser step
+    private double _updateNorm = double.NaN;
 
     private TrainingMemory Training => _training ?? throw new InvalidOperationException("nothing to train is loaded: call LoadTraining first");
 
@@ -69,7 +71,9 @@ internal sealed unsafe partial class CpuOps<S, V>
     public void UpdateWeights(AdamStep step)
     {
         var training = Training;
-        var adam = new Adam<S, V>(step);
+        _updateNorm = GradientNorm();
+        if (!_losses.All(double.IsFinite) || !(_updateNorm * step.GradientScale(_updateNorm) <= AdamStep.LargestNorm)) return;
+        var adam = new Adam<S, V>(step, _updateNorm);
         int count = training.Gradients.Length;
         _team.Run((count + SliceValues - 1) / SliceValues, (piece, _) =>
         {
@@ -79,6 +83,8 @@ internal sealed unsafe partial class CpuOps<S, V>
         });
         Repack();
     }
+
+    public double UpdateNorm() => _updateNorm;
 
     public void Diffuse(IBuffer audio, IBuffer noise, ReadOnlySpan<float> alphaBars, IBuffer noisy)
     {
@@ -90,8 +96,10 @@ internal sealed unsafe partial class CpuOps<S, V>
         }
     }
 
-    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, Span<double> sums, IBuffer dEps)
+    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, int firstItem, IBuffer dEps)
     {
+        if (firstItem == 0) _losses = new double[eps.Batch];
+        else if (firstItem + eps.Batch > _losses.Length) Array.Resize(ref _losses, firstItem + eps.Batch);
         for (int item = 0; item < eps.Batch; item++)
         {
             float* predicted = Samples(eps, item, out nint predictedStride), truth = Samples(noise, item, out nint truthStride), gradient = Samples(dEps, item, out nint stride);
@@ -104,9 +112,11 @@ internal sealed unsafe partial class CpuOps<S, V>
                 gradient[t * stride] = kind == LossKind.Mse ? (float)(2.0 * scale * difference) : difference > 0 ? scale : difference < 0 ? -scale : (float)difference; // 0, or NaN
             }
             for (nint t = valid; t < eps.Rows; t++) gradient[t * stride] = 0;
-            sums[item] = sum;
+            _losses[firstItem + item] = sum;
         }
     }
+
+    public void ReadLosses(Span<double> sums) => _losses.AsSpan(0, sums.Length).CopyTo(sums);
 
     public void HeadBackward(IBuffer skips, IBuffer dEps, IBuffer dSkips)
     {

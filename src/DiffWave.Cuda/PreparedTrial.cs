@@ -46,16 +46,17 @@ public sealed class PreparedTrial : IDisposable
     public IReadOnlyList<KernelCheck> Check() =>
         [.. Trial.Outputs.Select(output =>
         {
-            float[] actual = new float[output.Array.Length];
-            driver.CopyToHost(MemoryMarshal.AsBytes(actual.AsSpan()), buffers[output.Array].Address);
+            Array actual = Array.CreateInstance(output.Array.GetType().GetElementType()!, output.Array.Length);
+            driver.CopyToHost(Bytes(actual), buffers[output.Array].Address);
             return output.Check(actual);
         })];
 
     /// <summary>Gives the device memory back.</summary>
     public void Dispose()
     {
-        foreach (DeviceArray buffer in buffers.Values) driver.Free(buffer.Address);
+        List<Action> freeing = [.. buffers.Values.Select(buffer => (Action)(() => driver.Free(buffer.Address)))];
         buffers.Clear();
+        Cleanup.Run([.. freeing]);
     }
 
     private static Array? ArrayOf(object argument) => argument switch

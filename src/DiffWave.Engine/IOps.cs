@@ -29,6 +29,21 @@ public readonly record struct TimeRange(long First, int Count, long Length)
     public bool IsEmpty => First >= Length || First + Count <= 0;
 }
 
+/// <summary>A draw of standard normals by <see cref="PhiloxNoise"/>: row r of item b is element First + b FirstStride + r of the sequence (seed, Stream + b StreamStride, Step).</summary>
+/// <param name="Stream">Sequence of the first item.</param>
+/// <param name="StreamStride">From an item's sequence to the next one's.</param>
+/// <param name="Step">Which draw within the sequence.</param>
+/// <param name="First">First element of the first item, at least 0.</param>
+/// <param name="FirstStride">From an item's first element to the next one's.</param>
+public readonly record struct NoiseDraw(uint Stream, uint StreamStride, uint Step, long First, long FirstStride);
+
+/// <summary>Operations made ready to be run many times, by <see cref="IOps.Record"/>.</summary>
+public interface IRecording : IDisposable
+{
+    /// <summary>Runs them, as if they were called again one by one.</summary>
+    void Run();
+}
+
 /// <summary>What a residual block keeps when asked: the inner activations of its range.</summary>
 /// <param name="PreGate">[B, rows, 2C]: dilated convolution plus conditioners, input of the gate; what backward needs.</param>
 /// <param name="Gated">[B, rows, C]: tanh(filter) * sigmoid(gate); null when nobody needs it.</param>
@@ -42,6 +57,20 @@ public interface IOps : IDisposable
 {
     /// <summary>Short name of the device and how it computes, e.g. <c>cpu (AVX-512, 2 threads)</c>.</summary>
     string Device { get; }
+
+    /// <summary>
+    /// True for a device that is fastest on whole signals, memory permitting, and whose results do not depend on how a signal is cut; false for one that wants pieces near its caches.
+    /// </summary>
+    bool PrefersWholeSignals { get; }
+
+    /// <summary>Bytes that the activations of sampling may take unless the user says otherwise.</summary>
+    long SamplingBudget { get; }
+
+    /// <summary>
+    /// Makes operations that are run again and again into a unit a device may replay as a whole. The action calls operations of this device only, each time the same ones on the same
+    /// buffers with the same arguments; it neither uploads, downloads, allocates nor loads. What varies between runs lies in buffers and in the seed.
+    /// </summary>
+    IRecording Record(Action operations);
 
     /// <summary>Makes the device's own form of the weights; to be called again when they change. All operations below use the weights loaded last.</summary>
     void Load(ModelConfig config, Parameters parameters);
@@ -59,6 +88,15 @@ public interface IOps : IDisposable
 
     /// <summary>Copies rows of one item to the host, [rows, channels].</summary>
     void Download(IBuffer source, int item, int row, Span<float> values);
+
+    /// <summary>Sets the seed of every <see cref="Normals"/> that follows, also of recorded ones.</summary>
+    void SetSeed(ulong seed);
+
+    /// <summary>Draws standard normals; the same bits on every device.</summary>
+    /// <param name="draw">Which.</param>
+    /// <param name="rows">How many an item.</param>
+    /// <param name="normals">Out: [B, rows, 1].</param>
+    void Normals(NoiseDraw draw, int rows, Window normals);
 
     /// <summary>Fills a buffer with zeros.</summary>
     void Clear(IBuffer buffer);
@@ -152,11 +190,17 @@ public interface IOps : IDisposable
     /// <param name="gradients">Receives as many values as the weights' arena holds.</param>
     void ReadGradients(Span<float> gradients);
 
-    /// <summary>L2 norm of all gradients, summed in float64. NaN or infinity when any gradient is.</summary>
+    /// <summary>L2 norm of all gradients, summed in float64. NaN or infinity when any gradient is. Waits for the device.</summary>
     double GradientNorm();
 
-    /// <summary>Updates weights, moments and average from the gradients; operations that follow use the new weights.</summary>
+    /// <summary>
+    /// Updates weights, moments and average from the gradients; operations that follow use the new weights. Nothing is updated when a sum of <see cref="Loss"/> is not finite, or the norm of
+    /// the gradients is not or leaves <see cref="AdamStep.LargestNorm"/> behind after clipping. The device decides that without a wait.
+    /// </summary>
     void UpdateWeights(AdamStep step);
+
+    /// <summary>Norm of the gradients as the last <see cref="UpdateWeights"/> found them, before clipping. Waits for the device.</summary>
+    double UpdateNorm();
 
     /// <summary>The forward diffusion process (Ho et al., 2020, equation 4): noisy = sqrt(alpha_bar) audio + sqrt(1 - alpha_bar) noise.</summary>
     /// <param name="audio">[B, T, 1].</param>
@@ -171,9 +215,12 @@ public interface IOps : IDisposable
     /// <param name="noise">[B, T, 1], true.</param>
     /// <param name="validSamples">Samples of each item that count; the gradient of the others is 0.</param>
     /// <param name="scale">Factor of the gradient: 1 / number of samples that count in the whole batch.</param>
-    /// <param name="sums">Out: the sum over each item, in float64.</param>
+    /// <param name="firstItem">Place of the first item's sum among those of the optimiser step; 0 forgets the sums of the step before.</param>
     /// <param name="dEps">Out: [B, T, 1].</param>
-    void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, Span<double> sums, IBuffer dEps);
+    void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, int firstItem, IBuffer dEps);
+
+    /// <summary>The sums over each item, in float64, from the first on. Waits for the device.</summary>
+    void ReadLosses(Span<double> sums);
 
     /// <summary>Backward of <see cref="Head"/>; the hidden layer is computed again.</summary>
     /// <param name="skips">[B, T, C].</param>

@@ -5,7 +5,8 @@ namespace DiffWave.Engine;
 /// <summary>
 /// The noise-predicting network eps(x, step, conditioners), moving along a signal. Each call of <see cref="Advance"/> takes the next chunk of x and gives a chunk of eps
 /// that lies <see cref="Lag"/> samples behind, because every layer trails the one before it by its dilation. Between calls a layer keeps only the last 2 d rows of its input, so
-/// memory does not grow with the signal, no sample is computed twice, and the result is that of the uncut network.
+/// memory does not grow with the signal, no sample is computed twice, and the result is that of the uncut network. A network for whole signals is called once a
+/// signal, at front 0, and keeps nothing.
 /// </summary>
 public sealed class Network : IDisposable
 {
@@ -14,10 +15,8 @@ public sealed class Network : IDisposable
     private readonly long _length;
     private readonly int _history;
     private readonly NetworkWorkspace _work;
-    private readonly IBuffer[] _histories;   // a layer: [B, 2 d, C]
+    private readonly IBuffer[] _histories;   // a layer: [B, 2 d, C]; none for whole signals
     private readonly IBuffer _skips;         // [B, Lag + chunk, C], row 0 stands Lag behind the front
-    private readonly IBuffer _stepTable, _embedding, _stepBias;
-    private readonly IBuffer? _labelBias;
 
     /// <summary>Rows taken and given by one call.</summary>
     public int ChunkRows { get; }
@@ -29,50 +28,30 @@ public sealed class Network : IDisposable
     /// <param name="config">The model.</param>
     /// <param name="length">T, length of the signal.</param>
     /// <param name="work">Buffers that networks working in turn share; they fix the batch and the chunk.</param>
-    public Network(IOps ops, ModelConfig config, long length, NetworkWorkspace work)
+    /// <param name="whole">True: the chunk covers the signal and the lag, and every call begins a signal.</param>
+    public Network(IOps ops, ModelConfig config, long length, NetworkWorkspace work, bool whole = false)
     {
         (_ops, _config, _length, _work) = (ops, config, length, work);
         ChunkRows = work.ChunkRows;
         Lag = config.ContextRows;
         _history = work.History;
         int batch = work.X.Batch;
-        _histories = [.. Enumerable.Range(0, config.Layers).Select(layer => ops.Allocate(batch, 2 * config.Dilation(layer), config.Channels))];
+        if (whole && ChunkRows < length + Lag) throw new ArgumentException($"a chunk of {ChunkRows} rows does not cover {length} samples and the lag of {Lag}");
+        _histories = whole ? [] : [.. Enumerable.Range(0, config.Layers).Select(layer => ops.Allocate(batch, 2 * config.Dilation(layer), config.Channels))];
         _skips = ops.Allocate(batch, Lag + ChunkRows, config.Channels);
-        _stepTable = ops.Allocate(batch, 1, ModelConfig.StepTableWidth);
-        _embedding = ops.Allocate(batch, 1, ModelConfig.StepWidth);
-        _stepBias = ops.Allocate(batch, config.Layers, config.Channels);
-        _labelBias = config.HasLabel ? ops.Allocate(batch, config.Layers, 2 * config.Channels) : null;
     }
 
     /// <summary>Chunks must be multiples of this many rows: four times the largest dilation, so that every layer cuts the signal at the same places whatever the chunk.</summary>
     public static int ChunkGrain(ModelConfig config) => 4 * config.Dilation(Math.Min(config.Layers, config.DilationCycle) - 1);
 
-    /// <summary>Sets the diffusion step of every item, and its label where the model has labels.</summary>
-    /// <param name="steps">One step an item, fractional where the schedule is aligned.</param>
-    /// <param name="labels">One label an item; empty for models without labels.</param>
-    /// <exception cref="ArgumentException">A label is missing or out of range.</exception>
-    public void Condition(ReadOnlySpan<float> steps, ReadOnlySpan<int> labels)
-    {
-        Span<float> row = stackalloc float[ModelConfig.StepTableWidth];
-        for (int item = 0; item < steps.Length; item++)
-        {
-            StepEmbedding.Row(_config.StepExponent, steps[item], _config.TrainingBetas.Count, row);
-            _ops.Upload(row, _stepTable, item, 0);
-        }
-        _ops.StepEmbedding(_stepTable, _embedding, _stepBias);
-        if (_labelBias is null) return;
-        if (labels.Length != steps.Length) throw new ArgumentException($"the model needs a label an item: {steps.Length} expected, {labels.Length} given");
-        foreach (int label in labels)
-            if (label < 0 || label >= _config.Labels) throw new ArgumentException($"label {label} is outside 0..{_config.Labels - 1}");
-        _ops.LabelBias(labels, _labelBias);
-    }
-
     /// <summary>Moves on by one chunk.</summary>
     /// <param name="front">Time of the first new row; each call's is <see cref="ChunkRows"/> after the last one's.</param>
     /// <param name="audio">[B, chunk, 1]: x at times front ...</param>
-    /// <param name="mel">The mel conditioner, or null; already moved to this front if this network is the first to pass it.</param>
+    /// <param name="step">The diffusion step of every item, computed.</param>
+    /// <param name="mel">The mel conditioner, or null.</param>
+    /// <param name="computeMel">Whether its rows are to be computed: true when no network before this one has passed this front, or nothing is kept.</param>
     /// <param name="eps">Out: [B, chunk, 1] at times front - Lag ...</param>
-    public void Advance(long front, Window audio, MelConditioner? mel, Window eps)
+    public void Advance(long front, Window audio, StepCondition step, MelConditioner? mel, bool computeMel, Window eps)
     {
         IBuffer x = _work.X, y = _work.Y;
         var range = new TimeRange(front, ChunkRows, _length);
@@ -80,15 +59,18 @@ public sealed class Network : IDisposable
         for (int layer = 0; layer < _config.Layers; layer++)
         {
             int d = _config.Dilation(layer);
-            _ops.Copy(new Window(_histories[layer], 0), new Window(x, _history - 2 * d), 2 * d);
-            _ops.Copy(new Window(x, _history + ChunkRows - 2 * d), new Window(_histories[layer], 0), 2 * d);
+            if (_histories.Length > 0)
+            {
+                _ops.Copy(new Window(_histories[layer], 0), new Window(x, _history - 2 * d), 2 * d);
+                _ops.Copy(new Window(x, _history + ChunkRows - 2 * d), new Window(_histories[layer], 0), 2 * d);
+            }
             range = range with { First = range.First - d };
-            _ops.ResidualBlock(layer, range, new Window(x, _history - d), _stepBias, _labelBias, mel?.Rows(layer, front, range),
+            _ops.ResidualBlock(layer, range, new Window(x, _history - d), step.StepBias, step.LabelBias, mel?.Rows(layer, range, computeMel),
                 new Window(y, _history), new Window(_skips, (int)(range.First - front) + Lag));
             (x, y) = (y, x);
         }
         _ops.Head(range, new Window(_skips, 0), eps);
-        _ops.Copy(new Window(_skips, ChunkRows), new Window(_skips, 0), Lag);
+        if (_histories.Length > 0) _ops.Copy(new Window(_skips, ChunkRows), new Window(_skips, 0), Lag);
     }
 
     /// <summary>Evaluates the network on whole signals held in memory; for tests and checks.</summary>
@@ -105,15 +87,18 @@ public sealed class Network : IDisposable
         int batch = audio.Count, length = audio[0].Length, chunk = chunkRows == 0 ? ChunkGrain(config) : chunkRows;
         using var work = new NetworkWorkspace(ops, config, batch, chunk);
         using var network = new Network(ops, config, length, work);
-        using var mel = config.HasMel ? new MelConditioner(ops, config, mels ?? throw new ArgumentException("the model needs a mel"), length, chunk, chunk) : null;
+        using var condition = new StepCondition(ops, config, steps);
+        using var mel = config.HasMel ? new MelConditioner(ops, config, batch, length, chunk, chunk, keeps: false) : null;
+        mel?.Begin(mels ?? throw new ArgumentException("the model needs a mel"));
         using IBuffer input = ops.AllocateSignal(batch, chunk), output = ops.AllocateSignal(batch, chunk);
-        network.Condition(steps, labels);
+        condition.SetLabels(labels);
+        condition.Compute();
         var eps = audio.Select(_ => new float[length]).ToArray();
         for (long front = 0; front < length + network.Lag; front += chunk)
         {
             for (int item = 0; item < batch && front < length; item++) ops.Upload(audio[item].AsSpan((int)front, (int)Math.Min(chunk, length - front)), input, item, 0);
-            mel?.Advance(front);
-            network.Advance(front, new Window(input, 0), mel, new Window(output, 0));
+            mel?.Upload(front);
+            network.Advance(front, new Window(input, 0), condition, mel, computeMel: true, new Window(output, 0));
             long first = Math.Max(0, front - network.Lag), end = Math.Min(length, front - network.Lag + chunk);
             for (int item = 0; item < batch && first < end; item++) ops.Download(output, item, (int)(first - front + network.Lag), eps[item].AsSpan((int)first, (int)(end - first)));
         }
@@ -124,7 +109,7 @@ public sealed class Network : IDisposable
     public void Dispose()
     {
         foreach (var history in _histories) history.Dispose();
-        foreach (var buffer in new[] { _skips, _stepTable, _embedding, _stepBias, _labelBias }) buffer?.Dispose();
+        _skips.Dispose();
     }
 }
 

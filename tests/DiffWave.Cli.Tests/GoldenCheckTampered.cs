@@ -6,6 +6,11 @@ namespace DiffWave.Cli.Tests;
 internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
 {
     public string Device => ops.Device;
+    public bool PrefersWholeSignals => ops.PrefersWholeSignals;
+    public long SamplingBudget => ops.SamplingBudget;
+    public IRecording Record(Action operations) => ops.Record(operations);
+    public void SetSeed(ulong seed) => ops.SetSeed(seed);
+    public void Normals(NoiseDraw draw, int rows, Window normals) => ops.Normals(draw, rows, normals);
 
     public void Load(ModelConfig config, Parameters parameters) => ops.Load(config, Changed(config, parameters));
 
@@ -40,9 +45,11 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public void ReadGradients(Span<float> gradients) => ops.ReadGradients(gradients);
     public double GradientNorm() => ops.GradientNorm();
     public void UpdateWeights(AdamStep step) => ops.UpdateWeights(step);
+    public double UpdateNorm() => ops.UpdateNorm();
     public void Diffuse(IBuffer audio, IBuffer noise, ReadOnlySpan<float> alphaBars, IBuffer noisy) => ops.Diffuse(audio, noise, alphaBars, noisy);
-    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, Span<double> sums, IBuffer dEps) =>
-        ops.Loss(kind, eps, noise, validSamples, scale, sums, dEps);
+    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, int firstItem, IBuffer dEps) =>
+        ops.Loss(kind, eps, noise, validSamples, scale, firstItem, dEps);
+    public void ReadLosses(Span<double> sums) => ops.ReadLosses(sums);
     public void HeadBackward(IBuffer skips, IBuffer dEps, IBuffer dSkips) => ops.HeadBackward(skips, dEps, dSkips);
     public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dX, IBuffer dStepBias, IBuffer? dLabelBias) =>
         ops.ResidualBlockBackward(layer, x, stepBias, preGate, dSkips, dX, dStepBias, dLabelBias);

@@ -20,7 +20,7 @@ public class OptimiserTests
     {
         using var ops = Setup.Device(level, 2);
         var config = Setup.Config(37, layers: 2);
-        foreach (var (beta1, beta2, epsilon, rate, scale, decay) in new[] { (0.9, 0.999, 1e-8, 2e-4, 1.0, 0.999), (0.0, 0.5, 1e-3, 0.1, 0.25, 0.0), (0.4, 0.9, 1e-8, 0.01, 3.0, 0.5) })
+        foreach (var (beta1, beta2, epsilon, rate, scale, decay) in new[] { (0.9, 0.999, 1e-8, 2e-4, 1.0, 0.999), (0.0, 0.5, 1e-3, 0.1, 0.25, 0.0), (0.4, 0.9, 1e-8, 0.01, 0.03, 0.5) })
         {
             var state = new TrainingState(config, Setup.Weights(config), keepAverage: true);
             double[] w = Reference<double>.Of(state.Weights.Arena), m = new double[w.Length], v = new double[w.Length], average = [.. w], before = [.. w];
@@ -32,7 +32,9 @@ public class OptimiserTests
                 dX[3] = 0;
                 SetGradients(ops, config, 0.7f, dX);
                 ops.ReadGradients(gradients);
-                ops.UpdateWeights(new AdamStep(step, rate, beta1, beta2, epsilon, scale, decay));
+                double norm = ops.GradientNorm();
+                ops.UpdateWeights(new AdamStep(step, rate, beta1, beta2, epsilon, scale < 1 ? scale * norm : 0, decay));
+                Assert.Equal(norm, ops.UpdateNorm());
                 for (int i = 0; i < w.Length; i++)
                 {
                     double g = gradients[i] * scale;
@@ -77,7 +79,7 @@ public class OptimiserTests
         for (int step = 1; step <= 3; step++)
         {
             SetGradients(ops, config, 1, [.. Enumerable.Range(0, 8).Select(i => (float)(((7 * i + 11 * step) % 13 - 6) / 10.0 * step))]);
-            ops.UpdateWeights(new AdamStep(step, 2e-2, 0.9, 0.999, 1e-8, 1, 0));
+            ops.UpdateWeights(new AdamStep(step, 2e-2, 0.9, 0.999, 1e-8, 0, 0));
         }
         ops.ReadTraining(state);
         int at = state.Weights.Info("input_projection.bias").Offset;
@@ -96,7 +98,7 @@ public class OptimiserTests
         var state = new TrainingState(config, Setup.Weights(config), keepAverage: false);
         ops.LoadTraining(config, state);
         SetGradients(ops, config, 0.7f, [1, -1, 1, -1, 1]);
-        ops.UpdateWeights(new AdamStep(1, 0.1, 0.9, 0.999, 1e-8, 1, 0));
+        ops.UpdateWeights(new AdamStep(1, 0.1, 0.9, 0.999, 1e-8, 0, 0));
         ops.ReadTraining(state);
         using var buffers = new Buffers(ops);
         IBuffer x = buffers.New(1, 1, 5);
@@ -176,7 +178,8 @@ public class OptimiserTests
         int[] valid = [Rows, 199];
         double[] sums = new double[2];
         IBuffer dEps = buffers.Poisoned(2, Rows, 1);
-        ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), valid, Scale, sums, dEps);
+        ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), valid, Scale, 0, dEps);
+        ops.ReadLosses(sums);
         for (int item = 0; item < 2; item++)
         {
             float[] gradient = buffers.Read(dEps, item, 0, Rows);
@@ -196,7 +199,8 @@ public class OptimiserTests
             Assert.Equal(sum, sums[item], 1e-12 * sum);
         }
         eps[0][9] = float.NaN;
-        ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), valid, Scale, sums, dEps);
+        ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), valid, Scale, 0, dEps);
+        ops.ReadLosses(sums);
         Assert.True(double.IsNaN(sums[0]) && float.IsNaN(buffers.Read(dEps, 0, 9, 1)[0]) && double.IsFinite(sums[1]));
     }
 }

@@ -21,7 +21,8 @@ public class SamplerTests
     {
         var audio = Enumerable.Range(0, request.Batch).Select(_ => new float[request.Length]).ToArray();
         var done = new long[request.Batch];
-        new Sampler(c.Config, ops).Run(request, (item, first, samples) =>
+        using var sampler = new Sampler(c.Config, ops);
+        sampler.Run(request, (item, first, samples) =>
         {
             Assert.Equal(done[item], first); // in order, without gaps
             samples.CopyTo(audio[item].AsSpan((int)first));
@@ -158,11 +159,12 @@ public class SamplerTests
         ops.Load(c.Config, c.Parameters);
         var fractions = new List<double>();
         var request = Request(c) with { MemoryBudget = 1, ChunkRows = 64 };
-        new Sampler(c.Config, ops).Run(request, (_, _, _) => { }, new Progress(fractions.Add));
+        using var sampler = new Sampler(c.Config, ops);
+        sampler.Run(request, (_, _, _) => { }, new Progress(fractions.Add));
         Assert.Equal(fractions.Order(), fractions);
         Assert.Equal(1, fractions[^1], 1e-12);
         using var cancel = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => new Sampler(c.Config, ops).Run(request, (_, _, _) => { }, new Progress(_ => cancel.Cancel()), cancel.Token));
+        Assert.Throws<OperationCanceledException>(() => sampler.Run(request, (_, _, _) => { }, new Progress(_ => cancel.Cancel()), cancel.Token));
     }
 
     private sealed class Progress(Action<double> report) : IProgress<double>

@@ -63,35 +63,5 @@ public static partial class KernelCatalog
             : new KernelTrial([new(new(Blocks(elements, Threads), 1, 1), new(Threads, 1, 1), 0, h, dy, h, channels)], GatedActivation.BackwardCost(rows, channels, leavesY), [gradient]);
     }
 
-    private static IReadOnlyList<KernelVersion> PhiloxNormals
-    {
-        get
-        {
-            KernelShape Shape(long n, long first) => new(("n", n), ("first", first));
-            KernelShape[] shapes = [Shape(10000, 0), Shape(1, 3), Shape(7, 2), Shape(1001, 1), Shape(64, 5_000_000_000)];
-            string? Problem(KernelShape shape) => shape["n"] < 1 ? "n is at least 1" : null;
-            return
-            [
-                new(nameof(PhiloxNormal), "one thread a block of four normals, four stores", Method(typeof(PhiloxNormal), nameof(PhiloxNormal.FillV1)), shapes, NoConstants, Problem,
-                    shape => Philox(shape, Threads)) { Name = "philox_normal_v1" },
-                new(nameof(PhiloxNormal), "a grid-stride loop, the four normals in one 128-bit store where the draw starts at a multiple of four",
-                    Method(typeof(PhiloxNormal), nameof(PhiloxNormal.FillV2)), shapes, NoConstants, Problem, shape => Philox(shape, 2 * Threads)) { Name = "philox_normal_v2" },
-            ];
-        }
-    }
-
-    private static KernelTrial Philox(KernelShape shape, int perBlock)
-    {
-        const ulong seed = 0x0123456789ABCDEF;
-        const uint stream = 7, step = 11;
-        const double bound = 6.6e-7; // of the transform against exact arithmetic, see PhiloxNoise of the engine
-        long n = shape["n"], first = shape["first"], counters = (first % 4 + n + 3) / 4;
-        float[] normals = Unwritten(n);
-        double[] expected = new double[n];
-        PhiloxNormal.Reference(seed, stream, step, first, expected);
-        return new KernelTrial([new(new(Blocks(counters, perBlock), 1, 1), new(Threads, 1, 1), 0, normals, seed, stream, step, first)], PhiloxNormal.FillCost(n),
-            [new("normals", normals, expected, bound, "the transform in float32 against exact arithmetic, largest of 4e7 draws")]);
-    }
-
     private static double Largest(double[] values) => values.Max(Math.Abs);
 }

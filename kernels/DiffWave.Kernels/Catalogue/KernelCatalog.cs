@@ -10,9 +10,10 @@ public static partial class KernelCatalog
     /// <summary>All versions of all kernels, op by op.</summary>
     public static IReadOnlyList<KernelVersion> All { get; } =
     [
-        .. GatedActivations, .. BlockSums, .. PhiloxNormals, .. MatrixProducts,
-        .. DilatedConvs, .. ResidualOutputs, .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts,
-        .. DataGradients, .. WeightGradients,
+        .. GatedActivations, .. BlockSums, .. MatrixProducts, .. DilatedConvs, .. ResidualOutputs,
+        .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts, .. DataGradients, .. WeightGradients,
+        .. Signals, .. Rearrangements, .. Losses, .. GradientNorms, .. Adams, .. VectorLinears,
+        .. LabelEmbeddings, .. InputProjectionBackwards, .. MelUpsamplers,
     ];
 
     /// <summary>A kernel by its name, or null.</summary>

@@ -26,9 +26,6 @@ public sealed class Trainer : IDisposable
     // Streams of the counter-based generator that belong to training; the sampler uses small numbers, one an item.
     private const uint StepStream = 0x2000_0000, NoiseStream = 0x2000_0001;
 
-    // No gradient is larger than their norm, so none has a square beyond float32: moments and weights stay finite.
-    private static readonly double LargestNorm = Math.Sqrt(float.MaxValue) * 0.999;
-
     private readonly IOps _ops;
     private readonly TrainingOptions _options;
     private readonly ITrainingData _data;
@@ -48,6 +45,7 @@ public sealed class Trainer : IDisposable
         _alphaBars = [.. new NoiseSchedule(config.TrainingBetas).AlphaBars.Select(level => (float)level)];
         _pass = new TrainingPass(ops, config, options.MicroBatch, data.CropSamples, options.Recompute);
         ops.LoadTraining(config, state);
+        ops.SetSeed(options.Seed);
     }
 
     /// <summary>One optimiser step.</summary>
@@ -65,17 +63,20 @@ public sealed class Trainer : IDisposable
         for (int at = 0; at < batch; at += micro)
         {
             var t = steps.AsSpan(at, micro);
-            _pass.Run(_options.Loss, items[at..(at + micro)], [.. Enumerable.Range(at, micro).Select(i => Noise(first + i))], t, Levels(t), 1f / valid, sums.AsSpan(at, micro), backward: true);
+            var noise = new NoiseDraw(NoiseStream, 0, 0, (first + at) * _data.CropSamples, _data.CropSamples);
+            _pass.Run(_options.Loss, items[at..(at + micro)], noise, t, Levels(t), 1f / valid, at, backward: true);
         }
-        double loss = sums.Sum() / valid, norm = _ops.GradientNorm();
         long number = _state.Step + 1;
+        double rate = LearningRate(number), decay = Math.Min(_options.AverageDecay, (1.0 + number) / (10 + number));
+        var update = new AdamStep(number, rate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.ClipNorm, decay);
+        _ops.UpdateWeights(update);
+
+        // Everything of this step is under way; only now the host waits, for the numbers it reports.
+        _ops.ReadLosses(sums);
+        double loss = sums.Sum() / valid, norm = _ops.UpdateNorm();
         if (!double.IsFinite(loss)) throw new TrainingDivergedException(number, $"the loss is {loss} in step {number}, at {Where(items, steps, sums)}");
         if (!double.IsFinite(norm)) throw new TrainingDivergedException(number, $"the gradient norm is {norm} in step {number}");
-
-        double rate = LearningRate(number), clip = _options.ClipNorm > 0 && norm > _options.ClipNorm ? _options.ClipNorm / norm : 1;
-        if (norm * clip > LargestNorm) throw new TrainingDivergedException(number, $"the gradient norm is {norm} in step {number}, too large for Adam's second moment");
-        double decay = Math.Min(_options.AverageDecay, (1.0 + number) / (10 + number));
-        _ops.UpdateWeights(new AdamStep(number, rate, _options.Beta1, _options.Beta2, _options.Epsilon, clip, decay));
+        if (norm * update.GradientScale(norm) > AdamStep.LargestNorm) throw new TrainingDivergedException(number, $"the gradient norm is {norm} in step {number}, too large for Adam's second moment");
         _state.Step = number;
         return new TrainingStep(number, loss, norm, rate, [.. items.Select((item, i) => (steps[i], sums[i] / item.ValidSamples))]);
     }
@@ -97,13 +98,6 @@ public sealed class Trainer : IDisposable
     }
 
     private int DiffusionStep(long crop) => (int)((ulong)PhiloxNoise.Bits(_options.Seed, StepStream, 0, (ulong)crop).X * (ulong)_alphaBars.Length >> 32);
-
-    private float[] Noise(long crop)
-    {
-        float[] noise = new float[_data.CropSamples];
-        PhiloxNoise.Fill(_options.Seed, NoiseStream, 0, crop * noise.Length, noise);
-        return noise;
-    }
 
     private float[] Levels(ReadOnlySpan<int> steps)
     {

@@ -39,7 +39,7 @@ public sealed class TrainingPass : IDisposable
         if (length <= 0 || length % config.Hop != 0) throw new ArgumentException($"crops of {length} samples, expected a multiple of the hop {config.Hop}");
         (_ops, _config, Batch, _length, _recompute, _frames) = (ops, config, batch, length, recompute, length / config.Hop);
         int c = config.Channels, layers = config.Layers, grain = Network.ChunkGrain(config);
-        _chunk = Math.Min(length, (ChunkRows + grain - 1) / grain * grain);
+        _chunk = ops.PrefersWholeSignals ? length : Math.Min(length, (ChunkRows + grain - 1) / grain * grain);
         (_audio, _noise, _noisy) = (Signal(), Signal(), Signal());
         (_eps, _dEps) = (Signal(), Signal());
         (_stepTable, _embedding) = (New(1, ModelConfig.StepTableWidth), New(1, ModelConfig.StepWidth));
@@ -56,26 +56,53 @@ public sealed class TrainingPass : IDisposable
         (_dX, _dSkips) = (New(length, c), New(length, c));
     }
 
-    /// <summary>Loss of a batch; with <paramref name="backward"/> its gradients are added to the device's.</summary>
+    /// <summary>Loss of a batch, with noise from the host; waits for the sums.</summary>
     /// <param name="kind">Which loss.</param>
     /// <param name="items">The crops.</param>
     /// <param name="noise">Standard normal noise, T values an item.</param>
     /// <param name="steps">Diffusion step of each item, zero-based.</param>
     /// <param name="alphaBars">alpha_bar of each item's step.</param>
-    /// <param name="scale">Factor of the gradient: 1 / number of samples that count in the whole batch.</param>
+    /// <param name="scale">Factor of the gradient.</param>
     /// <param name="sums">Out: the loss summed over each item's valid samples.</param>
     /// <param name="backward">Whether to compute gradients.</param>
     public void Run(LossKind kind, IReadOnlyList<TrainingItem> items, IReadOnlyList<float[]> noise, ReadOnlySpan<int> steps, ReadOnlySpan<float> alphaBars, float scale, Span<double> sums, bool backward)
     {
-        Upload(items, noise, steps);
+        if (noise.Count != Batch) throw new ArgumentException($"{noise.Count} noises, expected {Batch}");
+        for (int item = 0; item < Batch; item++)
+        {
+            if (noise[item].Length != _length) throw new ArgumentException($"item {item} has {noise[item].Length} samples of noise, expected {_length}");
+            _ops.Upload(noise[item], _noise, item, 0);
+        }
+        Run(kind, items, steps, alphaBars, scale, 0, backward);
+        _ops.ReadLosses(sums);
+    }
+
+    /// <summary>Loss of a batch; with <paramref name="backward"/> its gradients are added to the device's. Does not wait for the device.</summary>
+    /// <param name="kind">Which loss.</param>
+    /// <param name="items">The crops.</param>
+    /// <param name="noise">Which standard normals to mix in; the device's seed is set.</param>
+    /// <param name="steps">Diffusion step of each item, zero-based.</param>
+    /// <param name="alphaBars">alpha_bar of each item's step.</param>
+    /// <param name="scale">Factor of the gradient: 1 / number of samples that count in the whole batch.</param>
+    /// <param name="firstItem">Place of the first item among those of the optimiser step, see <see cref="IOps.Loss"/>.</param>
+    /// <param name="backward">Whether to compute gradients.</param>
+    public void Run(LossKind kind, IReadOnlyList<TrainingItem> items, NoiseDraw noise, ReadOnlySpan<int> steps, ReadOnlySpan<float> alphaBars, float scale, int firstItem, bool backward)
+    {
+        _ops.Normals(noise, _length, new Window(_noise, 0));
+        Run(kind, items, steps, alphaBars, scale, firstItem, backward);
+    }
+
+    private void Run(LossKind kind, IReadOnlyList<TrainingItem> items, ReadOnlySpan<int> steps, ReadOnlySpan<float> alphaBars, float scale, int firstItem, bool backward)
+    {
+        Upload(items, steps);
         int[] labels = [.. items.Select(item => item.Label)], valid = [.. items.Select(item => item.ValidSamples)];
         _ops.Diffuse(_audio, _noise, alphaBars, _noisy);
         Forward(labels);
-        _ops.Loss(kind, _eps, _noise, valid, scale, sums, _dEps);
+        _ops.Loss(kind, _eps, _noise, valid, scale, firstItem, _dEps);
         if (backward) Backward(labels);
     }
 
-    /// <summary>The noise predicted by the last <see cref="Run"/> for one item, T values.</summary>
+    /// <summary>The noise predicted by the last run for one item, T values.</summary>
     public void ReadPrediction(int item, Span<float> eps) => _ops.Download(_eps, item, 0, eps);
 
     private void Forward(ReadOnlySpan<int> labels)
@@ -126,15 +153,14 @@ public sealed class TrainingPass : IDisposable
 
     private void Upsample(int layer) => _ops.UpsampleMel(layer, new TimeRange(0, _length, _length), new Window(_mel!, 0), 0, _frames, new Window(_upsampled!, 0));
 
-    private void Upload(IReadOnlyList<TrainingItem> items, IReadOnlyList<float[]> noise, ReadOnlySpan<int> steps)
+    private void Upload(IReadOnlyList<TrainingItem> items, ReadOnlySpan<int> steps)
     {
-        if (items.Count != Batch || noise.Count != Batch || steps.Length != Batch) throw new ArgumentException($"{items.Count} items, {noise.Count} noises and {steps.Length} steps, expected {Batch} of each");
+        if (items.Count != Batch || steps.Length != Batch) throw new ArgumentException($"{items.Count} items and {steps.Length} steps, expected {Batch} of each");
         Span<float> row = stackalloc float[ModelConfig.StepTableWidth];
         for (int item = 0; item < Batch; item++)
         {
-            if (items[item].Audio.Length != _length || noise[item].Length != _length) throw new ArgumentException($"item {item} has {items[item].Audio.Length} samples and {noise[item].Length} of noise, expected {_length}");
+            if (items[item].Audio.Length != _length) throw new ArgumentException($"item {item} has {items[item].Audio.Length} samples, expected {_length}");
             _ops.Upload(items[item].Audio, _audio, item, 0);
-            _ops.Upload(noise[item], _noise, item, 0);
             if (_mel is not null) _ops.Upload(items[item].Mel ?? throw new ArgumentException($"item {item} has no mel"), _mel, item, 0);
             StepEmbedding.Row(_config.StepExponent, steps[item], _config.TrainingBetas.Count, row);
             _ops.Upload(row, _stepTable, item, 0);

@@ -35,6 +35,7 @@ public sealed class TrainingSamples
         _ops.Load(_config, weights);
         var steps = SamplerStep.Chain(new NoiseSchedule(_config.FastBetas), new NoiseSchedule(_config.TrainingBetas));
         double difference = 0;
+        using var sampler = new Sampler(_config, _ops);
         for (int i = 0; i < _excerpts.Count; i++)
         {
             TrainingItem excerpt = _excerpts[i];
@@ -44,7 +45,7 @@ public sealed class TrainingSamples
                 Steps = steps, Noise = new SeededNoise((ulong)i), Length = audio.Length, Labels = _config.HasLabel ? [excerpt.Label] : [],
                 Mels = _mel is null ? null : [Source(excerpt.Mel!)],
             };
-            new Sampler(_config, _ops).Run(request, (_, first, samples) => samples.CopyTo(audio.AsSpan((int)first)));
+            sampler.Run(request, (_, first, samples) => samples.CopyTo(audio.AsSpan((int)first)));
             Write(folder.Sample(step, i, "wav"), folder.Sample(step, i, "png"), audio, $"{excerpt.Clip}, step {step}", events, $"sample/{i}", step);
             difference += MelDifference(excerpt.Audio, audio) / _excerpts.Count;
         }

@@ -45,6 +45,13 @@ public sealed class TrainingState
 /// <param name="Beta1">Decay of the first moment.</param>
 /// <param name="Beta2">Decay of the second moment.</param>
 /// <param name="Epsilon">Added to the denominator.</param>
-/// <param name="GradientScale">Factor on the gradients first: below 1 when their norm is clipped.</param>
+/// <param name="ClipNorm">Gradients of a larger L2 norm are scaled down to it first; 0 for no limit.</param>
 /// <param name="AverageDecay">Decay of the average; not used when the state keeps none.</param>
-public readonly record struct AdamStep(long Step, double LearningRate, double Beta1, double Beta2, double Epsilon, double GradientScale, double AverageDecay);
+public readonly record struct AdamStep(long Step, double LearningRate, double Beta1, double Beta2, double Epsilon, double ClipNorm, double AverageDecay)
+{
+    /// <summary>Largest norm after clipping. No gradient is larger than their norm, so none has a square beyond float32: moments and weights stay finite.</summary>
+    public static readonly double LargestNorm = Math.Sqrt(float.MaxValue) * 0.999;
+
+    /// <summary>Factor on the gradients for their norm.</summary>
+    public double GradientScale(double norm) => ClipNorm > 0 && norm > ClipNorm ? ClipNorm / norm : 1;
+}

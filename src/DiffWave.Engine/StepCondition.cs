@@ -1,0 +1,54 @@
+namespace DiffWave.Engine;
+
+/// <summary>What the diffusion step of every item, and its label where the model has labels, add in each layer.</summary>
+public sealed class StepCondition : IDisposable
+{
+    private readonly IOps _ops;
+    private readonly ModelConfig _config;
+    private readonly IBuffer _table, _embedding;
+
+    /// <param name="ops">The device.</param>
+    /// <param name="config">The model.</param>
+    /// <param name="steps">One step an item, fractional where the schedule is aligned.</param>
+    public StepCondition(IOps ops, ModelConfig config, ReadOnlySpan<float> steps)
+    {
+        (_ops, _config) = (ops, config);
+        _table = ops.Allocate(steps.Length, 1, ModelConfig.StepTableWidth);
+        _embedding = ops.Allocate(steps.Length, 1, ModelConfig.StepWidth);
+        StepBias = ops.Allocate(steps.Length, config.Layers, config.Channels);
+        LabelBias = config.HasLabel ? ops.Allocate(steps.Length, config.Layers, 2 * config.Channels) : null;
+        Span<float> row = stackalloc float[ModelConfig.StepTableWidth];
+        for (int item = 0; item < steps.Length; item++)
+        {
+            StepEmbedding.Row(config.StepExponent, steps[item], config.TrainingBetas.Count, row);
+            ops.Upload(row, _table, item, 0);
+        }
+    }
+
+    /// <summary>[B, L, C], added to the input of each layer.</summary>
+    public IBuffer StepBias { get; }
+
+    /// <summary>[B, L, 2C], added before each layer's gate; null for models without labels.</summary>
+    public IBuffer? LabelBias { get; }
+
+    /// <summary>Computes what the labels add.</summary>
+    /// <param name="labels">One label an item; ignored by models without labels.</param>
+    /// <exception cref="ArgumentException">A label is missing or out of range.</exception>
+    public void SetLabels(ReadOnlySpan<int> labels)
+    {
+        if (LabelBias is null) return;
+        if (labels.Length != _table.Batch) throw new ArgumentException($"the model needs a label an item: {_table.Batch} expected, {labels.Length} given");
+        foreach (int label in labels)
+            if (label < 0 || label >= _config.Labels) throw new ArgumentException($"label {label} is outside 0..{_config.Labels - 1}");
+        _ops.LabelBias(labels, LabelBias);
+    }
+
+    /// <summary>Computes what the steps add, by the weights loaded now.</summary>
+    public void Compute() => _ops.StepEmbedding(_table, _embedding, StepBias);
+
+    /// <summary>Frees the buffers.</summary>
+    public void Dispose()
+    {
+        foreach (IBuffer? buffer in new[] { _table, _embedding, StepBias, LabelBias }) buffer?.Dispose();
+    }
+}
