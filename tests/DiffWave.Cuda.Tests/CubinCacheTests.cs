@@ -12,7 +12,7 @@ public class CubinCacheTests
         using (var driver = NvidiaDriver.Open())
         {
             nint module = driver.LoadModule(ptx ?? SmallProgram.Ptx);
-            Assert.NotEqual(0, driver.GetFunction(module, "gated_activation_v1"));
+            Assert.NotEqual(0, driver.GetFunction(module, SmallProgram.EntryName));
             driver.UnloadModule(module);
         }
         Assert.Equal(StubCuda.Nothing, cuda.Live);

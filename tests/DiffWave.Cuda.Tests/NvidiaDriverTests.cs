@@ -185,7 +185,7 @@ public class NvidiaDriverTests
         using var cuda = new StubCuda { SkipsLaunches = true };
         using var driver = NvidiaDriver.Open();
         using var runner = new KernelRunner(driver);
-        LoadedKernel kernel = runner.Load(DiffWave.Kernels.KernelCatalog.Find("gated_activation_v1")!.Method);
+        LoadedKernel kernel = runner.Load(SmallProgram.Method, SmallProgram.Constants);
         var view = new DiffWave.Device.ArrayView<float>(0x1000, 8);
         long before = 0;
         for (int i = 0; i < 1100; i++)

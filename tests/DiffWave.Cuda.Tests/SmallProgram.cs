@@ -1,3 +1,4 @@
+using System.Reflection;
 using DiffWave.Compiler;
 using DiffWave.Device;
 using DiffWave.Kernels;
@@ -9,7 +10,14 @@ internal static class SmallProgram
 {
     private const int Channels = 8, Rows = 40;
 
-    private static readonly Lazy<CompiledKernel> Kernel = new(() => KernelCompiler.Compile(KernelCatalog.Find("gated_activation_v1")!.Method, new PtxTarget(90)));
+    private static readonly Lazy<CompiledKernel> Kernel = new(() => KernelCompiler.Compile(Method, new PtxTarget(90), Constants));
+
+    /// <summary>Its kernel, of a view of the input, one of the output, and the channels.</summary>
+    public static MethodInfo Method => KernelCatalog.Find("gated_activation_v1")!.Method;
+
+    public static Dictionary<string, object> Constants => new() { ["gateFirst"] = false };
+
+    public static string EntryName => Kernel.Value.EntryName;
 
     /// <summary>The PTX of its kernel.</summary>
     public static string Ptx => Kernel.Value.Ptx;
@@ -82,7 +90,7 @@ internal static class SmallProgram
     private static float[] Reference()
     {
         double[] y = new double[Rows * Channels];
-        GatedActivation.Reference<double>(Input, y, Channels);
+        GatedActivation.Reference<double>(Input, y, Channels, gateFirst: false);
         return [.. y.Select(value => (float)value)];
     }
 }

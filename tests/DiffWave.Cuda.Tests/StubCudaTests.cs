@@ -52,7 +52,7 @@ public class StubCudaTests
         using (var driver = NvidiaDriver.Open())
         using (var runner = new KernelRunner(driver))
         {
-            LoadedKernel kernel = runner.Load(KernelCatalog.Find("gated_activation_v1")!.Method);
+            LoadedKernel kernel = runner.Load(SmallProgram.Method, SmallProgram.Constants);
             ulong place = driver.Allocate(16);
             driver.FillAsync(place, 0, 4, 0);
             var tooLong = new Device.ArrayView<float>((nint)place, 1024);
