@@ -2,7 +2,7 @@ namespace DiffWave.Kernels;
 
 public static partial class DilatedConv
 {
-    /// <summary>Version 2. Blocks of <see cref="RowProduct.Threads"/> threads: <see cref="RowProduct.Blocks"/> of (rows, 2C) along x, B along z. Addresses of all views are multiples of 16.</summary>
+    /// <summary>Version 2. Blocks of <see cref="RowProduct.Threads"/> threads: <see cref="RowProduct.Blocks"/> of (rows, 2C) along x, B along z. Addresses of all views but the biases' are multiples of 16.</summary>
     /// <param name="x">[B, rows, C], C a multiple of 4.</param>
     /// <param name="stepBias">[B, L, C].</param>
     /// <param name="packed">[3, C, 2C], from <see cref="WeightLayout.ForwardV1"/>.</param>
@@ -26,10 +26,10 @@ public static partial class DilatedConv
         long itemLayer = (long)item * layers + layer;
         var product = new Product
         {
-            X = new(x, item), Step = Fours.Of(stepBias.SubView(itemLayer * channels)), Bias = Fours.Of(bias), H = new(h, item), First = -before, End = rows + after, Dilation = dilation,
+            X = new(x, item), Step = Fours.Of(stepBias.SubView(itemLayer * channels)), Bias = bias, H = new(h, item), First = -before, End = rows + after, Dilation = dilation,
             HasLabel = hasLabel, HasConditioner = hasConditioner,
         };
-        if (hasLabel) product.Label = Fours.Of(labelBias.SubView(itemLayer * outputs));
+        if (hasLabel) product.Label = labelBias.SubView(itemLayer * outputs);
         if (hasConditioner) product.Conditioner = new(conditioner, item);
         RowProduct.Run(product, packed, outputs, rows, Taps, channels, outputs);
     }
@@ -37,7 +37,8 @@ public static partial class DilatedConv
     private struct Product : IRowProduct
     {
         public FourRows X, H, Conditioner;
-        public ArrayView<Float4> Step, Bias, Label;
+        public ArrayView<Float4> Step;
+        public ArrayView<float> Bias, Label;
         public int First, End, Dilation;
         public bool HasLabel, HasConditioner;
 
@@ -51,11 +52,7 @@ public static partial class DilatedConv
 
         public readonly Float4 Operand(Float4 loaded, int tap, int four) => Fours.Sum(loaded, Step[four]);
 
-        public readonly Float4 Start(int four)
-        {
-            Float4 start = Bias[four];
-            return HasLabel ? Fours.Sum(start, Label[four]) : start;
-        }
+        public readonly float Start(int output) => HasLabel ? Bias[output] + Label[output] : Bias[output];
 
         public readonly void Finish(int row, int four, Float4 sums)
         {

@@ -2,25 +2,31 @@ namespace DiffWave.Kernels;
 
 public static partial class Head
 {
-    private const int LanesV2 = 16; // of a row
+    private const int ThreadsV2 = 256, LanesV2 = 16; // of a row
 
-    /// <summary>Version 2. Blocks of 256 threads: rows / 16 along x, rounded up, B along z. Addresses of h and the weights are multiples of 16.</summary>
-    /// <param name="h">[B, rows, C], C a multiple of 4.</param>
+    /// <summary>Rows of a block of version 2.</summary>
+    public const int RowsV2 = ThreadsV2 / LanesV2;
+
+    /// <summary>Version 2. Blocks of 256 threads: rows / 16 along x, rounded up, B along z.</summary>
+    /// <param name="h">[B, rows, C]; the address a multiple of 16.</param>
     /// <param name="weight">[1, C].</param>
     /// <param name="bias">[1].</param>
     /// <param name="eps">Receives [B, rows, 1].</param>
     /// <param name="rows">Rows to compute.</param>
-    [Kernel("head_v2", BlockX = 256)]
-    public static void ForwardV2(Rows h, ArrayView<float> weight, ArrayView<float> bias, Rows eps, int rows)
+    /// <param name="channels">C, a multiple of 4.</param>
+    [Kernel("head_v2", BlockX = ThreadsV2)]
+    public static void ForwardV2(Rows h, ArrayView<float> weight, ArrayView<float> bias, Rows eps, int rows, [Const] int channels)
     {
-        int item = Grid.IdxZ, row = Grid.GlobalIndex.X / LanesV2, lane = Group.IdxX % LanesV2, fours = h.Channels / 4;
+        ArrayView<Float4> factors = SharedMemory.Allocate<Float4>(channels / 4); // weights need not lie at multiples of 16 bytes
+        for (int c = Group.IdxX; c < channels; c += ThreadsV2) factors.Cast<float>()[c] = weight[c];
+        Group.Barrier();
+        int item = Grid.IdxZ, row = Grid.GlobalIndex.X / LanesV2, lane = Group.IdxX % LanesV2;
         var source = new FourRows(h, item);
-        ArrayView<Float4> factors = Fours.Of(weight);
         float sum = 0;
         if (row < rows)
         {
             int place = source.Place(row);
-            for (int four = lane; four < fours; four += LanesV2)
+            for (int four = lane; four < channels / 4; four += LanesV2)
             {
                 Float4 a = source.At(place, four), w = factors[four];
                 sum += a.X * w.X + a.Y * w.Y + (a.Z * w.Z + a.W * w.W);

@@ -2,21 +2,24 @@ namespace DiffWave.Kernels;
 
 public static partial class InputProjection
 {
-    /// <summary>Version 2. Blocks of 256 threads: rows C / 1024 along x, rounded up, B along z. Addresses of x, the weights and the biases are multiples of 16.</summary>
+    /// <summary>Rows of a thread of version 2.</summary>
+    public const int RowsV2 = 8;
+
+    /// <summary>Version 2. Blocks of 256 threads: rows C / (8 * 256) along x, the rows rounded up to a multiple of 8 and the blocks rounded up, B along z.</summary>
     /// <param name="audio">[B, rows, 1].</param>
     /// <param name="weight">[C, 1].</param>
     /// <param name="bias">[C].</param>
     /// <param name="x">Receives [B, rows, C].</param>
-    /// <param name="rows">Rows to compute.</param>
-    /// <param name="channels">C, a multiple of 4.</param>
+    /// <param name="rows">Rows to compute, rows C below 2^31.</param>
+    /// <param name="channels">C.</param>
     [Kernel("input_projection_v2", BlockX = 256)]
     public static void ForwardV2(Rows audio, ArrayView<float> weight, ArrayView<float> bias, Rows x, int rows, [Const] int channels)
     {
-        int index = Grid.GlobalIndex.X, item = Grid.IdxZ, row = index / (channels / 4), four = index % (channels / 4);
-        if (row >= rows) return;
-        var target = new FourRows(x, item);
-        float value = audio.Row(item, row)[0];
-        Float4 w = Fours.Of(weight)[four], b = Fours.Of(bias)[four];
-        target.At(target.Place(row), four) = new Float4(XMath.Max(0, w.X * value + b.X), XMath.Max(0, w.Y * value + b.Y), XMath.Max(0, w.Z * value + b.Z), XMath.Max(0, w.W * value + b.W));
+        int index = Grid.GlobalIndex.X, item = Grid.IdxZ, first = index / channels * RowsV2, c = index % channels;
+        if (first >= rows) return;
+        float w = weight[c], b = bias[c];
+        ArrayView<float> source = audio.Values.SubView((long)item * audio.ItemRows + audio.First), target = x.Values.SubView(((long)item * x.ItemRows + x.First) * channels);
+        for (int i = 0; i < RowsV2; i++)
+            if (first + i < rows) target[(first + i) * channels + c] = XMath.Max(0, w * source[first + i] + b);
     }
 }

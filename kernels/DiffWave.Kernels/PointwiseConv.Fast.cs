@@ -2,7 +2,7 @@ namespace DiffWave.Kernels;
 
 public static partial class PointwiseConv
 {
-    /// <summary>Version 2. Blocks of <see cref="RowProduct.Threads"/> threads: <see cref="RowProduct.Blocks"/> of (rows, O) along x, B along z. Addresses of all views are multiples of 16.</summary>
+    /// <summary>Version 2. Blocks of <see cref="RowProduct.Threads"/> threads: <see cref="RowProduct.Blocks"/> of (rows, O) along x, B along z. Addresses of all views but the bias's are multiples of 16.</summary>
     /// <param name="x">[B, rows, I], I a multiple of 4.</param>
     /// <param name="packed">[I, O], from <see cref="WeightLayout.ForwardV1"/>.</param>
     /// <param name="bias">[O].</param>
@@ -13,14 +13,14 @@ public static partial class PointwiseConv
     [Kernel("pointwise_conv_v2", BlockX = RowProduct.Threads, MinBlocks = 4)]
     public static void ForwardV2(Rows x, ArrayView<float> packed, ArrayView<float> bias, Rows y, int rows, float scale, [Const] bool relu)
     {
-        var product = new Product { X = new(x, Grid.IdxZ), Y = new(y, Grid.IdxZ), Bias = Fours.Of(bias), Scale = scale, Relu = relu };
+        var product = new Product { X = new(x, Grid.IdxZ), Y = new(y, Grid.IdxZ), Bias = bias, Scale = scale, Relu = relu };
         RowProduct.Run(product, packed, y.Channels, rows, 1, x.Channels, y.Channels);
     }
 
     private struct Product : IRowProduct
     {
         public FourRows X, Y;
-        public ArrayView<Float4> Bias;
+        public ArrayView<float> Bias;
         public float Scale;
         public bool Relu;
 
@@ -30,7 +30,7 @@ public static partial class PointwiseConv
 
         public readonly Float4 Operand(Float4 loaded, int tap, int four) => Fours.Scaled(loaded, Scale);
 
-        public readonly Float4 Start(int four) => Bias[four];
+        public readonly float Start(int output) => Bias[output];
 
         public readonly void Finish(int row, int four, Float4 sums)
         {

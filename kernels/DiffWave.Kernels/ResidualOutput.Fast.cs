@@ -4,7 +4,7 @@ public static partial class ResidualOutput
 {
     /// <summary>
     /// Version 2. Blocks of <see cref="RowProduct.Threads"/> threads: <see cref="RowProduct.Blocks"/> of (rows, 2C), for the last layer of (rows, C), along x, B along z. Addresses of all
-    /// views are multiples of 16.
+    /// views but the bias's are multiples of 16.
     /// </summary>
     /// <param name="x">[B, rows, C], input of the layer, C a multiple of 4; not read for the last layer.</param>
     /// <param name="gated">[B, rows, C].</param>
@@ -24,7 +24,7 @@ public static partial class ResidualOutput
         int item = Grid.IdxZ, channels = gated.Channels, firstOutput = layer == layers - 1 ? channels : 0;
         var product = new Product
         {
-            X = new(x, item), Gated = new(gated, item), Y = new(y, item), Skips = new(skips, item), Bias = Fours.Of(bias), FirstFour = firstOutput / 4, ResidualFours = channels / 4,
+            X = new(x, item), Gated = new(gated, item), Y = new(y, item), Skips = new(skips, item), Bias = bias, FirstFour = firstOutput / 4, ResidualFours = channels / 4,
             Starts = layer == 0, IncludesStep = includesStep,
         };
         if (includesStep) product.Step = Fours.Of(stepBias.SubView(((long)item * layers + layer) * channels));
@@ -35,7 +35,8 @@ public static partial class ResidualOutput
     private struct Product : IRowProduct
     {
         public FourRows X, Gated, Y, Skips;
-        public ArrayView<Float4> Step, Bias;
+        public ArrayView<Float4> Step;
+        public ArrayView<float> Bias;
         public int FirstFour, ResidualFours;
         public bool Starts, IncludesStep;
 
@@ -45,7 +46,7 @@ public static partial class ResidualOutput
 
         public readonly Float4 Operand(Float4 loaded, int tap, int four) => loaded;
 
-        public readonly Float4 Start(int four) => Bias[FirstFour + four];
+        public readonly float Start(int output) => Bias[4 * FirstFour + output];
 
         public readonly void Finish(int row, int four, Float4 sums)
         {

@@ -24,9 +24,9 @@ internal interface IRowProduct
     /// <param name="four">Which channels.</param>
     Float4 Operand(Float4 loaded, int tap, int four);
 
-    /// <summary>What four sums start from.</summary>
-    /// <param name="four">Which outputs.</param>
-    Float4 Start(int four);
+    /// <summary>What the sums of an output start from.</summary>
+    /// <param name="output">The output, not its four: biases need not lie at multiples of 16 bytes.</param>
+    float Start(int output);
 
     /// <summary>Does something with four finished sums.</summary>
     /// <param name="row">Row of the result that exists.</param>
@@ -78,6 +78,7 @@ public static class RowProduct
     {
         ArrayView<float> aTile = SharedMemory.Allocate<float>(2 * Depth * Pitch); // [channel][row], twice
         ArrayView<Float4> aFours = aTile.Cast<Float4>(), bFours = SharedMemory.Allocate<Float4>(2 * Depth * TileFours), weights = Fours.Of(weight); // [channel][output]
+        ArrayView<float> starts = SharedMemory.Allocate<float>(4 * TileFours);
         ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(16); // 8 rows of 2 fours
         int inputFours = inputs / 4, outputFours = outputs / 4, pitchFours = pitch / 4;
         int thread = Group.IdxX, tilesAcross = (outputFours + TileFours - 1) / TileFours;
@@ -90,11 +91,11 @@ public static class RowProduct
 
         // The sums of a thread are 4 x 4 in each quarter of the tile, so that the fours read by neighbours lie side by side.
         int four = thread % ThreadsAcross, rowFour = thread / ThreadsAcross;
+        if (thread < starts.IntLength) starts[thread] = 4 * firstFour + thread < outputs ? product.Start(4 * firstFour + thread) : 0;
+        Group.Barrier();
         for (int half = 0; half < 2; half++)
         {
-            int output = firstFour + 8 * half + four;
-            Float4 start = new(0, 0, 0, 0);
-            if (output < outputFours) start = product.Start(output);
+            Float4 start = starts.Cast<Float4>()[8 * half + four];
             for (int i = 0; i < 8; i++) sums[2 * i + half] = start;
         }
 

@@ -59,14 +59,22 @@ public sealed class PreparedTrial : IDisposable
         Cleanup.Run(freeing);
     }
 
-    private static Array? ArrayOf(object argument) => argument is RowsOf rows ? rows.Array : argument as Array;
+    private static Array? ArrayOf(object argument) => argument switch
+    {
+        RowsOf rows => rows.Array,
+        PartOf part => part.Array,
+        _ => argument as Array,
+    };
 
     private object OnDevice(object argument) => argument switch
     {
         Array array => buffers[array],
-        RowsOf rows => new Rows(new ArrayView<float>((nint)buffers[rows.Array].Address, rows.Array.Length), rows.ItemRows, rows.First, rows.Channels),
+        RowsOf rows => new Rows(View(rows.Array), rows.ItemRows, rows.First, rows.Channels),
+        PartOf part => View(part.Array).SubView(part.First),
         _ => argument,
     };
+
+    private ArrayView<float> View(float[] array) => new((nint)buffers[array].Address, array.Length);
 
     private static Dim3 Dim(Index3D index) => new(index.X, index.Y, index.Z);
 

@@ -14,7 +14,8 @@ public class BackwardReferenceTests
     {
         int outputs = 2 * channels;
         float[] x = Random(1, rows * channels), step = Random(2, channels), weight = Random(3, outputs * channels * 3), dPreGate = Random(4, rows * outputs);
-        double[] preGate = new double[rows * outputs], dX = new double[rows * channels], stepTiles = new double[DilatedConvBackward.Tiles(rows) * channels], slices = new double[SliceSum.Slices(rows) * weight.Length];
+        double[] preGate = new double[rows * outputs], dX = new double[rows * channels], stepTiles = new double[DilatedConvBackward.Tiles(rows) * channels];
+        double[] slices = new double[SliceSum.Slices(rows) * weight.Length];
         DilatedConv.Reference(x, step, weight, new float[outputs], [], [], preGate.AsSpan(), 0, dilation);
         DilatedConvBackward.Reference(weight, dPreGate, dX.AsSpan(), stepTiles.AsSpan(), rows, channels, dilation, false, false);
         WeightGradient.Reference(dPreGate, x, step, slices.AsSpan(), rows, outputs, channels, 3, dilation, 1);
@@ -31,11 +32,13 @@ public class BackwardReferenceTests
     public void TheOutputProjectionAndItsGradientsAreAdjoint(bool includesStep)
     {
         const int rows = 9, channels = 6;
-        float[] x = Random(1, rows * channels), step = Random(2, channels), gated = Random(3, rows * channels), weight = Random(4, 2 * channels * channels), dY = Random(5, rows * channels), dSkips = Random(6, rows * channels);
+        float[] x = Random(1, rows * channels), step = Random(2, channels), gated = Random(3, rows * channels), weight = Random(4, 2 * channels * channels);
+        float[] dY = Random(5, rows * channels), dSkips = Random(6, rows * channels);
         double[] y = new double[rows * channels], skips = new double[rows * channels], dGated = new double[rows * channels], dX = [.. dY], stepTiles = new double[channels];
         ResidualOutput.Reference(x, includesStep ? step : [], gated, weight, new float[2 * channels], [], y.AsSpan(), skips.AsSpan());
         ResidualOutputBackward.Reference(weight, dY, dSkips, dGated.AsSpan(), channels);
-        DilatedConvBackward.Reference(new float[6 * channels * channels], new float[2 * rows * channels], dX.AsSpan(), stepTiles.AsSpan(), rows, channels, 1, true, includesStep); // what goes past the convolution
+        float[] noWeight = new float[6 * channels * channels], noGradient = new float[2 * rows * channels]; // leave what goes past the convolution
+        DilatedConvBackward.Reference(noWeight, noGradient, dX.AsSpan(), stepTiles.AsSpan(), rows, channels, 1, true, includesStep);
         AssertEqual(Dot(dY, y) + Dot(dSkips, skips), Dot(gated, dGated) + Dot(x, dX) + Dot(step, stepTiles));
         double[] residual = new double[channels * channels], skip = new double[channels * channels];
         WeightGradient.Reference(dY, gated, [], residual.AsSpan(), rows, channels, channels, 1, 1, (float)Math.Sqrt(0.5));
@@ -101,6 +104,60 @@ public class BackwardReferenceTests
             return Dot(dY, y);
         }
         for (int i = 0; i < h.Length; i++) Assert.Equal((Loss(Moved(h, i, step)) - Loss(Moved(h, i, -step))) / (2 * step), dH[i], (double)step * step / 3);
+    }
+
+    // A leaky ReLU, like a ReLU, is linear where no value changes its sign, so the identity holds through it.
+    [Theory]
+    [InlineData(1, 6)]
+    [InlineData(2, 1)]
+    [InlineData(5, 120)]
+    [InlineData(16, 33)]
+    public void AStageOfTheUpsamplerAndItsGradientsAreAdjoint(int factor, int inputs)
+    {
+        const int bands = 5;
+        const float bias = 0.125f;
+        float[] x = Random(1, inputs * bands), weight = Random(2, 3 * MelUpsampler.Taps(factor)), dY = Random(3, x.Length * factor);
+        double[] y = new double[dY.Length], dX = new double[x.Length], slices = new double[MelUpsampler.Slices(inputs, factor) * (weight.Length + 1)], gradient = new double[weight.Length + 1];
+        MelUpsampler.Reference(x, weight, bias, y.AsSpan(), inputs, bands, factor);
+        float[] results = [.. y.Select(value => (float)value)];
+        MelUpsampler.ReferenceBackwardInput(results, dY, weight, dX.AsSpan(), inputs, bands, factor);
+        MelUpsampler.ReferenceBackwardWeights(x, results, dY, slices.AsSpan(), inputs, bands, factor);
+        for (int i = 0; i < slices.Length; i++) gradient[i % gradient.Length] += slices[i];
+        Assert.Contains(y, value => value < 0);
+        AssertEqual(Dot(dY, y), Dot(x, dX) + bias * gradient[^1]);
+        AssertEqual(Dot(dY, y), Dot([.. weight, bias], gradient));
+    }
+
+    [Fact]
+    public void TheInputProjectionAndItsGradientsAreAdjoint()
+    {
+        const int rows = 600, channels = 6;
+        float[] audio = Random(1, rows), weight = Random(2, channels), bias = Random(3, channels), dX = Random(4, rows * channels);
+        double[] x = new double[dX.Length], dAudio = new double[rows], slices = new double[2 * 2 * channels], gradient = new double[2 * channels];
+        InputProjection.Reference(audio, weight, bias, x.AsSpan());
+        float[] results = [.. x.Select(value => (float)value)];
+        InputProjectionBackward.ReferenceAudio(weight, results, dX, dAudio.AsSpan());
+        InputProjectionBackward.ReferenceWeights(audio, results, dX, slices.AsSpan(), rows, channels);
+        for (int i = 0; i < slices.Length; i++) gradient[i % gradient.Length] += slices[i];
+        Assert.Contains(x, value => value == 0);
+        AssertEqual(Dot(dX, x), Dot([.. weight, .. bias], gradient));
+        AssertEqual(Dot(dX, x), Dot(audio, dAudio) + Dot(bias, gradient[channels..]));
+    }
+
+    [Fact]
+    public void LinearLayersOfOneRowAndTheirGradientsAreAdjoint()
+    {
+        const int batch = 3, layers = 2, inputs = 5, outputs = 4, stride = outputs * (inputs + 1) + 3;
+        float[] x = Random(1, batch * inputs), arena = Random(2, layers * stride), bias = arena[(outputs * inputs)..], d = Random(3, batch * layers * outputs), u = Random(4, batch * inputs);
+        double[] y = new double[d.Length], dX = new double[x.Length], dU = new double[x.Length], gradient = new double[arena.Length], biasGradient = new double[bias.Length];
+        VectorLinear.Reference(x, arena, bias, y.AsSpan(), layers, inputs, outputs, stride, silu: false);
+        VectorLinear.ReferenceBackwardInput(d, arena, [], dX.AsSpan(), layers, inputs, outputs, stride);
+        VectorLinear.ReferenceBackwardWeights(d, x, gradient.AsSpan(), biasGradient.AsSpan(), layers, inputs, outputs, stride);
+        AssertEqual(Dot(d, y), Dot(x, dX) + Dot(bias, biasGradient));
+        AssertEqual(Dot(d, y), Dot(arena, gradient) + Dot(bias, biasGradient));
+        VectorLinear.ReferenceBackwardInput(d, arena, u, dU.AsSpan(), layers, inputs, outputs, stride);
+        double Silu(double value) => value / (1 + Math.Exp(-value));
+        for (int i = 0; i < u.Length; i++) Assert.Equal(dX[i] * (Silu(u[i] + 1e-4) - Silu(u[i] - 1e-4)) / 2e-4, dU[i], 1e-7);
     }
 
     private static float[] Moved(float[] values, int at, float by) => [.. values.Select((value, i) => i == at ? value + by : value)];

@@ -61,6 +61,7 @@ public class OrdinaryCodeTests
             {
                 Array array => View(array),
                 RowsOf rows => new Rows((ArrayView<float>)View(rows.Array), rows.ItemRows, rows.First, rows.Channels),
+                PartOf part => ((ArrayView<float>)View(part.Array)).SubView(part.First),
                 _ => argument,
             };
             var given = new Queue<object>(launch.Arguments);

@@ -29,7 +29,7 @@ public static partial class KernelCatalog
     private static KernelTrial DilatedV1(KernelShape shape)
     {
         DilatedTrial trial = new(shape);
-        return trial.Of(new KernelLaunch(new(Blocks((long)trial.Rows * trial.Outputs, Threads), 1, trial.Batch), new(Threads, 1, 1), 0, trial.Arguments(trial.Weight)));
+        return trial.Of(new KernelLaunch(new(Blocks((long)trial.Rows * trial.Outputs, Threads), 1, trial.Batch), new(Threads, 1, 1), 0, trial.Arguments(Misaligned(trial.Weight))));
     }
 
     private static KernelTrial DilatedV2(KernelShape shape)
@@ -86,12 +86,12 @@ public static partial class KernelCatalog
 
         public float[] Weight { get; }
 
-        public object[] Arguments(float[] weight)
+        public object[] Arguments(object weight)
         {
             int held = before + Rows + after, ring = Rows + 1; // one row more than is read, so that the ring turns inside the launch and a row of it is none of ours
             return
             [
-                new RowsOf(Placed(x, held, Channels, held + 2 * Margin, Margin, float.NaN), held + 2 * Margin, Margin + before, Channels), step, weight, bias,
+                new RowsOf(Placed(x, held, Channels, held + 2 * Margin, Margin, float.NaN), held + 2 * Margin, Margin + before, Channels), step, weight, Misaligned(bias),
                 hasLabel ? label : new ArrayView<float>(), hasConditioner ? new RowsOf(Placed(conditioner, Rows, Outputs, ring, Rows / 2 + 1, float.NaN), ring, Rows / 2 + 1, Outputs) : new Rows(),
                 new RowsOf(h, Rows + 2 * Margin, Margin, Outputs), Rows, before, after, dilation, Layer, Layers,
             ];
@@ -120,7 +120,7 @@ public static partial class KernelCatalog
             return
             [
                 new(nameof(ResidualOutput), "one thread an element of (residual, skip)", Method(typeof(ResidualOutput), nameof(ResidualOutput.ForwardV1)), any, Constants, Problem,
-                    shape => Residual(shape, (weight, rows, channels, _) => (weight, Blocks((long)rows * 2 * channels, Threads), Threads))) { Name = "residual_output_v1" },
+                    shape => Residual(shape, (weight, rows, channels, _) => (Misaligned(weight), Blocks((long)rows * 2 * channels, Threads), Threads))) { Name = "residual_output_v1" },
                 new(nameof(ResidualOutput), TileIdea, Method(typeof(ResidualOutput), nameof(ResidualOutput.ForwardV2)), fours, Constants, shape => Problem(shape) ?? NotFours(shape, "channels"),
                     shape => Residual(shape, (weight, rows, channels, last) => (ForwardOrder(weight, 2 * channels, channels), RowProduct.Blocks(rows, last ? channels : 2 * channels), RowProduct.Threads)))
                     { Name = "residual_output_v2" },
@@ -129,7 +129,7 @@ public static partial class KernelCatalog
     }
 
     // What of the weights a version reads, its blocks along x and their threads, from weights, rows, channels and whether there is a residual.
-    private delegate (float[] Weight, int Blocks, int Threads) ResidualLaunch(float[] weight, int rows, int channels, bool last);
+    private delegate (object Weight, int Blocks, int Threads) ResidualLaunch(float[] weight, int rows, int channels, bool last);
 
     private static KernelTrial Residual(KernelShape shape, ResidualLaunch launch)
     {
@@ -155,7 +155,7 @@ public static partial class KernelCatalog
         float[] yArray = Framed(Unwritten((long)batch * size), Kept), skipsArray = Framed(skipsBefore, Kept);
         if (last) Array.Fill(yArray, Kept); // stays as it is
         var (read, blocks, threads) = launch(weight, rows, channels, last);
-        return new KernelTrial([new(new(blocks, 1, batch), new(threads, 1, 1), 0, Window(Framed(x, float.NaN)), Window(Framed(gated, float.NaN)), step, read, bias, Window(yArray), Window(skipsArray), rows, layer, layers)],
+        return new KernelTrial([new(new(blocks, 1, batch), new(threads, 1, 1), 0, Window(Framed(x, float.NaN)), Window(Framed(gated, float.NaN)), step, read, Misaligned(bias), Window(yArray), Window(skipsArray), rows, layer, layers)],
             ResidualOutput.ForwardCost((long)batch * rows, channels, layer, layers),
             [KernelOutput.Float32("y", yArray, yExpected, yNaive, Largest(yMagnitude)), KernelOutput.Float32("skips", skipsArray, skipsExpected, skipsNaive, Largest(skipsMagnitude))]);
     }
@@ -172,7 +172,7 @@ public static partial class KernelCatalog
             return
             [
                 new(nameof(PointwiseConv), "one thread an element, as the formula reads", Method(typeof(PointwiseConv), nameof(PointwiseConv.ForwardV1)), any, Constants, Problem,
-                    shape => Pointwise(shape, (weight, rows, inputs, outputs) => (weight, Blocks((long)rows * outputs, Threads), Threads))) { Name = "pointwise_conv_v1" },
+                    shape => Pointwise(shape, (weight, rows, inputs, outputs) => (Misaligned(weight), Blocks((long)rows * outputs, Threads), Threads))) { Name = "pointwise_conv_v1" },
                 new(nameof(PointwiseConv), TileIdea, Method(typeof(PointwiseConv), nameof(PointwiseConv.ForwardV2)), fours, Constants, shape => Problem(shape) ?? NotFours(shape, "inputs", "outputs"),
                     shape => Pointwise(shape, (weight, rows, inputs, outputs) => (ForwardOrder(weight, outputs, inputs), RowProduct.Blocks(rows, outputs), RowProduct.Threads))) { Name = "pointwise_conv_v2" },
             ];
@@ -180,7 +180,7 @@ public static partial class KernelCatalog
     }
 
     // The weights as a version reads them, its blocks along x and their threads.
-    private delegate (float[] Weight, int Blocks, int Threads) PointwiseLaunch(float[] weight, int rows, int inputs, int outputs);
+    private delegate (object Weight, int Blocks, int Threads) PointwiseLaunch(float[] weight, int rows, int inputs, int outputs);
 
     private static KernelTrial Pointwise(KernelShape shape, PointwiseLaunch launch)
     {
@@ -197,7 +197,7 @@ public static partial class KernelCatalog
         float[] y = Turned(Unwritten(expected.Length), Kept);
         var (read, blocks, threads) = launch(weight, rows, inputs, outputs);
         return new KernelTrial(
-            [new(new(blocks, 1, batch), new(threads, 1, 1), 0, new RowsOf(Placed(x, rows, inputs, rows + 2 * Margin, Margin, float.NaN), rows + 2 * Margin, Margin, inputs), read, bias,
+            [new(new(blocks, 1, batch), new(threads, 1, 1), 0, new RowsOf(Placed(x, rows, inputs, rows + 2 * Margin, Margin, float.NaN), rows + 2 * Margin, Margin, inputs), read, Misaligned(bias),
                 new RowsOf(y, ring, rows / 2 + 1, outputs), rows, scale)],
             PointwiseConv.ForwardCost((long)batch * rows, inputs, outputs), [KernelOutput.Float32("y", y, Turned(expected, Kept), Turned(naive, Kept), Largest(magnitude))]);
     }

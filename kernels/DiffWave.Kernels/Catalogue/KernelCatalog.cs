@@ -59,6 +59,9 @@ public static partial class KernelCatalog
         return buffer;
     }
 
+    // Values at an address that is no multiple of 8, as tensors of an arena may lie.
+    private static PartOf Misaligned(float[] values) => new([float.NaN, .. values], 1);
+
     private static float[] Absolute(float[] values) => [.. values.Select(Math.Abs)];
 
     private static int Blocks(long items, int perBlock) => (int)((items + perBlock - 1) / perBlock);

@@ -57,7 +57,7 @@ public sealed record KernelTrial(IReadOnlyList<KernelLaunch> Launches, Cost Cost
 /// <param name="Grid">Blocks.</param>
 /// <param name="Group">Threads of a block.</param>
 /// <param name="DynamicSharedBytes">Bytes of dynamic shared memory.</param>
-/// <param name="Arguments">Parameters in order, constants left out: an array stands for a view of a device buffer that holds it before the first launch, the same array for the same buffer; <see cref="RowsOf"/> for <see cref="Rows"/> of one; others are scalars.</param>
+/// <param name="Arguments">Parameters in order, constants left out: an array stands for a view of a device buffer that holds it before the first launch, the same array for the same buffer; <see cref="RowsOf"/> for <see cref="Rows"/> of one, <see cref="PartOf"/> for a view of its end; others are scalars.</param>
 public sealed record KernelLaunch(Index3D Grid, Index3D Group, int DynamicSharedBytes, params IReadOnlyList<object> Arguments);
 
 /// <summary>Stands for <see cref="Rows"/> of a device buffer among the arguments of a launch.</summary>
@@ -66,6 +66,11 @@ public sealed record KernelLaunch(Index3D Grid, Index3D Group, int DynamicShared
 /// <param name="First">The row that counts as row 0.</param>
 /// <param name="Channels">C.</param>
 public sealed record RowsOf(float[] Array, int ItemRows, int First, int Channels);
+
+/// <summary>Stands for a view of a device buffer from an element on among the arguments of a launch: tensors of an arena begin anywhere.</summary>
+/// <param name="Array">What the buffer holds before the first launch.</param>
+/// <param name="First">First element of the view.</param>
+public sealed record PartOf(float[] Array, int First);
 
 /// <summary>What an array must hold after a trial.</summary>
 /// <param name="Name">Name of the result, e.g. y.</param>

@@ -6,17 +6,19 @@ public static partial class KernelCatalog
 
     private static KernelShape[] ProjectedShapes => [Projected(1, 128, 64), Projected(3, 1, 16), Projected(1, 37, 24), Projected(2, 5, 128), Projected(1, 3, 256)];
 
+    private static IReadOnlyDictionary<string, object> ProjectedChannels(KernelShape shape) => new Dictionary<string, object> { ["channels"] = (int)shape["channels"] };
+
     private static string? NoProjection(KernelShape shape) => shape["batch"] < 1 || shape["rows"] < 1 || shape["channels"] < 1 ? "batch, rows and channels are at least 1" : null;
 
     private static IReadOnlyList<KernelVersion> InputProjections =>
     [
         new(nameof(InputProjection), "one thread an element, as the formula reads", Method(typeof(InputProjection), nameof(InputProjection.ForwardV1)), ProjectedShapes, NoConstants, NoProjection,
             shape => InputForward(shape, 1)) { Name = "input_projection_v1" },
-        new(nameof(InputProjection), "four channels a thread: 128-bit stores, the number of channels a constant", Method(typeof(InputProjection), nameof(InputProjection.ForwardV2)), ProjectedShapes,
-            shape => new Dictionary<string, object> { ["channels"] = (int)shape["channels"] }, shape => NoProjection(shape) ?? NotFours(shape, "channels"), shape => InputForward(shape, 4)) { Name = "input_projection_v2" },
+        new(nameof(InputProjection), "eight rows a thread: weight and bias stay in registers, the number of channels a constant", Method(typeof(InputProjection), nameof(InputProjection.ForwardV2)), ProjectedShapes,
+            ProjectedChannels, NoProjection, shape => InputForward(shape, InputProjection.RowsV2)) { Name = "input_projection_v2" },
     ];
 
-    private static KernelTrial InputForward(KernelShape shape, int perThread)
+    private static KernelTrial InputForward(KernelShape shape, int rowsPerThread)
     {
         int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], itemRows = rows + 2 * Margin;
         float[] audio = Random(41, (long)batch * rows, 1), weight = Random(42, channels, 1), bias = Random(43, channels, 1), naive = new float[batch * rows * channels];
@@ -26,7 +28,7 @@ public static partial class KernelCatalog
         InputProjection.Reference(Absolute(audio), Absolute(weight), Absolute(bias), magnitude.AsSpan());
         float[] x = Placed(Unwritten(naive.Length), rows, channels, itemRows, Margin, Kept);
         return new KernelTrial(
-            [new(new(Blocks((long)rows * channels, perThread * Threads), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1), weight, bias,
+            [new(new(Blocks((long)Blocks(rows, rowsPerThread) * channels, Threads), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1), Misaligned(weight), Misaligned(bias),
                 new RowsOf(x, itemRows, Margin, channels), rows)],
             InputProjection.ForwardCost((long)batch * rows, channels),
             [KernelOutput.Float32("x", x, Placed(expected, rows, channels, itemRows, Margin, Kept), Placed(naive, rows, channels, itemRows, Margin, Kept), Largest(magnitude))]);
@@ -35,8 +37,8 @@ public static partial class KernelCatalog
     private static IReadOnlyList<KernelVersion> Heads =>
     [
         new(nameof(Head), "one thread a row", Method(typeof(Head), nameof(Head.ForwardV1)), ProjectedShapes, NoConstants, NoProjection, shape => HeadForward(shape, Threads)) { Name = "head_v1" },
-        new(nameof(Head), "sixteen lanes a row, four channels each at a time, their sums joined by shuffles", Method(typeof(Head), nameof(Head.ForwardV2)), ProjectedShapes, NoConstants,
-            shape => NoProjection(shape) ?? NotFours(shape, "channels"), shape => HeadForward(shape, Threads / 16)) { Name = "head_v2" },
+        new(nameof(Head), "sixteen lanes a row, four channels each at a time, their sums joined by shuffles", Method(typeof(Head), nameof(Head.ForwardV2)), ProjectedShapes,
+            ProjectedChannels, shape => NoProjection(shape) ?? NotFours(shape, "channels"), shape => HeadForward(shape, Head.RowsV2)) { Name = "head_v2" },
     ];
 
     private static KernelTrial HeadForward(KernelShape shape, int rowsPerBlock)
@@ -49,7 +51,7 @@ public static partial class KernelCatalog
         Head.Reference(Absolute(h), Absolute(weight), Math.Abs(bias[0]), magnitude.AsSpan());
         float[] eps = Placed(Unwritten(naive.Length), rows, 1, itemRows, Margin, Kept);
         return new KernelTrial(
-            [new(new(Blocks(rows, rowsPerBlock), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(h, rows, channels, itemRows, Margin, float.NaN), itemRows, Margin, channels), weight, bias,
+            [new(new(Blocks(rows, rowsPerBlock), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(h, rows, channels, itemRows, Margin, float.NaN), itemRows, Margin, channels), Misaligned(weight), Misaligned(bias),
                 new RowsOf(eps, itemRows, Margin, 1), rows)],
             Head.ForwardCost((long)batch * rows, channels),
             [KernelOutput.Float32("eps", eps, Placed(expected, rows, 1, itemRows, Margin, Kept), Placed(naive, rows, 1, itemRows, Margin, Kept), Largest(magnitude))]);
@@ -78,7 +80,7 @@ public static partial class KernelCatalog
         double[] expected = new double[weight.Length];
         if (backward) WeightLayout.ReferenceBackward(weight, expected.AsSpan(), outputs, inputs);
         else WeightLayout.Reference(weight, expected.AsSpan(), outputs, inputs);
-        return new KernelTrial([new(new(Blocks(weight.Length, Threads), 1, 1), new(Threads, 1, 1), 0, weight, packed, outputs, inputs, taps)], WeightLayout.PackCost(weight.Length),
+        return new KernelTrial([new(new(Blocks(weight.Length, Threads), 1, 1), new(Threads, 1, 1), 0, Misaligned(weight), packed, outputs, inputs, taps)], WeightLayout.PackCost(weight.Length),
             [new("packed", packed, expected, double.Epsilon, "a copy")]);
     }
 }
