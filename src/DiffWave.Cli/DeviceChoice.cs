@@ -60,7 +60,7 @@ internal sealed class DeviceChoice : IDisposable
                 Use(Gpus.Open(device), "chosen by --device");
                 break;
             case DeviceKind.Emulator:
-                Use(new EmulatedDriver(new EmulatorOptions { Threads = _threads }), "for checking GPU code, slow: take tiny models and short audio");
+                Use(new EmulatedDriver(new EmulatorOptions { Threads = _threads }), "chosen by --device; slow: take tiny models and short audio");
                 break;
             default:
                 OpenFirst();
