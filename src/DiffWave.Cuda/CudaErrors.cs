@@ -3,13 +3,15 @@ namespace DiffWave.Cuda;
 /// <summary>What to do about errors of the driver.</summary>
 internal static class CudaErrors
 {
+    public const string OutOfMemory = "CUDA_ERROR_OUT_OF_MEMORY";
+
     public const string UpdateDriver = "update the driver of the GPU";
 
     private const string Broken = "the context is lost: start the program again; compute-sanitizer or the emulator shows the access";
 
     private static readonly Dictionary<string, string> Fixes = new(StringComparer.Ordinal)
     {
-        ["CUDA_ERROR_OUT_OF_MEMORY"] = "use a smaller batch or length, or free the GPU of other programs (nvidia-smi lists them)",
+        [OutOfMemory] = "use a smaller batch or length, or free the GPU of other programs (nvidia-smi lists them)",
         ["CUDA_ERROR_NO_DEVICE"] = "no GPU is visible to the driver: look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use another device",
         ["CUDA_ERROR_INVALID_DEVICE"] = "nvidia-smi lists the GPUs and their numbers",
         ["CUDA_ERROR_STUB_LIBRARY"] = "the toolkit's stub of libcuda was found before the driver's: take its folder out of LD_LIBRARY_PATH",

@@ -84,6 +84,15 @@ public interface ICudaDriver : IDisposable
     /// <param name="address">An address <see cref="Allocate"/> returned.</param>
     void Free(ulong address);
 
+    /// <summary>
+    /// Tells a driver that checks accesses, in stream order, how much of a block is in use from here on; what it held counts as never written. A real driver ignores it. For pools, which would
+    /// otherwise hide accesses past the end, to values of an earlier use, and to blocks given back.
+    /// </summary>
+    /// <param name="address">An address <see cref="Allocate"/> returned.</param>
+    /// <param name="bytes">Bytes from there on that may be accessed, at most those allocated; 0: none.</param>
+    /// <param name="stream">The stream.</param>
+    void DeclareUsed(ulong address, long bytes, nint stream);
+
     /// <summary>Page-locked host memory, which asynchronous copies need.</summary>
     /// <param name="bytes">At least 1.</param>
     nint AllocateHost(long bytes);
@@ -173,6 +182,9 @@ public interface ICudaDriver : IDisposable
 
     /// <summary>From here on what is queued on the stream is recorded instead of run.</summary>
     void BeginCapture(nint stream);
+
+    /// <summary>Whether what is queued on the stream is being recorded.</summary>
+    bool IsCapturing(nint stream);
 
     /// <summary>Ends the recording and makes it ready to launch.</summary>
     /// <returns>The executable graph.</returns>

@@ -1,28 +1,20 @@
 using System.Reflection;
-using System.Runtime.InteropServices;
 using DiffWave.Compiler;
 using DiffWave.Device;
 using DiffWave.Kernels;
 
 namespace DiffWave.Cuda;
 
-/// <summary>A kernel on a device.</summary>
-/// <param name="Compiled">Its PTX and its parameters.</param>
-/// <param name="Function">The driver's handle.</param>
-public sealed record LoadedKernel(CompiledKernel Compiled, nint Function);
-
 /// <summary>Compiles kernels for a device when they are first needed, launches them, and tries those of the catalogue. Not for several threads at once.</summary>
 /// <param name="driver">The device; stays the caller's.</param>
 public sealed class KernelRunner(ICudaDriver driver) : IDisposable
 {
-    private const int SharedWithoutAsking = 48 << 10;
-
     private readonly Dictionary<string, (nint Module, LoadedKernel Kernel)> loaded = [];
 
     /// <summary>What kernels are compiled for: the device's architecture, or the newest known one before it.</summary>
     public PtxTarget Target { get; } = PtxTarget.For(driver.Device.Sm);
 
-    /// <summary>Compiles and loads a kernel, once for each set of type arguments and constants.</summary>
+    /// <summary>Compiles and loads a kernel, once for each set of type arguments and constants. Not for every launch: keep what it returns.</summary>
     /// <param name="kernel">A method marked <see cref="KernelAttribute"/>, its type arguments given.</param>
     /// <param name="constants">Values of the parameters marked <see cref="ConstAttribute"/>; null when there are none.</param>
     /// <exception cref="KernelCompileException">It cannot be compiled for this device.</exception>
@@ -33,12 +25,41 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
         if (loaded.TryGetValue(key, out var known)) return known.Kernel;
         CompiledKernel compiled = KernelCompiler.Compile(kernel, Target, constants);
         nint module = driver.LoadModule(compiled.Ptx);
-        var result = new LoadedKernel(compiled, driver.GetFunction(module, compiled.EntryName));
-        loaded.Add(key, (module, result));
-        return result;
+        try
+        {
+            var result = new LoadedKernel(compiled, driver.GetFunction(module, compiled.EntryName));
+            loaded.Add(key, (module, result));
+            return result;
+        }
+        catch
+        {
+            driver.UnloadModule(module);
+            throw;
+        }
     }
 
+    /// <summary>Queues a kernel that fixes its block.</summary>
+    /// <param name="arguments">The kernel and its arguments, all of them.</param>
+    /// <param name="grid">Blocks.</param>
+    /// <param name="stream">The stream, 0 for the default one.</param>
+    /// <param name="dynamicSharedBytes">Bytes of dynamic shared memory; more than 48 KiB are asked for where the device has them.</param>
+    /// <exception cref="ArgumentException">Arguments are missing, or the launch must choose the block.</exception>
+    /// <exception cref="CudaException">The driver refuses.</exception>
+    public void Launch(KernelArguments arguments, Dim3 grid, nint stream, int dynamicSharedBytes = 0) =>
+        Launch(arguments, grid, arguments.Kernel.Block ?? throw new ArgumentException($"{arguments.Kernel.Compiled.EntryName} leaves its block to the launch"), stream, dynamicSharedBytes);
+
     /// <summary>Queues a kernel.</summary>
+    /// <param name="arguments">The kernel and its arguments, all of them.</param>
+    /// <param name="grid">Blocks.</param>
+    /// <param name="group">Threads of a block.</param>
+    /// <param name="stream">The stream, 0 for the default one.</param>
+    /// <param name="dynamicSharedBytes">Bytes of dynamic shared memory; more than 48 KiB are asked for where the device has them.</param>
+    /// <exception cref="ArgumentException">Arguments are missing, or the block is not the kernel's.</exception>
+    /// <exception cref="CudaException">The driver refuses.</exception>
+    public void Launch(KernelArguments arguments, Dim3 grid, Dim3 group, nint stream, int dynamicSharedBytes = 0) =>
+        Queue(arguments.Kernel, grid, group, dynamicSharedBytes, stream, arguments.Packed);
+
+    /// <summary>Queues a kernel with boxed arguments, each checked by name: for trials, not for work that is launched often.</summary>
     /// <param name="kernel">From <see cref="Load"/>.</param>
     /// <param name="grid">Blocks.</param>
     /// <param name="group">Threads of a block.</param>
@@ -49,12 +70,8 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
     /// <exception cref="CudaException">The driver refuses.</exception>
     public void Launch(LoadedKernel kernel, Dim3 grid, Dim3 group, int dynamicSharedBytes, nint stream, params IReadOnlyList<object> arguments)
     {
-        CompiledKernel compiled = kernel.Compiled;
-        if (compiled.BlockX != 0 && group != new Dim3(compiled.BlockX, Math.Max(1, compiled.BlockY), Math.Max(1, compiled.BlockZ)))
-            throw new ArgumentException($"{compiled.EntryName}: a block of {group} threads, expected {new Dim3(compiled.BlockX, Math.Max(1, compiled.BlockY), Math.Max(1, compiled.BlockZ))}");
-        byte[] packed = KernelArguments.Pack(compiled, arguments);
-        if (compiled.StaticSharedBytes + dynamicSharedBytes > SharedWithoutAsking) driver.SetMaxDynamicShared(kernel.Function, dynamicSharedBytes);
-        driver.Launch(kernel.Function, grid, group, dynamicSharedBytes, stream, packed);
+        RefuseOtherBlock(kernel, group);
+        Queue(kernel, grid, group, dynamicSharedBytes, stream, KernelArguments.Pack(kernel.Compiled, arguments));
     }
 
     /// <summary>Runs a kernel of the catalogue at a shape and compares what comes out with its reference.</summary>
@@ -80,7 +97,20 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
     /// <summary>Unloads every kernel.</summary>
     public void Dispose()
     {
-        foreach (var (module, _) in loaded.Values) driver.UnloadModule(module);
+        List<Action> unloading = [.. loaded.Values.Select(kernel => (Action)(() => driver.UnloadModule(kernel.Module)))];
         loaded.Clear();
+        Cleanup.Run([.. unloading]);
+    }
+
+    private void Queue(LoadedKernel kernel, Dim3 grid, Dim3 group, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> packed)
+    {
+        RefuseOtherBlock(kernel, group);
+        kernel.AllowShared(driver, dynamicSharedBytes);
+        driver.Launch(kernel.Function, grid, group, dynamicSharedBytes, stream, packed);
+    }
+
+    private static void RefuseOtherBlock(LoadedKernel kernel, Dim3 group)
+    {
+        if (kernel.Block is { } block && group != block) throw new ArgumentException($"{kernel.Compiled.EntryName}: a block of {group} threads, expected {block}");
     }
 }

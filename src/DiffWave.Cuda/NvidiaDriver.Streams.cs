@@ -92,6 +92,15 @@ public sealed unsafe partial class NvidiaDriver
     }
 
     /// <inheritdoc/>
+    public bool IsCapturing(nint stream)
+    {
+        Use();
+        int status = 0;
+        api.Check(api.StreamIsCapturing(stream, &status), $"cuStreamIsCapturing");
+        return status != 0;
+    }
+
+    /// <inheritdoc/>
     public nint EndCapture(nint stream)
     {
         Use();

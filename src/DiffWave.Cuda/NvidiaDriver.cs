@@ -91,6 +91,11 @@ public sealed unsafe partial class NvidiaDriver : ICudaDriver
         api.Check(api.MemFree(address), $"cuMemFree(0x{address:x})");
     }
 
+    /// <summary>Does nothing: the hardware does not check.</summary>
+    public void DeclareUsed(ulong address, long bytes, nint stream)
+    {
+    }
+
     /// <inheritdoc/>
     public nint AllocateHost(long bytes)
     {

@@ -50,6 +50,7 @@ internal sealed unsafe class NvidiaLibrary
         StreamSynchronize = (delegate* unmanaged<nint, int>)Export("cuStreamSynchronize");
         StreamWaitEvent = (delegate* unmanaged<nint, nint, uint, int>)Export("cuStreamWaitEvent");
         StreamBeginCapture = (delegate* unmanaged<nint, int, int>)Export("cuStreamBeginCapture_v2");
+        StreamIsCapturing = (delegate* unmanaged<nint, int*, int>)Export("cuStreamIsCapturing");
         StreamEndCapture = (delegate* unmanaged<nint, nint*, int>)Export("cuStreamEndCapture");
         EventCreate = (delegate* unmanaged<nint*, uint, int>)Export("cuEventCreate");
         EventDestroy = (delegate* unmanaged<nint, int>)Export("cuEventDestroy_v2");
@@ -99,6 +100,7 @@ internal sealed unsafe class NvidiaLibrary
     public readonly delegate* unmanaged<nint, int> StreamDestroy, StreamSynchronize, EventDestroy, EventSynchronize, GraphExecDestroy, GraphDestroy;
     public readonly delegate* unmanaged<nint, nint, uint, int> StreamWaitEvent;
     public readonly delegate* unmanaged<nint, int, int> StreamBeginCapture;
+    public readonly delegate* unmanaged<nint, int*, int> StreamIsCapturing;
     public readonly delegate* unmanaged<nint, nint*, int> StreamEndCapture;
     public readonly delegate* unmanaged<nint, nint, int> EventRecord, GraphLaunch;
     public readonly delegate* unmanaged<float*, nint, nint, int> EventElapsedTime;

@@ -54,8 +54,9 @@ public sealed class PreparedTrial : IDisposable
     /// <summary>Gives the device memory back.</summary>
     public void Dispose()
     {
-        foreach (DeviceArray buffer in buffers.Values) driver.Free(buffer.Address);
+        List<Action> freeing = [.. buffers.Values.Select(buffer => (Action)(() => driver.Free(buffer.Address)))];
         buffers.Clear();
+        Cleanup.Run([.. freeing]);
     }
 
     private static Array? ArrayOf(object argument) => argument is RowsOf rows ? rows.Array : argument as Array;

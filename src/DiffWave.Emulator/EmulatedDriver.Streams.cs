@@ -15,6 +15,10 @@ public sealed partial class EmulatedDriver
     private sealed class StreamState
     {
         public Capture? Capture { get; set; }
+
+        /// <summary>What waits to be run, when work is done lazily, and how many actions have ever been taken out.</summary>
+        public Queue<Action> Waiting { get; } = [];
+        public long Done { get; set; }
     }
 
     private sealed class EventState
@@ -26,6 +30,9 @@ public sealed partial class EmulatedDriver
 
         /// <summary>Actions of the capture when it was recorded.</summary>
         public int Position { get; set; }
+
+        /// <summary>The stream's actions it stands behind, when work is done lazily.</summary>
+        public (StreamState Stream, long Actions)? Behind { get; set; }
     }
 
     private readonly Dictionary<nint, StreamState> streams = [];
@@ -45,14 +52,23 @@ public sealed partial class EmulatedDriver
     {
         RefuseCaptured("cuStreamDestroy", stream);
         if (stream == 0) throw new CudaException("cuStreamDestroy", "CUDA_ERROR_INVALID_HANDLE", "the default stream stays");
+        RunQueued(stream); // CUDA finishes it in the background
         streams.Remove(stream);
     }
 
     /// <inheritdoc/>
-    public void SynchronizeStream(nint stream) => RefuseCaptured("cuStreamSynchronize", stream);
+    public void SynchronizeStream(nint stream)
+    {
+        RefuseCaptured("cuStreamSynchronize", stream);
+        RunQueued(stream);
+    }
 
     /// <inheritdoc/>
-    public void Synchronize() => RefuseInCapture("cuCtxSynchronize");
+    public void Synchronize()
+    {
+        RefuseInCapture("cuCtxSynchronize");
+        foreach (StreamState stream in streams.Values) Run(stream, long.MaxValue);
+    }
 
     /// <inheritdoc/>
     public nint CreateEvent()
@@ -72,7 +88,9 @@ public sealed partial class EmulatedDriver
     public void RecordEvent(nint handle, nint stream)
     {
         EventState state = Event("cuEventRecord", handle);
-        state.Capture = Stream("cuEventRecord", stream).Capture;
+        StreamState marked = Stream("cuEventRecord", stream);
+        state.Capture = marked.Capture;
+        state.Behind = (marked, marked.Done + marked.Waiting.Count);
         state.Stream = stream;
         state.IsRecorded = true;
         state.Position = lastAction.GetValueOrDefault(stream);
@@ -81,8 +99,9 @@ public sealed partial class EmulatedDriver
     /// <inheritdoc/>
     public void SynchronizeEvent(nint handle)
     {
-        if (Event("cuEventSynchronize", handle).Capture is not null)
-            throw new CudaException("cuEventSynchronize", "CUDA_ERROR_CAPTURED_EVENT", "the event was recorded in a capture");
+        EventState state = Event("cuEventSynchronize", handle);
+        if (state.Capture is not null) throw new CudaException("cuEventSynchronize", "CUDA_ERROR_CAPTURED_EVENT", "the event was recorded in a capture");
+        if (state.Behind is var (stream, actions)) Run(stream, actions);
     }
 
     /// <inheritdoc/>
@@ -95,6 +114,7 @@ public sealed partial class EmulatedDriver
         {
             if (state.Capture is not null)
                 throw new CudaException("cuStreamWaitEvent", "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "a captured stream waits for an event outside its capture");
+            if (options.Lazy && marked.Behind is var (other, actions)) state.Waiting.Enqueue(() => Run(other, actions));
             return;
         }
         if (!openCaptures.Contains(capture)) throw new CudaException("cuStreamWaitEvent", "CUDA_ERROR_CAPTURED_EVENT", "the event was recorded in a capture that has ended");
@@ -121,6 +141,9 @@ public sealed partial class EmulatedDriver
         state.Capture = new Capture(stream);
         openCaptures.Add(state.Capture);
     }
+
+    /// <inheritdoc/>
+    public bool IsCapturing(nint stream) => Stream("cuStreamIsCapturing", stream).Capture is not null;
 
     /// <inheritdoc/>
     public nint EndCapture(nint stream)
@@ -166,11 +189,24 @@ public sealed partial class EmulatedDriver
         lastAction[stream] = lastAction.GetValueOrDefault(stream) + 1;
         if (state.Capture is not { } capture)
         {
-            action();
+            if (options.Lazy) state.Waiting.Enqueue(action);
+            else action();
             return;
         }
         capture.Actions.Add(action);
         if (stream != capture.Origin) capture.Unjoined.Add(stream);
+    }
+
+    private void RunQueued(nint stream) => Run(streams[stream], long.MaxValue);
+
+    // Runs a stream's lazily queued work until so many of its actions are done. One that fails is taken out as well.
+    private static void Run(StreamState stream, long actions)
+    {
+        while (stream.Done < actions && stream.Waiting.TryDequeue(out Action? action))
+        {
+            stream.Done++;
+            action();
+        }
     }
 
     private void RefuseCaptured(string call, nint stream)

@@ -9,7 +9,7 @@ namespace DiffWave.Emulator;
 
 /// <summary>
 /// A device that executes PTX on the CPU and checks it like a sanitizer. It proves what kernels compute, never how fast. What is queued on a stream is executed at once, unless the
-/// stream is being captured; a finding is thrown by the call that queued it.
+/// stream is being captured; a finding is thrown by the call that queued it. <see cref="EmulatorOptions.Lazy"/> is the other extreme: as late as CUDA allows.
 /// </summary>
 public sealed unsafe partial class EmulatedDriver : ICudaDriver
 {
@@ -65,6 +65,9 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
     }
 
     /// <inheritdoc/>
+    public void DeclareUsed(ulong address, long bytes, nint stream) => Queue("DeclareUsed", stream, () => memory.DeclareUsed(address, bytes));
+
+    /// <inheritdoc/>
     public nint AllocateHost(long bytes)
     {
         if (bytes < 1) throw new CudaException($"cuMemAllocHost({bytes} bytes)", "CUDA_ERROR_INVALID_VALUE", "at least one byte");
@@ -85,6 +88,7 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
     {
         RefuseInCapture("cuMemcpyHtoD");
         if (source.IsEmpty) return;
+        RunQueued(0);
         fixed (byte* bytes = source) CopyIn("cuMemcpyHtoD", target, bytes, source.Length);
     }
 
@@ -93,6 +97,7 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
     {
         RefuseInCapture("cuMemcpyDtoH");
         if (target.IsEmpty) return;
+        RunQueued(0);
         fixed (byte* bytes = target) CopyOut("cuMemcpyDtoH", bytes, source, target.Length);
     }
 

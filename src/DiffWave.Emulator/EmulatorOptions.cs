@@ -21,6 +21,12 @@ public sealed record EmulatorOptions
     /// <summary>Whether each launch leaves a report in <see cref="EmulatedDriver.Reports"/>.</summary>
     public bool Reports { get; init; }
 
+    /// <summary>
+    /// Whether what is queued on a stream runs only when something waits for it, as late as CUDA allows, instead of at once: code that forgets to wait, or changes page-locked memory a copy
+    /// still needs, then computes from the wrong values. Findings come out of the call that waits.
+    /// </summary>
+    public bool Lazy { get; init; }
+
     /// <summary>Instructions one warp may execute before the launch counts as endless.</summary>
     public long WarpInstructionLimit { get; init; } = 200_000_000;
 }

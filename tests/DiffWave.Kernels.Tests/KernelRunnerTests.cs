@@ -1,6 +1,7 @@
 using System.Reflection;
 using DiffWave.Compiler;
 using DiffWave.Cuda;
+using DiffWave.Device;
 using DiffWave.Emulator;
 
 namespace DiffWave.Kernels.Tests;
@@ -49,7 +50,7 @@ public sealed class KernelRunnerTests : IDisposable
         Assert.Contains("takes 3 arguments (h, y, channels), 2 were given", Refused(floats, floats));
         Assert.Contains("'channels' is Int64, expected Int32", Refused(floats, floats, 4L));
         Assert.Contains("'y' is an array of Half, expected one of Single", Refused(floats, floats with { ElementType = typeof(Half) }, 4));
-        Assert.Contains("'h' is Single[], expected ArrayView`1", Refused(new float[8], floats, 4));
+        Assert.Contains("'h' is Single[], expected ArrayView<Single>", Refused(new float[8], floats, 4));
     }
 
     [Fact]
@@ -60,6 +61,23 @@ public sealed class KernelRunnerTests : IDisposable
         T Read<T>(string name, int offset = 0) where T : struct => System.Runtime.InteropServices.MemoryMarshal.Read<T>(packed.AsSpan(kernel.Parameters.Single(parameter => parameter.Name == name).Offset + offset));
         Assert.Equal((0x1122334455667788UL, 99L), (Read<ulong>("normals"), Read<long>("normals", 8)));
         Assert.Equal((0x0102030405060708UL, 7u, 8u, -2L), (Read<ulong>("seed"), Read<uint>("stream"), Read<uint>("step"), Read<long>("first")));
+    }
+
+    [Fact]
+    public void ArgumentsAddedOneByOneGiveTheResultOfBoxedOnes()
+    {
+        LoadedKernel kernel = runner.Load(Method("gated_activation_v1"));
+        float[] h = [.. Enumerable.Range(0, 4096).Select(i => i / 1000f - 2)], boxed = new float[2048], added = new float[2048];
+        ulong hPlace = driver.Allocate(4 * h.Length), y = driver.Allocate(4 * added.Length);
+        driver.CopyToDevice(hPlace, System.Runtime.InteropServices.MemoryMarshal.AsBytes(h.AsSpan()));
+        runner.Launch(kernel, new Dim3(8), new Dim3(256), 0, 0, new DeviceArray(hPlace, h.Length, typeof(float)), new DeviceArray(y, boxed.Length, typeof(float)), 64);
+        driver.CopyToHost(System.Runtime.InteropServices.MemoryMarshal.AsBytes(boxed.AsSpan()), y);
+        driver.FillAsync(y, 0, added.Length, 0);
+        runner.Launch(kernel.Arguments.Add(new ArrayView<float>((nint)hPlace, h.Length)).Add(new ArrayView<float>((nint)y, added.Length)).Add(64), new Dim3(8), 0);
+        driver.CopyToHost(System.Runtime.InteropServices.MemoryMarshal.AsBytes(added.AsSpan()), y);
+        Assert.Contains(boxed, value => value != 0);
+        Assert.Equal(boxed, added);
+        Assert.Throws<ArgumentException>(() => runner.Launch(kernel.Arguments.Add(default(ArrayView<float>)).Add(default(ArrayView<float>)), new Dim3(8), 0));
     }
 
     [Fact]

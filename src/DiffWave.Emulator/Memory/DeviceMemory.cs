@@ -9,8 +9,11 @@ internal sealed unsafe class Allocation
     /// <summary>Device address of the first byte.</summary>
     public required ulong Address { get; init; }
 
-    /// <summary>Bytes as asked for.</summary>
-    public required long Bytes { get; init; }
+    /// <summary>Bytes as asked for of the device.</summary>
+    public required long Reserved { get; init; }
+
+    /// <summary>Bytes that may be accessed: those asked for, or as many of them as a pool has handed out.</summary>
+    public required long Bytes { get; set; }
 
     /// <summary>What it is, for messages: empty for memory of <see cref="DeviceMemory.Allocate"/>, else the variable's name.</summary>
     public required string Name { get; init; }
@@ -59,6 +62,7 @@ internal sealed unsafe class DeviceMemory(long capacity) : IDisposable
         var allocation = new Allocation
         {
             Address = next,
+            Reserved = bytes,
             Bytes = bytes,
             Name = name,
             IsReadOnly = isReadOnly,
@@ -79,6 +83,17 @@ internal sealed unsafe class DeviceMemory(long capacity) : IDisposable
         if (allocation is null || allocation.Address != address) throw new CudaException(call, "CUDA_ERROR_INVALID_VALUE", "no allocation starts there");
         if (allocation.Data is null) throw new CudaException(call, "CUDA_ERROR_INVALID_VALUE", "freed before");
         Release(allocation);
+    }
+
+    /// <summary>Sets how much of an allocation may be accessed; nothing of it counts as written.</summary>
+    public void DeclareUsed(ulong address, long bytes)
+    {
+        Allocation? allocation = Nearest(address);
+        if (allocation is null || allocation.Address != address || allocation.Data is null || bytes < 0 || bytes > allocation.Reserved)
+            throw new CudaException($"DeclareUsed(0x{address:x}, {bytes} bytes)", "CUDA_ERROR_INVALID_VALUE", "no allocation of so many bytes starts there");
+        allocation.Bytes = bytes;
+        allocation.IsInitialised = false;
+        NativeMemory.Clear(allocation.Shadow, (nuint)bytes);
     }
 
     /// <summary>The last allocation that starts at or below an address, freed or not; null when there is none.</summary>
@@ -108,6 +123,8 @@ internal sealed unsafe class DeviceMemory(long capacity) : IDisposable
     public string Describe(ulong address, long bytes)
     {
         Allocation? below = Nearest(address);
+        if (below is { Bytes: 0, Data: not null } && address < below.Address + (ulong)below.Reserved)
+            return $"inside a block of {below.Reserved} bytes at 0x{below.Address:x} that has been given back to its pool";
         if (below is not null && address < below.End)
             return below.Data is null ? $"inside {below}, which has been freed"
                 : $"{address + (ulong)bytes - below.End} bytes past the end of {below}, from its offset {address - below.Address}";
@@ -150,6 +167,6 @@ internal sealed unsafe class DeviceMemory(long capacity) : IDisposable
         NativeMemory.Free(allocation.Data);
         NativeMemory.Free(allocation.Shadow);
         allocation.Data = allocation.Shadow = null;
-        Used -= (allocation.Bytes + 255) & ~255L;
+        Used -= (allocation.Reserved + 255) & ~255L;
     }
 }
