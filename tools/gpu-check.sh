@@ -268,7 +268,7 @@ run_bench() {
     local reason
     if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
         row bench 'not run' "$reason"
-    elif limited "$pack/run" DiffWave.Bench gpu --json "$out/bench.json" | tee "$work/bench"; then
+    elif limited "$pack/run" DiffWave.Bench gpu --seconds 10 --batch 16 --json "$out/bench.json" | tee "$work/bench"; then
         while IFS= read -r line; do row bench ok "$line"; done < <(grep -E '^(kernels|synthesis|training):' "$work/bench")
     else
         row bench FAILED 'see log.txt'
