@@ -1,15 +1,17 @@
 // Standard normals by counter: element i of a draw is a function of (seed, stream, step, i) alone
 //
-//   normals[j] = Normal(seed, stream, step, first + j)            normals: n numbers
+//   normals[b, t] = Normal(seed, stream + b streamStride, step, first + b firstStride + t)            normals: B x T
 //
 // Philox4x32-10 (Salmon et al., SC 2011) with key = seed and counter = (i / 4, step, stream) makes four words, Box-Muller makes four normals of them. The transform is made of
 // float32 +, -, *, fused multiply-add, square root and integer operations alone, all exactly rounded: CPU, emulator and GPU draw the same bits, however the work is cut.
+// The seed is read from device memory, so that a recorded launch draws other noise when it is replayed. A sampler gives each item its stream (streamStride 1, firstStride 0),
+// training each crop its part of one stream (streamStride 0, firstStride T).
 //
 // v1  one thread a block of four normals, four stores
-// v2  a grid-stride loop, the four normals in one 128-bit store where the draw starts at a multiple of four
+// v2  a grid-stride loop, the four normals in one 128-bit store where an item of the buffer allows it
 namespace DiffWave.Kernels;
 
-/// <summary>Standard normals by counter: <c>normals[j] = Normal(seed, stream, step, first + j)</c>, bit-identical on every device.</summary>
+/// <summary>Standard normals by counter: <c>normals[b, t] = Normal(seed, stream + b streamStride, step, first + b firstStride + t)</c>, bit-identical on every device.</summary>
 public static partial class PhiloxNormal
 {
     private const uint Multiplier0 = 0xD2511F53, Multiplier1 = 0xCD9E8D57; // Salmon et al., table 2
@@ -46,30 +48,39 @@ public static partial class PhiloxNormal
         static double MinusLnOneMinus(double v) => 2 * Math.Atanh(v / (2 - v));
     }
 
-    /// <summary>Version 1. Threads: at least one for each four elements touched, along x.</summary>
-    /// <param name="normals">Receives the elements from <paramref name="first"/> on.</param>
-    /// <param name="seed">Key.</param>
-    /// <param name="stream">Which independent sequence.</param>
+    /// <summary>Version 1. Grid: x over tiles of 1024 numbers of an item, counted from the multiple of four at or before its first; y over items.</summary>
+    /// <param name="normals">Receives [B, T, 1].</param>
+    /// <param name="rows">T, at most 2^30.</param>
+    /// <param name="seed">Key, in the first element.</param>
+    /// <param name="stream">Independent sequence of item 0.</param>
+    /// <param name="streamStride">What the stream grows by from item to item.</param>
     /// <param name="step">Which draw of the sequence.</param>
-    /// <param name="first">Number of the first element, at least 0.</param>
+    /// <param name="first">Number of the first element of item 0, at least 0.</param>
+    /// <param name="firstStride">What it grows by from item to item.</param>
     [Kernel("philox_normal_v1", BlockX = 256)]
-    public static void FillV1(ArrayView<float> normals, ulong seed, uint stream, uint step, long first)
+    public static void FillV1(Rows normals, int rows, ArrayView<ulong> seed, uint stream, uint streamStride, uint step, long first, long firstStride)
     {
-        long block = first / 4 + Grid.GlobalIndex.X;
-        Words words = Philox(seed, stream, step, block);
-        long j = 4 * block - first;
-        Pair(words.X, words.Y, out float normal0, out float normal1);
-        Pair(words.Z, words.W, out float normal2, out float normal3);
-        Store(normals, j, normal0);
-        Store(normals, j + 1, normal1);
-        Store(normals, j + 2, normal2);
-        Store(normals, j + 3, normal3);
+        int item = Grid.IdxY;
+        long start = first + item * firstStride, block = start / 4 + Grid.GlobalIndex.X;
+        int row = (int)(4 * block - start);
+        Words words = Philox(seed[0], stream + (uint)item * streamStride, step, block);
+        Store(normals.Run(item, rows), row, words);
     }
 
     // The first and the last block of a draw may stick out of it.
-    private static void Store(ArrayView<float> normals, long j, float normal)
+    private static void Store(ArrayView<float> normals, int row, Words words)
     {
-        if (j >= 0 && j < normals.Length) normals[j] = normal;
+        Pair(words.X, words.Y, out float normal0, out float normal1);
+        Pair(words.Z, words.W, out float normal2, out float normal3);
+        Store(normals, row, normal0);
+        Store(normals, row + 1, normal1);
+        Store(normals, row + 2, normal2);
+        Store(normals, row + 3, normal3);
+    }
+
+    private static void Store(ArrayView<float> normals, int row, float normal)
+    {
+        if (row >= 0 && row < normals.IntLength) normals[row] = normal;
     }
 
     private static Words Philox(ulong seed, uint stream, uint step, long block)

@@ -24,8 +24,13 @@ public readonly struct Rows(ArrayView<float> values, int itemRows, int first, in
     /// <param name="row">Counted from the first; negative for rows before it.</param>
     public ArrayView<float> Row(int item, int row) => Values.SubView(((long)item * ItemRows + First + row) * Channels, Channels);
 
+    /// <summary>The values of the first <paramref name="rows"/> rows of an item, row after row: rows x C.</summary>
+    /// <param name="item">0 to B - 1.</param>
+    /// <param name="rows">Rows, with fewer than 2^31 values.</param>
+    public ArrayView<float> Run(int item, int rows) => Values.SubView(((long)item * ItemRows + First) * Channels, rows * Channels);
+
     /// <summary>The C values of a row of a ring: rows past the end of an item continue at its start.</summary>
     /// <param name="item">0 to B - 1.</param>
-    /// <param name="row">Counted from the first, at least 0.</param>
-    public ArrayView<float> RingRow(int item, int row) => Values.SubView(((long)item * ItemRows + (First + row) % ItemRows) * Channels, Channels);
+    /// <param name="row">Counted from the first; at least 0 and before the first row comes round again.</param>
+    public ArrayView<float> RingRow(int item, int row) => Row(item, First + row < ItemRows ? row : row - ItemRows);
 }

@@ -58,9 +58,9 @@ internal static class KernelsListCommand
 
     private static void WriteText(TextWriter output)
     {
-        int name = KernelCatalog.All.Max(version => version.Name.Length), shape = KernelCatalog.All.Max(version => version.Shapes[0].ToString().Length);
         foreach (var op in KernelCatalog.All.GroupBy(version => version.Op))
         {
+            int name = op.Max(version => version.Name.Length), shape = op.Max(version => version.Shapes[0].ToString().Length);
             output.WriteLine(op.Key);
             foreach (KernelVersion version in op)
             {

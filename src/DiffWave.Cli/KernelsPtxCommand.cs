@@ -79,7 +79,9 @@ internal static class KernelsPtxCommand
             ParameterInfo? parameter = version.Method.GetParameters().FirstOrDefault(parameter => parameter.Name == pair[0] && parameter.IsDefined(typeof(ConstAttribute)));
             if (pair.Length != 2 || parameter is null) throw new UsageException($"--constants: '{part}' is none of {version.Name}'s{(constants.Count == 0 ? ": it has none" : $", expected {string.Join(", ", constants.Keys)} and a value")}");
             if (!int.TryParse(pair[1], out int value)) throw new UsageException($"--constants: {pair[0]} is '{pair[1]}', expected a whole number");
-            constants[pair[0]] = value;
+            bool isSwitch = parameter.ParameterType == typeof(bool);
+            if (isSwitch && value is not (0 or 1)) throw new UsageException($"--constants: {pair[0]} is '{pair[1]}', expected 0 or 1");
+            constants[pair[0]] = isSwitch ? value == 1 : value;
         }
         return constants;
     }

@@ -1,25 +1,20 @@
-using System.Runtime.ExceptionServices;
-
 namespace DiffWave.Cuda;
 
-/// <summary>Gives several things back although one of them fails.</summary>
+/// <summary>Gives several things back, each although another fails.</summary>
 internal static class Cleanup
 {
-    /// <summary>Does everything, then throws the first exception there was.</summary>
-    public static void Run(params ReadOnlySpan<Action> actions)
+    /// <summary>Does everything. What the driver says meanwhile is about earlier work or a context that is lost; thrown here it would hide the exception that led to the cleaning up.</summary>
+    public static void Run(params IEnumerable<Action> actions)
     {
-        Exception? first = null;
         foreach (Action action in actions)
         {
             try
             {
                 action();
             }
-            catch (Exception e)
+            catch (CudaException)
             {
-                first ??= e;
             }
         }
-        if (first is not null) ExceptionDispatchInfo.Throw(first);
     }
 }

@@ -19,6 +19,9 @@ public sealed record CudaDeviceInfo
     /// <summary>Name as the driver gives it.</summary>
     public required string Name { get; init; }
 
+    /// <summary>Where it is on the bus as nvidia-smi writes it, e.g. 0000:3b:00.0; empty when unknown.</summary>
+    public string PciBusId { get; init; } = "";
+
     /// <summary>Architecture, e.g. 90 for compute capability 9.0.</summary>
     public required int Sm { get; init; }
 
@@ -51,6 +54,20 @@ public sealed record CudaDeviceInfo
 
     /// <summary>Threads resident on one multiprocessor.</summary>
     public int ThreadsPerMultiprocessor { get; init; }
+
+    /// <summary>Float32 operations a second outside the tensor cores when every core does a fused multiply-add a clock; null when cores or clock are unknown.</summary>
+    public double? PeakFloat32Flops => Float32Cores is { } cores && ClockKilohertz > 0 ? 2e3 * cores * Multiprocessors * ClockKilohertz : null;
+
+    /// <summary>Bytes a second the memory's bus carries, at two transfers a clock; null when clock or width are unknown.</summary>
+    public double? PeakMemoryBytesPerSecond => MemoryClockKilohertz > 0 && MemoryBusBits > 0 ? 2e3 * MemoryClockKilohertz * (MemoryBusBits / 8) : null;
+
+    // CUDA C++ programming guide, arithmetic throughput: float32 multiply-adds a clock and multiprocessor.
+    private int? Float32Cores => Sm switch
+    {
+        70 or 72 or 75 or 80 => 64,
+        86 or 87 or 89 or 90 or 100 or 101 or 103 or 110 or 120 or 121 => 128,
+        _ => null,
+    };
 }
 
 /// <summary>What the driver knows of a loaded function.</summary>
@@ -69,6 +86,9 @@ public interface ICudaDriver : IDisposable
 {
     /// <summary>For messages: what runs the kernels, e.g. "NVIDIA driver 13.0" or "emulator".</summary>
     string Description { get; }
+
+    /// <summary>For messages: which device this is and what runs it, e.g. "cuda:0 (NVIDIA H100 80GB HBM3, sm_90, driver 13.0)" or "emulator (sm_90, for checking)".</summary>
+    string DeviceText { get; }
 
     /// <summary>The device.</summary>
     CudaDeviceInfo Device { get; }
@@ -195,4 +215,16 @@ public interface ICudaDriver : IDisposable
 
     /// <summary>Ends a graph.</summary>
     void DestroyGraph(nint graph);
+
+    /// <summary>Begins a range profilers show under a name, around what this thread queues until <see cref="PopRange"/>; ranges nest. Without a profiler's library nothing happens.</summary>
+    void PushRange(string name);
+
+    /// <summary>Ends the range begun last.</summary>
+    void PopRange();
+
+    /// <summary>Lets a profiler that waits for it begin to record.</summary>
+    void StartProfiler();
+
+    /// <summary>Lets a profiler stop recording.</summary>
+    void StopProfiler();
 }

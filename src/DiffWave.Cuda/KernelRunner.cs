@@ -99,7 +99,7 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
     {
         List<Action> unloading = [.. loaded.Values.Select(kernel => (Action)(() => driver.UnloadModule(kernel.Module)))];
         loaded.Clear();
-        Cleanup.Run([.. unloading]);
+        Cleanup.Run(unloading);
     }
 
     private void Queue(LoadedKernel kernel, Dim3 grid, Dim3 group, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> packed)

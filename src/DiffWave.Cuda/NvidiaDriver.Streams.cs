@@ -1,6 +1,6 @@
 namespace DiffWave.Cuda;
 
-/// <content>Streams, events and graphs.</content>
+/// <content>Streams, events and graphs, and what profilers are told.</content>
 public sealed unsafe partial class NvidiaDriver
 {
     private const uint NonBlocking = 1;
@@ -126,5 +126,25 @@ public sealed unsafe partial class NvidiaDriver
     {
         Use();
         api.Check(api.GraphExecDestroy(graph), $"cuGraphExecDestroy");
+    }
+
+    /// <inheritdoc/>
+    public void PushRange(string name) => nvtx?.Push(name);
+
+    /// <inheritdoc/>
+    public void PopRange() => nvtx?.Pop();
+
+    /// <inheritdoc/>
+    public void StartProfiler()
+    {
+        Use();
+        api.Check(api.ProfilerStart(), $"cuProfilerStart");
+    }
+
+    /// <inheritdoc/>
+    public void StopProfiler()
+    {
+        Use();
+        api.Check(api.ProfilerStop(), $"cuProfilerStop");
     }
 }

@@ -6,6 +6,7 @@ namespace DiffWave.Cuda;
 public sealed unsafe partial class NvidiaDriver : ICudaDriver
 {
     private readonly NvidiaLibrary api;
+    private readonly Nvtx? nvtx = Nvtx.Open();
     private readonly int device;
     private nint context;
 
@@ -13,6 +14,9 @@ public sealed unsafe partial class NvidiaDriver : ICudaDriver
 
     /// <inheritdoc/>
     public string Description => $"NVIDIA driver for CUDA {NvidiaLibrary.VersionText(api.Version)}";
+
+    /// <inheritdoc/>
+    public string DeviceText => $"cuda:{device} ({Device.Name}, sm_{Device.Sm}, driver {NvidiaLibrary.VersionText(api.Version)})";
 
     /// <inheritdoc/>
     public CudaDeviceInfo Device { get; }
@@ -119,6 +123,8 @@ public sealed unsafe partial class NvidiaDriver : ICudaDriver
         if (source.IsEmpty) return;
         Use();
         fixed (byte* from = source) api.Check(api.MemcpyHtoD(target, from, (nuint)source.Length), $"cuMemcpyHtoD(0x{target:x}, {source.Length} bytes)");
+        // From ordinary memory the call may return when the values are in the driver's own buffer, and streams that do not wait for the default one would not see them.
+        api.Check(api.StreamSynchronize(0), $"cuStreamSynchronize (after cuMemcpyHtoD)");
     }
 
     /// <inheritdoc/>
@@ -210,14 +216,17 @@ public sealed unsafe partial class NvidiaDriver : ICudaDriver
         }
         byte* name = stackalloc byte[256];
         api.Check(api.DeviceGetName(name, 256, handle), $"cuDeviceGetName");
+        byte* bus = stackalloc byte[64];
+        if (api.DeviceGetPciBusId(bus, 64, handle) != 0) *bus = 0;
         nuint memory = 0;
         api.Check(api.DeviceTotalMem(&memory, handle), $"cuDeviceTotalMem");
         // Numbers of CUdevice_attribute.
         return new CudaDeviceInfo
         {
-            Name = Encoding.UTF8.GetString(System.Runtime.InteropServices.MemoryMarshal.CreateReadOnlySpanFromNullTerminated(name)),
+            Name = Text(name),
             Sm = Needed(75) * 10 + Needed(76),
             Multiprocessors = Needed(16),
+            PciBusId = Text(bus),
             MemoryBytes = (long)memory,
             SharedBytesPerBlock = Needed(97),
             ClockKilohertz = OrZero(13),
@@ -229,4 +238,6 @@ public sealed unsafe partial class NvidiaDriver : ICudaDriver
             ThreadsPerMultiprocessor = OrZero(39),
         };
     }
+
+    private static string Text(byte* text) => Encoding.UTF8.GetString(System.Runtime.InteropServices.MemoryMarshal.CreateReadOnlySpanFromNullTerminated(text));
 }

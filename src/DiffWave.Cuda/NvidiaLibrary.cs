@@ -8,11 +8,11 @@ internal sealed unsafe class NvidiaLibrary
     /// <summary>Oldest driver that will do, as the driver counts: CUDA 11.8, the first for sm_90.</summary>
     public const int MinimumVersion = 11080;
 
-    private readonly nint handle;
+    private readonly Func<string, nint> find;
 
-    private NvidiaLibrary(nint handle)
+    private NvidiaLibrary(Func<string, nint> find)
     {
-        this.handle = handle;
+        this.find = find;
         // First, so that any failure below can be told by name.
         GetErrorName = (delegate* unmanaged<int, byte**, int>)Export("cuGetErrorName");
         GetErrorString = (delegate* unmanaged<int, byte**, int>)Export("cuGetErrorString");
@@ -23,6 +23,7 @@ internal sealed unsafe class NvidiaLibrary
         DeviceGetName = (delegate* unmanaged<byte*, int, int, int>)Export("cuDeviceGetName");
         DeviceTotalMem = (delegate* unmanaged<nuint*, int, int>)Export("cuDeviceTotalMem_v2");
         DeviceGetAttribute = (delegate* unmanaged<int*, int, int, int>)Export("cuDeviceGetAttribute");
+        DeviceGetPciBusId = (delegate* unmanaged<byte*, int, int, int>)Export("cuDeviceGetPCIBusId");
         DevicePrimaryCtxRetain = (delegate* unmanaged<nint*, int, int>)Export("cuDevicePrimaryCtxRetain");
         DevicePrimaryCtxRelease = (delegate* unmanaged<int, int>)Export("cuDevicePrimaryCtxRelease_v2");
         CtxSetCurrent = (delegate* unmanaged<nint, int>)Export("cuCtxSetCurrent");
@@ -39,6 +40,10 @@ internal sealed unsafe class NvidiaLibrary
         MemcpyDtoDAsync = (delegate* unmanaged<ulong, ulong, nuint, nint, int>)Export("cuMemcpyDtoDAsync_v2");
         MemsetD32Async = (delegate* unmanaged<ulong, uint, nuint, nint, int>)Export("cuMemsetD32Async");
         ModuleLoadDataEx = (delegate* unmanaged<nint*, byte*, uint, int*, nint*, int>)Export("cuModuleLoadDataEx");
+        LinkCreate = (delegate* unmanaged<uint, int*, nint*, nint*, int>)Export("cuLinkCreate_v2");
+        LinkAddData = (delegate* unmanaged<nint, int, byte*, nuint, byte*, uint, int*, nint*, int>)Export("cuLinkAddData_v2");
+        LinkComplete = (delegate* unmanaged<nint, byte**, nuint*, int>)Export("cuLinkComplete");
+        LinkDestroy = (delegate* unmanaged<nint, int>)Export("cuLinkDestroy");
         ModuleUnload = (delegate* unmanaged<nint, int>)Export("cuModuleUnload");
         ModuleGetFunction = (delegate* unmanaged<nint*, nint, byte*, int>)Export("cuModuleGetFunction");
         FuncGetAttribute = (delegate* unmanaged<int*, int, nint, int>)Export("cuFuncGetAttribute");
@@ -61,6 +66,8 @@ internal sealed unsafe class NvidiaLibrary
         GraphLaunch = (delegate* unmanaged<nint, nint, int>)Export("cuGraphLaunch");
         GraphExecDestroy = (delegate* unmanaged<nint, int>)Export("cuGraphExecDestroy");
         GraphDestroy = (delegate* unmanaged<nint, int>)Export("cuGraphDestroy");
+        ProfilerStart = (delegate* unmanaged<int>)Export("cuProfilerStart");
+        ProfilerStop = (delegate* unmanaged<int>)Export("cuProfilerStop");
     }
 
     /// <summary>The driver's version as it counts: CUDA 12.4 is 12040.</summary>
@@ -71,13 +78,13 @@ internal sealed unsafe class NvidiaLibrary
     public readonly delegate* unmanaged<uint, int> Init;
     public readonly delegate* unmanaged<int*, int> DriverGetVersion, DeviceGetCount;
     public readonly delegate* unmanaged<int*, int, int> DeviceGet;
-    public readonly delegate* unmanaged<byte*, int, int, int> DeviceGetName;
+    public readonly delegate* unmanaged<byte*, int, int, int> DeviceGetName, DeviceGetPciBusId;
     public readonly delegate* unmanaged<nuint*, int, int> DeviceTotalMem;
     public readonly delegate* unmanaged<int*, int, int, int> DeviceGetAttribute;
     public readonly delegate* unmanaged<nint*, int, int> DevicePrimaryCtxRetain;
     public readonly delegate* unmanaged<int, int> DevicePrimaryCtxRelease;
     public readonly delegate* unmanaged<nint, int> CtxSetCurrent;
-    public readonly delegate* unmanaged<int> CtxSynchronize;
+    public readonly delegate* unmanaged<int> CtxSynchronize, ProfilerStart, ProfilerStop;
     public readonly delegate* unmanaged<nuint*, nuint*, int> MemGetInfo;
     public readonly delegate* unmanaged<ulong*, nuint, int> MemAlloc;
     public readonly delegate* unmanaged<ulong, int> MemFree;
@@ -90,7 +97,10 @@ internal sealed unsafe class NvidiaLibrary
     public readonly delegate* unmanaged<ulong, ulong, nuint, nint, int> MemcpyDtoDAsync;
     public readonly delegate* unmanaged<ulong, uint, nuint, nint, int> MemsetD32Async;
     public readonly delegate* unmanaged<nint*, byte*, uint, int*, nint*, int> ModuleLoadDataEx;
-    public readonly delegate* unmanaged<nint, int> ModuleUnload;
+    public readonly delegate* unmanaged<uint, int*, nint*, nint*, int> LinkCreate;
+    public readonly delegate* unmanaged<nint, int, byte*, nuint, byte*, uint, int*, nint*, int> LinkAddData;
+    public readonly delegate* unmanaged<nint, byte**, nuint*, int> LinkComplete;
+    public readonly delegate* unmanaged<nint, int> ModuleUnload, LinkDestroy;
     public readonly delegate* unmanaged<nint*, nint, byte*, int> ModuleGetFunction;
     public readonly delegate* unmanaged<int*, int, nint, int> FuncGetAttribute;
     public readonly delegate* unmanaged<nint, int, int, int> FuncSetAttribute;
@@ -114,15 +124,10 @@ internal sealed unsafe class NvidiaLibrary
     /// <exception cref="CudaException">There is no driver, it is too old, or it refuses to start; the text says which.</exception>
     public static NvidiaLibrary Load(string[] names)
     {
-        nint handle = 0;
-        foreach (string name in names)
-        {
-            if (NativeLibrary.TryLoad(name, out handle)) break;
-        }
-        if (handle == 0)
-            throw new CudaException($"load {string.Join(" or ", names)}", "no NVIDIA driver",
+        Func<string, nint> find = names.Select(NativeFunctions.Open).FirstOrDefault(found => found is not null)
+            ?? throw new CudaException($"load {string.Join(" or ", names)}", "no NVIDIA driver",
                 "the library of the NVIDIA driver is not on this machine", "install the driver of the GPU, or use another device");
-        var library = new NvidiaLibrary(handle);
+        var library = new NvidiaLibrary(find);
         int version = 0;
         library.Check(library.DriverGetVersion(&version), $"cuDriverGetVersion");
         if (version < MinimumVersion)
@@ -152,6 +157,6 @@ internal sealed unsafe class NvidiaLibrary
         throw new CudaException(call.ToString(), error, log.Length == 0 ? said : $"{said}\n{log}", CudaErrors.Fix(error));
     }
 
-    private nint Export(string name) => NativeLibrary.TryGetExport(handle, name, out nint address) ? address
+    private nint Export(string name) => find(name) is not 0 and var address ? address
         : throw new CudaException($"find {name} in the driver", "driver too old", $"the driver has no {name}; CUDA {VersionText(MinimumVersion)} or newer is needed", CudaErrors.UpdateDriver);
 }

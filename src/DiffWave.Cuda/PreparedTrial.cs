@@ -49,8 +49,8 @@ public sealed class PreparedTrial : IDisposable
     public IReadOnlyList<KernelCheck> Check() =>
         [.. Trial.Outputs.Select(output =>
         {
-            float[] actual = new float[output.Array.Length];
-            driver.CopyToHost(MemoryMarshal.AsBytes(actual.AsSpan()), buffers[output.Array].Address);
+            Array actual = Array.CreateInstance(output.Array.GetType().GetElementType()!, output.Array.Length);
+            driver.CopyToHost(Bytes(actual), buffers[output.Array].Address);
             return output.Check(actual);
         })];
 
@@ -59,17 +59,25 @@ public sealed class PreparedTrial : IDisposable
     {
         List<Action> freeing = [.. buffers.Values.Select(buffer => (Action)(() => driver.Free(buffer.Address)))];
         buffers.Clear();
-        Cleanup.Run([.. freeing]);
+        Cleanup.Run(freeing);
     }
 
-    private static Array? ArrayOf(object argument) => argument is RowsOf rows ? rows.Array : argument as Array;
+    private static Array? ArrayOf(object argument) => argument switch
+    {
+        RowsOf rows => rows.Array,
+        PartOf part => part.Array,
+        _ => argument as Array,
+    };
 
     private object OnDevice(object argument) => argument switch
     {
         Array array => buffers[array],
-        RowsOf rows => new Rows(new ArrayView<float>((nint)buffers[rows.Array].Address, rows.Array.Length), rows.ItemRows, rows.First, rows.Channels),
+        RowsOf rows => new Rows(View(rows.Array), rows.ItemRows, rows.First, rows.Channels),
+        PartOf part => View(part.Array).SubView(part.First),
         _ => argument,
     };
+
+    private ArrayView<float> View(float[] array) => new((nint)buffers[array].Address, array.Length);
 
     private static Dim3 Dim(Index3D index) => new(index.X, index.Y, index.Z);
 

@@ -165,6 +165,6 @@ public sealed unsafe class StagingRing : IDisposable
             if (mark != 0) actions.Add(() => driver.DestroyEvent(mark));
             (segment.Memory, segment.Event) = (0, 0);
         }
-        Cleanup.Run([.. actions]);
+        Cleanup.Run(actions);
     }
 }

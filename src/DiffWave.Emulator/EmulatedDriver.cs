@@ -39,6 +39,9 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
     public string Description => "emulator";
 
     /// <inheritdoc/>
+    public string DeviceText => $"emulator (sm_{Device.Sm}, for checking)";
+
+    /// <inheritdoc/>
     public CudaDeviceInfo Device { get; }
 
     /// <summary>Reports of the launches so far, in order; empty without <see cref="EmulatorOptions.Reports"/>.</summary>
@@ -147,6 +150,26 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
             for (long done = 0; done < words; done += 1 << 28) new Span<uint>(place + done, (int)Math.Min(words - done, 1 << 28)).Fill(value);
             DeviceMemory.MarkWritten(allocation, target, 4 * words);
         });
+    }
+
+    /// <summary>Does nothing: the emulator's reports are by launch.</summary>
+    public void PushRange(string name)
+    {
+    }
+
+    /// <summary>Does nothing.</summary>
+    public void PopRange()
+    {
+    }
+
+    /// <summary>Does nothing: <see cref="EmulatorOptions.Reports"/> says whether there are reports.</summary>
+    public void StartProfiler()
+    {
+    }
+
+    /// <summary>Does nothing.</summary>
+    public void StopProfiler()
+    {
     }
 
     /// <inheritdoc/>

@@ -46,6 +46,7 @@ public sealed class KernelsTests : IDisposable
         Assert.NotEqual(usual.Out, (string)kernel["ptx"]!);
         Assert.Contains("512", (string)kernel["entry"]!);
         Assert.Equal(["h", "y"], kernel["parameters"]!.AsArray().Select(parameter => (string)parameter!["name"]!));
+        Assert.Contains("gate_firsttrue", (string)DiffWaveProgram.Run("kernels", "ptx", "gated_activation_v2", "--constants", "gateFirst=1", "--json").Succeeds().Json["kernels"]![0]!["entry"]!);
     }
 
     [Fact]
@@ -66,11 +67,11 @@ public sealed class KernelsTests : IDisposable
     {
         RunResult text = DiffWaveProgram.Run("kernels", "run", "gated_activation_v1").Succeeds();
         Assert.StartsWith("device: emulator", text.Error);
-        Assert.Contains("ok    gated_activation_v1  rows=1,channels=1  y  error ", text.Out);
+        Assert.Contains("ok    gated_activation_v1  rows=1,channels=1,gateFirst=1  y  error ", text.Out);
         Assert.EndsWith("0 failed, on emulator\n", text.Out.ReplaceLineEndings("\n"));
         JsonObject json = DiffWaveProgram.Run("kernels", "run", "gated_activation_v2", "--shape", "rows=5,channels=8", "--json").Succeeds().Json;
         JsonNode run = Assert.Single(json["runs"]!.AsArray())!, result = Assert.Single(run["results"]!.AsArray())!;
-        Assert.Equal(("rows=5,channels=8", 40), ((string)run["shape"]!, (int)result["elements"]!));
+        Assert.Equal(("rows=5,channels=8,gateFirst=0", 40), ((string)run["shape"]!, (int)result["elements"]!));
         Assert.InRange((double)result["max_error"]!, 0, (double)result["bound"]!);
         Assert.Equal((1, 0), ((int)json["ok"]!, (int)json["failed"]!));
     }
@@ -100,6 +101,7 @@ public sealed class KernelsTests : IDisposable
     [InlineData("unknown target 'sm_81'", "kernels", "ptx", "block_sum_v1", "--target", "sm_81")]
     [InlineData("it has none", "kernels", "ptx", "block_sum_v1", "--constants", "n=1")]
     [InlineData("channels is 'x'", "kernels", "ptx", "gated_activation_v2", "--constants", "channels=x")]
+    [InlineData("gateFirst is '2', expected 0 or 1", "kernels", "ptx", "gated_activation_v2", "--constants", "gateFirst=2")]
     [InlineData("--all needs -o FOLDER", "kernels", "ptx", "--all")]
     [InlineData("--constants belongs to one kernel", "kernels", "ptx", "--all", "--constants", "channels=64", "-o", "x")]
     public void WrongUsageIsOneLine(string words, params string[] args) => DiffWaveProgram.Run(args).FailsWith(2, words);

@@ -6,30 +6,6 @@ namespace DiffWave.Cpu.Tests;
 /// <summary>Backward of the operations around the residual blocks, in float32 on vectors, against <see cref="ReferenceBackward{T}"/> in float64.</summary>
 public class BackwardTests
 {
-    // The gradients of the device, by name, against float64, where the naive evaluation sums over items as well.
-    internal static void AssertGradients(string what, IOps ops, Parameters parameters, Action<Gradients<double>> truth, Action<Gradients<float>> naive)
-    {
-        float[] arena = new float[parameters.Arena.Length];
-        ops.ReadGradients(arena);
-        var (exact, plain) = (new Gradients<double>(), new Gradients<float>());
-        truth(exact);
-        naive(plain);
-        Assert.NotEmpty(exact.ByName);
-        foreach (var info in parameters.Infos)
-            if (exact.ByName.TryGetValue(info.Name, out double[]? expected))
-                Setup.AssertAsGoodAsNaive($"gradient of {info.Name}, {what}", expected, plain.ByName[info.Name], arena[info.Offset..(info.Offset + info.Count)]);
-            else Assert.All(arena[info.Offset..(info.Offset + info.Count)], value => Assert.Equal(0, value));
-    }
-
-    internal static Parameters Load(IOps ops, ModelConfig config)
-    {
-        var parameters = Setup.Weights(config);
-        ops.LoadTraining(config, new TrainingState(config, parameters, keepAverage: false));
-        return parameters;
-    }
-
-    internal static float[][] Items(int batch, int count, uint stream) => [.. Enumerable.Range(0, batch).Select(item => Setup.Normals(count, stream + (uint)item))];
-
     private static readonly (int Channels, int Rows, int Batch)[] Sizes = [(1, 1, 1), (1, 600, 1), (5, 3, 3), (5, 129, 1), (16, 1, 3), (24, 129, 1), (24, 600, 3), (40, 3, 1), (40, 129, 3), (64, 600, 1), (64, 1030, 1)];
 
     [Theory, MemberData(nameof(Setup.Levels), MemberType = typeof(Setup))]
@@ -39,16 +15,16 @@ public class BackwardTests
         foreach (var (channels, rows, batch) in Sizes)
         {
             var config = Setup.Config(channels);
-            var parameters = Load(ops, config);
+            var parameters = BackwardSetup.Load(ops, config);
             using var buffers = new Buffers(ops);
             // The result is given, so all evaluations see the same signs.
-            float[][] audio = Items(batch, rows, 0), dX = Items(batch, rows * channels, 10), x = [.. audio.Select(samples => Reference<float>.InputProjection(parameters, samples))];
+            float[][] audio = BackwardSetup.Items(batch, rows, 0), dX = BackwardSetup.Items(batch, rows * channels, 10), x = [.. audio.Select(samples => Reference<float>.InputProjection(parameters, samples))];
             IBuffer dAudio = buffers.Poisoned(batch, rows, 1);
             ops.InputProjectionBackward(buffers.Of(audio, 1), buffers.Of(x, channels), buffers.Of(dX, channels), dAudio);
             string what = $"C={channels} T={rows} B={batch}";
             var truths = new double[batch][];
             var naives = new float[batch][];
-            AssertGradients(what, ops, parameters, gradients => Evaluate(gradients, truths), gradients => Evaluate(gradients, naives));
+            BackwardSetup.AssertGradients(what, ops, parameters, gradients => Evaluate(gradients, truths), gradients => Evaluate(gradients, naives));
             for (int item = 0; item < batch; item++) Setup.AssertAsGoodAsNaive($"dAudio, {what}", truths[item], naives[item], buffers.Read(dAudio, item, 0, rows));
 
             void Evaluate<T>(Gradients<T> gradients, T[][] results) where T : struct, IFloatingPointIeee754<T>
@@ -66,16 +42,16 @@ public class BackwardTests
         foreach (var (channels, rows, batch) in Sizes)
         {
             var config = Setup.Config(channels);
-            var parameters = Load(ops, config);
+            var parameters = BackwardSetup.Load(ops, config);
             using var buffers = new Buffers(ops);
-            float[][] skips = Items(batch, rows * channels, 0), dEps = Items(batch, rows, 10);
-            foreach (float[] item in skips) AwayFromKinks(config, parameters, item);
+            float[][] skips = BackwardSetup.Items(batch, rows * channels, 0), dEps = BackwardSetup.Items(batch, rows, 10);
+            foreach (float[] item in skips) BackwardSetup.AwayFromKinks(config, parameters, item);
             IBuffer dSkips = buffers.Poisoned(batch, rows, channels);
             ops.HeadBackward(buffers.Of(skips, channels), buffers.Of(dEps, 1), dSkips);
             string what = $"C={channels} T={rows} B={batch}";
             var truths = new double[batch][];
             var naives = new float[batch][];
-            AssertGradients(what, ops, parameters, gradients => Evaluate(gradients, truths), gradients => Evaluate(gradients, naives));
+            BackwardSetup.AssertGradients(what, ops, parameters, gradients => Evaluate(gradients, truths), gradients => Evaluate(gradients, naives));
             for (int item = 0; item < batch; item++) Setup.AssertAsGoodAsNaive($"dSkips, {what}", truths[item], naives[item], buffers.Read(dSkips, item, 0, rows));
 
             void Evaluate<T>(Gradients<T> gradients, T[][] results) where T : struct, IFloatingPointIeee754<T>
@@ -83,16 +59,6 @@ public class BackwardTests
                 for (int item = 0; item < batch; item++) results[item] = ReferenceBackward<T>.Head(config, parameters, Reference<T>.Of(skips[item]), Reference<T>.Of(dEps[item]), gradients);
             }
         }
-    }
-
-    // Where a hidden value is within rounding of zero, float32 and float64 may stand on different sides of the ReLU's kink and both be right: such rows are moved.
-    private static void AwayFromKinks(ModelConfig config, Parameters parameters, float[] skips)
-    {
-        double[] w = Reference<double>.Of(parameters["skip_projection.weight"]), b = Reference<double>.Of(parameters["skip_projection.bias"]);
-        int c = config.Channels;
-        for (int row = 0; row < skips.Length / c; row++)
-            while (Reference<double>.Linear([.. Reference<double>.Of(skips.AsSpan(row * c, c)).Select(s => s / Math.Sqrt(config.Layers))], c, w, b).Any(value => Math.Abs(value) < 1e-5))
-                for (int i = 0; i < c; i++) skips[row * c + i] *= 1.25f;
     }
 
     [Theory, MemberData(nameof(Setup.Levels), MemberType = typeof(Setup))]
@@ -103,15 +69,15 @@ public class BackwardTests
                  { ([16, 16], 80, 3, 1, false), ([15, 20], 33, 2, 1, true), ([5, 5, 11], 5, 3, 1, false), ([2], 5, 1, 3, false), ([2], 80, 300, 1, true), ([3], 1, 43, 3, true), ([1], 33, 300, 1, false), ([3, 1, 7], 16, 13, 3, true), ([300], 17, 2, 1, false) })
         {
             var config = Setup.Config(8, Conditioner.Mel, bands, factors, philsyn);
-            var parameters = Load(ops, config);
+            var parameters = BackwardSetup.Load(ops, config);
             int rows = frames * config.Hop, layer = philsyn ? 5 : 0;
-            float[][] mels = Setup.Mels(config, batch, frames).Rows, dUpsampled = Items(batch, rows * bands, 10), upsampled = [.. mels.Select(mel => Reference<float>.Upsample(config, parameters, layer, mel))];
+            float[][] mels = Setup.Mels(config, batch, frames).Rows, dUpsampled = BackwardSetup.Items(batch, rows * bands, 10), upsampled = [.. mels.Select(mel => Reference<float>.Upsample(config, parameters, layer, mel))];
             for (int stages = 1; stages < factors.Length; stages++) // inner signs are computed again, in float32 and float64; the seed leaves them apart from the kink
                 foreach (float[] mel in mels)
                     Assert.True(Reference<double>.Upsample(config with { UpsampleFactors = factors[..stages] }, parameters, layer, Reference<double>.Of(mel)).Min(Math.Abs) > 1e-6, "an inner value lies at the kink: use another seed");
             using var buffers = new Buffers(ops);
             ops.UpsampleMelBackward(layer, buffers.Of(mels, bands), buffers.Of(upsampled, bands), buffers.Of(dUpsampled, bands));
-            AssertGradients($"[{string.Join(", ", factors)}] M={bands} B={batch}", ops, parameters, Evaluate, Evaluate);
+            BackwardSetup.AssertGradients($"[{string.Join(", ", factors)}] M={bands} B={batch}", ops, parameters, Evaluate, Evaluate);
 
             void Evaluate<T>(Gradients<T> gradients) where T : struct, IFloatingPointIeee754<T>
             {
@@ -128,15 +94,15 @@ public class BackwardTests
         foreach (var (channels, batch) in new[] { (1, 1), (5, 3), (40, 1), (24, 3) })
         {
             var config = Setup.Config(channels, Conditioner.Label);
-            var parameters = Load(ops, config);
-            float[][] rows = Items(batch, ModelConfig.StepTableWidth, 0), dStep = Items(batch, config.Layers * channels, 10), dLabel = Items(batch, config.Layers * 2 * channels, 20);
+            var parameters = BackwardSetup.Load(ops, config);
+            float[][] rows = BackwardSetup.Items(batch, ModelConfig.StepTableWidth, 0), dStep = BackwardSetup.Items(batch, config.Layers * channels, 10), dLabel = BackwardSetup.Items(batch, config.Layers * 2 * channels, 20);
             int[] labels = [.. new[] { 5, 0, 5 }.Take(batch)];
             using var buffers = new Buffers(ops);
             IBuffer table = buffers.Of(rows, ModelConfig.StepTableWidth), embedding = buffers.New(batch, 1, ModelConfig.StepWidth), stepBias = buffers.New(batch, config.Layers, channels);
             ops.StepEmbedding(table, embedding, stepBias);
             ops.StepEmbeddingBackward(table, embedding, buffers.Of(dStep, channels));
             ops.LabelBiasBackward(labels, buffers.Of(dLabel, 2 * channels));
-            AssertGradients($"C={channels} B={batch}", ops, parameters, Evaluate, Evaluate);
+            BackwardSetup.AssertGradients($"C={channels} B={batch}", ops, parameters, Evaluate, Evaluate);
 
             void Evaluate<T>(Gradients<T> gradients) where T : struct, IFloatingPointIeee754<T>
             {
@@ -155,7 +121,7 @@ public class BackwardTests
         const int Rows = 12, Channels = 24;
         using var ops = Setup.Device(level);
         var config = Setup.Config(Channels, Conditioner.Mel, bands: 5, factors: [2, 2]);
-        var parameters = Load(ops, config);
+        var parameters = BackwardSetup.Load(ops, config);
         Assert.Equal(0, ops.GradientNorm());
         using var buffers = new Buffers(ops);
         float[] Values(int count, bool bad)

@@ -7,18 +7,7 @@ public class NetworkTests
 {
     private const Conditioner Both = Conditioner.Mel | Conditioner.Label;
 
-    internal sealed record Case(ModelConfig Config, int Rows, int Batch)
-    {
-        public Parameters Parameters { get; } = Setup.Weights(Config);
-        public float[][] Audio { get; } = [.. Enumerable.Range(0, Batch).Select(item => Setup.Normals(Rows, (uint)item))];
-        public float[] Steps { get; } = [.. new[] { 3f, 49, 17.3125f }[..Batch]];
-        public int[] Labels { get; } = Config.HasLabel ? new[] { 5, 0, 3 }[..Batch] : [];
-        public int Frames { get; } = (Rows - 1) / Config.Hop + 1;
-        public IMelSource[]? Mels => Config.HasMel ? Setup.Mels(Config, Batch, Frames).Sources : null;
-        public override string ToString() => $"C={Config.Channels} {Config.Conditioner} T={Rows} B={Batch}";
-    }
-
-    internal static Case[] Cases =>
+    internal static NetworkCase[] Cases =>
     [
         new(Setup.Config(8), 1, 1), new(Setup.Config(16, Conditioner.Mel), 3, 3), new(Setup.Config(24, Conditioner.Label), 777, 1), new(Setup.Config(33, Both, 33, [5, 5, 11], philsyn: true), 131, 3),
         new(Setup.Config(16, Conditioner.Mel, 80, [16, 16]), 512, 3), new(Setup.Config(8, Conditioner.Mel, 5, [15, 20], philsyn: true), 777, 1), new(Setup.Config(64, Both), 77, 1), new(Setup.Config(8, philsyn: true), 250, 3),
@@ -82,7 +71,7 @@ public class NetworkTests
     public void EqualsTheUncutNetworkUpToRounding()
     {
         using var ops = Setup.Device(SimdLevel.Auto);
-        foreach (var c in Cases.Append(new Case(Setup.Config(16, Conditioner.Mel, 5, [15, 20]), 9000, 1)))
+        foreach (var c in Cases.Append(new NetworkCase(Setup.Config(16, Conditioner.Mel, 5, [15, 20]), 9000, 1)))
         {
             ops.Load(c.Config, c.Parameters);
             float[][] whole = WholeSignal.Evaluate(ops, c.Config, c.Audio, c.Steps, c.Mels, c.Labels), actual = Network.Evaluate(ops, c.Config, c.Audio, c.Steps, c.Mels, c.Labels);
@@ -113,7 +102,7 @@ public class NetworkTests
         using var ops = Setup.Device(level, threads: 1);
         foreach (bool philsyn in new[] { false, true })
         {
-            var c = new Case(Setup.Config(8, Both, 5, [3, 2], philsyn, layers: 2, cycle: 2), 40, 1);
+            var c = new NetworkCase(Setup.Config(8, Both, 5, [3, 2], philsyn, layers: 2, cycle: 2), 40, 1);
             float[] mel = Setup.Mels(c.Config, 1, c.Frames).Rows[0];
             foreach (var info in c.Parameters.Infos)
                 foreach (int index in new[] { 0, info.Count - 1 })
@@ -134,7 +123,7 @@ public class NetworkTests
     public void ANaNInTheInputReachesItsSurroundings(SimdLevel level)
     {
         using var ops = Setup.Device(level, threads: 1);
-        var c = new Case(Setup.Config(24, Conditioner.Mel, 5, [3, 2]), 200, 1);
+        var c = new NetworkCase(Setup.Config(24, Conditioner.Mel, 5, [3, 2]), 200, 1);
         ops.Load(c.Config, c.Parameters);
         float[] mel = Setup.Mels(c.Config, 1, c.Frames).Rows[0];
         foreach (int at in new[] { 0, 77, 199 })
@@ -169,11 +158,11 @@ public class NetworkTests
     public void RefusesWhatDoesNotFit()
     {
         using var ops = Setup.Device(SimdLevel.Auto, threads: 1);
-        var labelled = new Case(Setup.Config(8, Conditioner.Label), 10, 1);
+        var labelled = new NetworkCase(Setup.Config(8, Conditioner.Label), 10, 1);
         ops.Load(labelled.Config, labelled.Parameters);
         Assert.Contains("label", Assert.Throws<ArgumentException>(() => Network.Evaluate(ops, labelled.Config, labelled.Audio, labelled.Steps, null, [])).Message);
         Assert.Contains("label 6", Assert.Throws<ArgumentException>(() => Network.Evaluate(ops, labelled.Config, labelled.Audio, labelled.Steps, null, [6])).Message);
-        var mel = new Case(Setup.Config(8, Conditioner.Mel), 10, 1);
+        var mel = new NetworkCase(Setup.Config(8, Conditioner.Mel), 10, 1);
         Assert.Contains("mel", Assert.Throws<ArgumentException>(() => Network.Evaluate(ops, mel.Config, mel.Audio, mel.Steps, null, [])).Message);
         Assert.Contains("4 given", Assert.Throws<ArgumentException>(() => Network.Evaluate(ops, mel.Config, mel.Audio, mel.Steps, Setup.Mels(mel.Config, 1, 4).Sources, [])).Message);
         Assert.Contains("multiple", Assert.Throws<ArgumentException>(() => new NetworkWorkspace(ops, mel.Config, 1, Network.ChunkGrain(mel.Config) + 1)).Message);

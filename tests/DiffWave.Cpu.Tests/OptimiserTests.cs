@@ -136,7 +136,7 @@ public class OptimiserTests
     {
         using var ops = Setup.Device(SimdLevel.Auto, 2);
         var config = Setup.Config(24);
-        BackwardTests.Load(ops, config);
+        BackwardSetup.Load(ops, config);
         using var buffers = new Buffers(ops);
         ops.HeadBackward(buffers.Of([Setup.Normals(40 * 24, 1)], 24), buffers.Of([Setup.Normals(40, 2)], 1), buffers.New(1, 40, 24));
         float[] gradients = new float[new Parameters(config).Arena.Length];

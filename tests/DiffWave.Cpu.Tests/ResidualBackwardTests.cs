@@ -13,7 +13,7 @@ public class ResidualBackwardTests
         (24, 3, 7, 3, true, false), (40, 1, 600, 1, true, true), (40, 6, 3, 3, true, true), (64, 3, 129, 1, false, false), (64, 2, 600, 1, true, true), (64, 0, 1030, 1, false, false),
     ];
 
-    private static float[][] Items(int batch, int count, uint stream) => BackwardTests.Items(batch, count, stream);
+    private static float[][] Items(int batch, int count, uint stream) => BackwardSetup.Items(batch, count, stream);
 
     [Theory, MemberData(nameof(Setup.Levels), MemberType = typeof(Setup))]
     public void ResidualBlock(SimdLevel level)
@@ -22,7 +22,7 @@ public class ResidualBackwardTests
         foreach (var (channels, layer, rows, batch, philsyn, label) in Cases)
         {
             var config = Setup.Config(channels, label ? Conditioner.Label : Conditioner.None, philsyn: philsyn);
-            var parameters = BackwardTests.Load(ops, config);
+            var parameters = BackwardSetup.Load(ops, config);
             int d = config.Dilation(layer), layers = config.Layers;
             bool last = layer == layers - 1;
             string what = $"C={channels} T={rows} B={batch} d={d} last={last}";
@@ -36,7 +36,7 @@ public class ResidualBackwardTests
 
             var truths = new ReferenceBackward<double>.BlockResult[batch];
             var naives = new ReferenceBackward<float>.BlockResult[batch];
-            BackwardTests.AssertGradients(what, ops, parameters, gradients => Evaluate(gradients, truths), gradients => Evaluate(gradients, naives));
+            BackwardSetup.AssertGradients(what, ops, parameters, gradients => Evaluate(gradients, truths), gradients => Evaluate(gradients, naives));
             for (int item = 0; item < batch; item++)
             {
                 var (truth, naive) = (truths[item], naives[item]);
@@ -70,7 +70,7 @@ public class ResidualBackwardTests
         {
             const int Layer = 3;
             var config = Setup.Config(channels, Conditioner.Mel, bands);
-            var parameters = BackwardTests.Load(ops, config);
+            var parameters = BackwardSetup.Load(ops, config);
             float[][] upsampled = Items(batch, rows * bands, 0), dConditioner = Items(batch, rows * 2 * channels, 10), before = Items(batch, rows * bands, 20);
             using var buffers = new Buffers(ops);
             IBuffer dUpsampled = buffers.Of(before, bands);
@@ -78,7 +78,7 @@ public class ResidualBackwardTests
             string what = $"C={channels} M={bands} T={rows} B={batch}";
             var truths = new double[batch][];
             var naives = new float[batch][];
-            BackwardTests.AssertGradients(what, ops, parameters, gradients => Evaluate(gradients, truths), gradients => Evaluate(gradients, naives));
+            BackwardSetup.AssertGradients(what, ops, parameters, gradients => Evaluate(gradients, truths), gradients => Evaluate(gradients, naives));
             for (int item = 0; item < batch; item++) Setup.AssertAsGoodAsNaive($"dUpsampled, {what}", truths[item], naives[item], buffers.Read(dUpsampled, item, 0, rows));
 
             void Evaluate<T>(Gradients<T> gradients, T[][] results) where T : struct, IFloatingPointIeee754<T>
@@ -110,7 +110,7 @@ public class ResidualBackwardTests
         const int Channels = 24, Bands = 19, Rows = 1201, Batch = 2;
         using var ops = Setup.Device(level, threads);
         var config = Setup.Config(Channels, Conditioner.Mel | Conditioner.Label, Bands, [1], philsyn: true);
-        var parameters = BackwardTests.Load(ops, config);
+        var parameters = BackwardSetup.Load(ops, config);
         var results = new List<(string What, float[] Values)>();
         foreach (int layer in new[] { 2, 6 })
             for (int first = 0; first < Batch; first += call)
@@ -136,7 +136,7 @@ public class ResidualBackwardTests
         const int Rows = 9, Channels = 5;
         using var ops = Setup.Device(level);
         var config = Setup.Config(Channels, Conditioner.Mel);
-        BackwardTests.Load(ops, config);
+        BackwardSetup.Load(ops, config);
         float[] Values(int count, bool bad)
         {
             float[] values = Setup.Normals(count, 3);

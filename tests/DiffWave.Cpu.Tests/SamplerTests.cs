@@ -6,18 +6,18 @@ public class SamplerTests
 {
     private static readonly NoiseSchedule Training = new(NoiseSchedule.LinearBetas(1e-4, 0.05, 50)), Fast = new([1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5]);
 
-    private static NetworkTests.Case[] Cases =>
+    private static NetworkCase[] Cases =>
     [
         new(Setup.Config(8, Conditioner.Mel, 5, [15, 20]), 777, 3), new(Setup.Config(16), 1, 1), new(Setup.Config(24, Conditioner.Label), 301, 3),
         new(Setup.Config(16, Conditioner.Mel | Conditioner.Label, 33, [2], philsyn: true), 600, 1), new(Setup.Config(8, Conditioner.Mel, 5, [16, 16]), 256, 1),
     ];
 
-    private static SamplerRequest Request(NetworkTests.Case c, IReadOnlyList<SamplerStep>? steps = null) => new()
+    private static SamplerRequest Request(NetworkCase c, IReadOnlyList<SamplerStep>? steps = null) => new()
     {
         Steps = steps ?? SamplerStep.Chain(Fast, Training), Noise = new SeededNoise(3), Length = c.Rows, Batch = c.Batch, Mels = c.Mels, Labels = c.Labels,
     };
 
-    private static float[][] Run(IOps ops, NetworkTests.Case c, SamplerRequest request)
+    private static float[][] Run(IOps ops, NetworkCase c, SamplerRequest request)
     {
         var audio = Enumerable.Range(0, request.Batch).Select(_ => new float[request.Length]).ToArray();
         var done = new long[request.Batch];
@@ -90,7 +90,7 @@ public class SamplerTests
     }
 
     // x' = (x - beta / sqrt(1 - alpha_bar) eps) / sqrt(1 - beta) + sigma z (Kong et al., algorithm 2), clamped where the model's family clamps.
-    private static T[] Chain<T>(NetworkTests.Case c) where T : struct, System.Numerics.IFloatingPointIeee754<T>
+    private static T[] Chain<T>(NetworkCase c) where T : struct, System.Numerics.IFloatingPointIeee754<T>
     {
         float[]? mel = c.Config.HasMel ? Setup.Mels(c.Config, c.Batch, c.Frames).Rows[0] : null;
         float[] normals = new float[c.Rows];

@@ -1,3 +1,4 @@
+using DiffWave.Cuda;
 using DiffWave.Emulator.Checks;
 using DiffWave.Emulator.Reports;
 
@@ -22,7 +23,26 @@ public class EmulatorTests
     [InlineData("block_sum_v1", "n=256")]
     [InlineData("block_sum_v2", "n=4098")]
     [InlineData("gated_activation_v2", "rows=257,channels=8")]
-    [InlineData("philox_normal_v2", "n=2050,first=4")]
+    [InlineData("philox_normal_v2", "items=3,rows=2050,first=4")]
+    [InlineData("copy_rows_v2", "items=2,rows=64,channels=16")]
+    [InlineData("loss_v1", "items=2,rows=1024,squared=1")]
+    [InlineData("loss_v2", "items=1,rows=2049,squared=0")]
+    [InlineData("gradient_squares_v2", "n=4097")]
+    [InlineData("gradient_squares_v2", "n=12288")]
+    [InlineData("adam_v2", "n=255,averaged=1")]
+    [InlineData("dilated_conv_v2", "rows=127,channels=36,dilation=200,before=150,after=1")]
+    [InlineData("dilated_conv_v2", "batch=2,rows=257,channels=4,dilation=64,before=64,after=0")]
+    [InlineData("residual_output_v2", "rows=129,channels=36,layer=2")]
+    [InlineData("pointwise_conv_v2", "rows=255,inputs=4,outputs=132")]
+    [InlineData("dilated_conv_backward_v2", "batch=2,rows=129,channels=68,dilation=100,stepInResidual=0")]
+    [InlineData("dilated_conv_backward_v2", "rows=127,channels=4,dilation=1,hasY=0")]
+    [InlineData("residual_output_backward_v2", "rows=257,channels=36")]
+    [InlineData("pointwise_conv_backward_v2", "rows=128,outputs=4,inputs=132")]
+    [InlineData("weight_gradient_v2", "rows=519,outputs=68,inputs=20,dilation=300")]
+    [InlineData("weight_gradient_v2", "batch=2,rows=512,outputs=4,inputs=68,taps=1")]
+    [InlineData("column_sum_v2", "batch=2,rows=1025,channels=68,weighted=0")]
+    [InlineData("slice_sum_v2", "groups=2,slices=32,outputs=5,inputs=7")]
+    [InlineData("gated_activation_backward_v2", "rows=257,channels=8,gateFirst=1")]
     public void SoAreShapesAroundTheTiles(string name, string shape)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
@@ -39,6 +59,10 @@ public class EmulatorTests
     [Theory]
     [InlineData("block_sum_v1")]
     [InlineData("block_sum_v2")]
+    [InlineData("loss_v1")]
+    [InlineData("loss_v2")]
+    [InlineData("gradient_squares_v1")]
+    [InlineData("gradient_squares_v2")]
     public void TheSumHasTheSameBitsEveryTime(string name)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
@@ -48,7 +72,7 @@ public class EmulatorTests
     [Fact]
     public void ABarrierLeftOutIsFound()
     {
-        Finding finding = Assert.Throws<EmulatorException>(() => OnEmulator.Launch(typeof(BrokenKernels).GetMethod(nameof(BrokenKernels.ReversedWithoutBarrier))!, 256, values => [values], 256)).Finding;
+        Finding finding = Assert.Throws<EmulatorException>(() => OnEmulator.Launch(typeof(BrokenKernels).GetMethod(nameof(BrokenKernels.ReversedWithoutBarrier))!, new Dim3(1), null, new float[256])).Finding;
         Assert.Equal(FindingKind.SharedRace, finding.Kind);
         Assert.EndsWith("BrokenKernels.cs", finding.Source.File);
         Assert.NotNull(finding.Other);

@@ -24,10 +24,10 @@ public sealed class KernelRunnerTests : IDisposable
     [Fact]
     public void KernelsAreCompiledForTheDeviceOnceForEachSetOfConstants()
     {
-        LoadedKernel first = runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 64 });
+        LoadedKernel first = runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 64, ["gateFirst"] = false });
         Assert.Contains(".target sm_86\n", first.Compiled.Ptx);
-        Assert.Same(first, runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 64 }));
-        Assert.NotSame(first, runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 128 }));
+        Assert.Same(first, runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 64, ["gateFirst"] = false }));
+        Assert.NotSame(first, runner.Load(Method("gated_activation_v2"), new Dictionary<string, object> { ["channels"] = 128, ["gateFirst"] = false }));
         Assert.NotSame(runner.Load(Method("matrix_product_v3")), runner.Load(Method("matrix_product_v3_bf16")));
     }
 
@@ -44,7 +44,7 @@ public sealed class KernelRunnerTests : IDisposable
     [Fact]
     public void ArgumentsAreCheckedByNumberTypeAndElement()
     {
-        LoadedKernel kernel = runner.Load(Method("gated_activation_v1"));
+        LoadedKernel kernel = runner.Load(Method("gated_activation_v1"), new Dictionary<string, object> { ["gateFirst"] = false });
         var floats = new DeviceArray(0x1000, 8, typeof(float));
         string Refused(params object[] arguments) => Assert.Throws<ArgumentException>(() => KernelArguments.Pack(kernel.Compiled, arguments)).Message;
         Assert.Contains("takes 3 arguments (h, y, channels), 2 were given", Refused(floats, floats));
@@ -57,16 +57,17 @@ public sealed class KernelRunnerTests : IDisposable
     public void ArgumentsLieWhereTheKernelReadsThem()
     {
         CompiledKernel kernel = runner.Load(Method("philox_normal_v1")).Compiled;
-        byte[] packed = KernelArguments.Pack(kernel, [new DeviceArray(0x1122334455667788, 99, typeof(float)), 0x0102030405060708UL, 7u, 8u, -2L]);
+        byte[] packed = KernelArguments.Pack(kernel, [new Rows(new ArrayView<float>(unchecked((nint)0x1122334455667788), 99), 5, 6, 1), 3, new DeviceArray(0x0102030405060708, 1, typeof(ulong)), 7u, 9u, 8u, -2L, 4L]);
         T Read<T>(string name, int offset = 0) where T : struct => System.Runtime.InteropServices.MemoryMarshal.Read<T>(packed.AsSpan(kernel.Parameters.Single(parameter => parameter.Name == name).Offset + offset));
-        Assert.Equal((0x1122334455667788UL, 99L), (Read<ulong>("normals"), Read<long>("normals", 8)));
-        Assert.Equal((0x0102030405060708UL, 7u, 8u, -2L), (Read<ulong>("seed"), Read<uint>("stream"), Read<uint>("step"), Read<long>("first")));
+        Assert.Equal((0x1122334455667788UL, 99L, 5, 6, 1), (Read<ulong>("normals"), Read<long>("normals", 8), Read<int>("normals", 16), Read<int>("normals", 20), Read<int>("normals", 24)));
+        Assert.Equal((3, 0x0102030405060708UL, 1L, 7u, 9u), (Read<int>("rows"), Read<ulong>("seed"), Read<long>("seed", 8), Read<uint>("stream"), Read<uint>("streamStride")));
+        Assert.Equal((8u, -2L, 4L), (Read<uint>("step"), Read<long>("first"), Read<long>("firstStride")));
     }
 
     [Fact]
     public void ArgumentsAddedOneByOneGiveTheResultOfBoxedOnes()
     {
-        LoadedKernel kernel = runner.Load(Method("gated_activation_v1"));
+        LoadedKernel kernel = runner.Load(Method("gated_activation_v1"), new Dictionary<string, object> { ["gateFirst"] = false });
         float[] h = [.. Enumerable.Range(0, 4096).Select(i => i / 1000f - 2)], boxed = new float[2048], added = new float[2048];
         ulong hPlace = driver.Allocate(4 * h.Length), y = driver.Allocate(4 * added.Length);
         driver.CopyToDevice(hPlace, System.Runtime.InteropServices.MemoryMarshal.AsBytes(h.AsSpan()));

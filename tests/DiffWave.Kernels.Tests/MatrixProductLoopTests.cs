@@ -22,10 +22,18 @@ public class MatrixProductLoopTests
         Assert.Equal(2, Count("bra")); // out at the top, back at the bottom
     }
 
-    [Fact]
-    public void TheFloat32ProductKeepsItsSumsInRegisters()
+    [Theory]
+    [InlineData("matrix_product_v2")]
+    [InlineData("dilated_conv_v2")]
+    [InlineData("residual_output_v2")]
+    [InlineData("pointwise_conv_v2")]
+    [InlineData("dilated_conv_backward_v2")]
+    [InlineData("residual_output_backward_v2")]
+    [InlineData("pointwise_conv_backward_v2")]
+    [InlineData("weight_gradient_v2")]
+    public void AFloat32ProductKeepsItsSumsInRegisters(string name)
     {
-        List<string> loop = Ptx.Loop(Ptx.Of("matrix_product_v2"), "fma");
+        List<string> loop = Ptx.Loop(Ptx.Of(name), "fma");
         int Count(string start) => loop.Count(line => line.StartsWith(start, StringComparison.Ordinal));
         Assert.Equal((8 * 8 * 8, 8 * 4), (Count("fma.rn.f32"), Count("ld.shared.v4")));
         Assert.DoesNotContain(loop, line => line.Contains(".local", StringComparison.Ordinal));

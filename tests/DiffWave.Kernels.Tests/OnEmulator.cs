@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
 using DiffWave.Cuda;
+using DiffWave.Device;
 using DiffWave.Emulator;
 using DiffWave.Emulator.Reports;
 
@@ -37,20 +38,34 @@ internal static class OnEmulator
         }
     }
 
-    /// <summary>Launches blocks of 256 threads along x over one array of floats and returns it.</summary>
-    public static float[] Launch(MethodInfo kernel, int threads, Func<DeviceArray, object[]> arguments, int length)
+    /// <summary>Launches blocks of 256 threads over arrays, which are copied to the device before and back after; arguments as in <see cref="KernelLaunch.Arguments"/>.</summary>
+    public static void Launch(MethodInfo kernel, Dim3 grid, IReadOnlyDictionary<string, object>? constants, params object[] arguments)
     {
         lock (Turn)
         {
-            float[] values = new float[length];
-            ulong address = Driver.Allocate(sizeof(float) * length);
+            var addresses = new Dictionary<Array, ulong>(ReferenceEqualityComparer.Instance);
             try
             {
-                Runner.Launch(Runner.Load(kernel), new Dim3((threads + 255) / 256), new Dim3(256), 0, 0, arguments(new DeviceArray(address, length, typeof(float))));
-                Driver.CopyToHost(MemoryMarshal.AsBytes(values.AsSpan()), address);
-                return values;
+                foreach (Array array in arguments.Select(argument => argument is RowsOf rows ? rows.Array : argument as Array).OfType<Array>())
+                {
+                    if (addresses.ContainsKey(array)) continue;
+                    addresses.Add(array, Driver.Allocate(Math.Max(1, Buffer.ByteLength(array))));
+                    Driver.CopyToDevice(addresses[array], Bytes(array));
+                }
+                Runner.Launch(Runner.Load(kernel, constants), grid, new Dim3(256), 0, 0, [.. arguments.Select(argument => argument switch
+                {
+                    Array array => new DeviceArray(addresses[array], array.Length, array.GetType().GetElementType()!),
+                    RowsOf rows => new Rows(new ArrayView<float>((nint)addresses[rows.Array], rows.Array.Length), rows.ItemRows, rows.First, rows.Channels),
+                    _ => argument,
+                })]);
+                foreach (var (array, address) in addresses) Driver.CopyToHost(Bytes(array), address);
             }
-            finally { Driver.Free(address); }
+            finally
+            {
+                foreach (ulong address in addresses.Values) Driver.Free(address);
+            }
         }
     }
+
+    private static Span<byte> Bytes(Array array) => MemoryMarshal.CreateSpan(ref MemoryMarshal.GetArrayDataReference(array), Buffer.ByteLength(array));
 }

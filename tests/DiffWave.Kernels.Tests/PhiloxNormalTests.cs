@@ -1,3 +1,4 @@
+using DiffWave.Cuda;
 using DiffWave.Device;
 using DiffWave.Engine;
 
@@ -6,28 +7,35 @@ namespace DiffWave.Kernels.Tests;
 /// <summary>The noise kernels draw the engine's bits.</summary>
 public class PhiloxNormalTests
 {
-    public static TheoryData<ulong, uint, uint, long, int> Draws
+    public static TheoryData<ulong, uint, uint, uint, long, long, int, int> Draws
     {
         get
         {
-            var draws = new TheoryData<ulong, uint, uint, long, int>();
-            for (int length = 1; length <= 9; length++) draws.Add(0, 0, 0, length % 5, length);
-            draws.Add(1, 2, 3, 0, 1000);
-            draws.Add(0xFEDCBA9876543210, 0xFFFFFFFF, 0x80000001, 12345, 1000);
-            draws.Add(1UL << 32, 5, 6, 17_179_869_181, 11); // the block number passes 2^32 within the draw
+            var draws = new TheoryData<ulong, uint, uint, uint, long, long, int, int>();
+            for (int length = 1; length <= 9; length++) draws.Add(0, 0, 1, 0, length % 5, 0, 2, length);
+            draws.Add(1, 2, 1, 3, 0, 0, 3, 1000);                                               // a sampler: item b is stream b
+            draws.Add(7, 0x2000_0001, 0, 0, 3 * 1001, 1001, 4, 1001);                           // training: one stream, item after item
+            draws.Add(0xFEDCBA9876543210, 0xFFFFFFFF, 1, 0x80000001, 12345, 0, 2, 1000);        // the stream of the second item is 0
+            draws.Add(1UL << 32, 5, 0, 6, 17_179_869_181, 11, 2, 11);                           // the block number passes 2^32 within the draw
             return draws;
         }
     }
 
     [Theory, MemberData(nameof(Draws))]
-    public void OnTheEmulatorBothVersionsDrawTheEnginesBits(ulong seed, uint stream, uint step, long first, int length)
+    public void OnTheEmulatorBothVersionsDrawTheEnginesBits(ulong seed, uint stream, uint streamStride, uint step, long first, long firstStride, int items, int rows)
     {
-        float[] expected = new float[length];
-        PhiloxNoise.Fill(seed, stream, step, first, expected);
-        foreach (string name in (string[])["philox_normal_v1", "philox_normal_v2"])
+        foreach (int before in (int[])[0, 1, 2, 3]) // whichever way items of the buffer are aligned
         {
-            float[] actual = OnEmulator.Launch(KernelCatalog.Find(name)!.Method, (length + 6) / 4, normals => [normals, seed, stream, step, first], length);
-            Assert.Equal(expected.Select(BitConverter.SingleToUInt32Bits), actual.Select(BitConverter.SingleToUInt32Bits));
+            float[] expected = new float[items * (before + rows)];
+            for (int item = 0; item < items; item++)
+                PhiloxNoise.Fill(seed, stream + (uint)item * streamStride, step, first + item * firstStride, expected.AsSpan(item * (before + rows) + before, rows));
+            foreach (string name in (string[])["philox_normal_v1", "philox_normal_v2"])
+            {
+                float[] normals = new float[expected.Length];
+                OnEmulator.Launch(KernelCatalog.Find(name)!.Method, new Dim3(((rows + 6) / 4 + 255) / 256, items), null,
+                    new RowsOf(normals, before + rows, before, 1), rows, new[] { seed }, stream, streamStride, step, first, firstStride);
+                Assert.Equal(expected.Select(BitConverter.SingleToUInt32Bits), normals.Select(BitConverter.SingleToUInt32Bits));
+            }
         }
     }
 
@@ -38,10 +46,11 @@ public class PhiloxNormalTests
         const long first = 3;
         float[] expected = new float[length], actual = new float[length];
         PhiloxNoise.Fill(42, 1, 2, first, expected);
+        ulong seed = 42;
         fixed (float* p = actual)
         {
-            var normals = new ArrayView<float>((nint)p, length);
-            SequentialLaunch.Run(new(5, 1, 1), new(256, 1, 1), () => PhiloxNormal.FillV1(normals, 42, 1, 2, first));
+            var (normals, key) = (new Rows(new ArrayView<float>((nint)p, length), length, 0, 1), new ArrayView<ulong>((nint)(&seed), 1));
+            SequentialLaunch.Run(new(5, 1, 1), new(256, 1, 1), () => PhiloxNormal.FillV1(normals, length, key, 1, 1, 2, first, 0));
         }
         Assert.Equal(expected, actual);
     }

@@ -9,22 +9,25 @@ public static partial class KernelCatalog
     {
         get
         {
-            KernelShape Shape(long rows, long channels) => new(("rows", rows), ("channels", channels));
-            KernelShape[] any = [Shape(1000, 64), Shape(1, 1), Shape(3, 7), Shape(37, 65)], fours = [Shape(1000, 64), Shape(1, 4), Shape(37, 12), Shape(5, 128)];
-            string? Positive(KernelShape shape) => shape["rows"] < 1 || shape["channels"] < 1 ? "rows and channels are at least 1" : null;
+            KernelShape Shape(long rows, long channels, long gateFirst) => new(("rows", rows), ("channels", channels), ("gateFirst", gateFirst));
+            KernelShape[] any = [Shape(1000, 64, 0), Shape(1, 1, 1), Shape(3, 7, 0), Shape(37, 65, 1)], fours = [Shape(1000, 64, 0), Shape(1, 4, 0), Shape(37, 12, 1), Shape(5, 128, 1)];
+            string? Positive(KernelShape shape) => shape["rows"] < 1 || shape["channels"] < 1 ? "rows and channels are at least 1" : NoFlag(shape, "gateFirst");
             string? MultipleOfFour(KernelShape shape) => Positive(shape) ?? (shape["channels"] % 4 != 0 ? "channels is a multiple of 4" : null);
-            IReadOnlyDictionary<string, object> Channels(KernelShape shape) => new Dictionary<string, object> { ["channels"] = (int)shape["channels"] };
+            IReadOnlyDictionary<string, object> GateFirst(KernelShape shape) => Flags(shape, "gateFirst");
+            IReadOnlyDictionary<string, object> Channels(KernelShape shape) => new Dictionary<string, object>(GateFirst(shape)) { ["channels"] = (int)shape["channels"] };
             Type op = typeof(GatedActivation);
             return
             [
-                new(nameof(GatedActivation), "one thread an element, as the formula reads", Method(op, nameof(GatedActivation.ForwardV1)), any, NoConstants, Positive,
+                new(nameof(GatedActivation), "one thread an element, as the formula reads", Method(op, nameof(GatedActivation.ForwardV1)), any, GateFirst, Positive,
                     shape => GatedForward(shape, null, Threads, (int)shape["channels"])) { Name = "gated_activation_v1" },
                 new(nameof(GatedActivation), "a grid-stride loop over four channels at a time: 128-bit loads and stores, the number of channels a constant",
                     Method(op, nameof(GatedActivation.ForwardV2)), fours, Channels, MultipleOfFour, shape => GatedForward(shape, null, 8 * Threads)) { Name = "gated_activation_v2" },
                 new(nameof(GatedActivation), "as v2 with tanh.approx for both factors: absolute error up to 2^-11 + 2^-12 instead of float32 rounding",
                     Method(op, nameof(GatedActivation.ForwardV3)), fours, Channels, MultipleOfFour, shape => GatedForward(shape, 3.0 / 4096, 8 * Threads)) { Name = "gated_activation_v3" },
-                new(nameof(GatedActivation), "one thread an element, tanh and sigmoid computed again instead of stored", Method(op, nameof(GatedActivation.BackwardV1)), any, NoConstants, Positive,
-                    GatedBackward) { Name = "gated_activation_backward_v1" },
+                new(nameof(GatedActivation), "one thread an element, tanh and sigmoid computed again instead of stored", Method(op, nameof(GatedActivation.BackwardV1)), any, GateFirst, Positive,
+                    shape => GatedBackward(shape, false)) { Name = "gated_activation_backward_v1" },
+                new(nameof(GatedActivation), "in place, four channels at a time with 128-bit loads and stores: h becomes its gradient and dy becomes y", Method(op, nameof(GatedActivation.BackwardV2)),
+                    fours, Channels, MultipleOfFour, shape => GatedBackward(shape, true)) { Name = "gated_activation_backward_v2" },
             ];
         }
     }
@@ -33,54 +36,31 @@ public static partial class KernelCatalog
     {
         long rows = shape["rows"], elements = rows * shape["channels"];
         int channels = (int)shape["channels"];
+        bool gateFirst = shape["gateFirst"] != 0;
         float[] h = Random(1, 2 * elements, Saturating), y = Unwritten(elements), naive = new float[elements];
         double[] expected = new double[elements];
-        GatedActivation.Reference(h, expected.AsSpan(), channels);
-        GatedActivation.Reference(h, naive.AsSpan(), channels);
+        GatedActivation.Reference(h, expected.AsSpan(), channels, gateFirst);
+        GatedActivation.Reference(h, naive.AsSpan(), channels, gateFirst);
         KernelOutput output = approximation is { } bound ? new("y", y, expected, bound, "2^-11 for tanh and half of it for sigmoid") : KernelOutput.Float32("y", y, expected, naive, Largest(expected));
         return new KernelTrial([new(new(Blocks(elements, perBlock), 1, 1), new(Threads, 1, 1), 0, [h, y, .. scalars])], GatedActivation.ForwardCost(rows, channels), [output]);
     }
 
-    private static KernelTrial GatedBackward(KernelShape shape)
+    // The gradient takes the place of h, as in the engine; version 2 also leaves y in the place of dy.
+    private static KernelTrial GatedBackward(KernelShape shape, bool leavesY)
     {
         long rows = shape["rows"], elements = rows * shape["channels"];
         int channels = (int)shape["channels"];
-        float[] h = Random(1, 2 * elements, Saturating), dy = Random(2, elements, 1), dh = Unwritten(2 * elements), naive = new float[2 * elements];
-        double[] expected = new double[2 * elements];
-        GatedActivation.ReferenceBackward(h, dy, expected.AsSpan(), channels);
-        GatedActivation.ReferenceBackward(h, dy, naive.AsSpan(), channels);
-        return new KernelTrial([new(new(Blocks(elements, Threads), 1, 1), new(Threads, 1, 1), 0, h, dy, dh, channels)], GatedActivation.BackwardCost(rows, channels),
-            [KernelOutput.Float32("dh", dh, expected, naive, Largest(expected))]);
-    }
-
-    private static IReadOnlyList<KernelVersion> PhiloxNormals
-    {
-        get
-        {
-            KernelShape Shape(long n, long first) => new(("n", n), ("first", first));
-            KernelShape[] shapes = [Shape(10000, 0), Shape(1, 3), Shape(7, 2), Shape(1001, 1), Shape(64, 5_000_000_000)];
-            string? Problem(KernelShape shape) => shape["n"] < 1 ? "n is at least 1" : null;
-            return
-            [
-                new(nameof(PhiloxNormal), "one thread a block of four normals, four stores", Method(typeof(PhiloxNormal), nameof(PhiloxNormal.FillV1)), shapes, NoConstants, Problem,
-                    shape => Philox(shape, Threads)) { Name = "philox_normal_v1" },
-                new(nameof(PhiloxNormal), "a grid-stride loop, the four normals in one 128-bit store where the draw starts at a multiple of four",
-                    Method(typeof(PhiloxNormal), nameof(PhiloxNormal.FillV2)), shapes, NoConstants, Problem, shape => Philox(shape, 2 * Threads)) { Name = "philox_normal_v2" },
-            ];
-        }
-    }
-
-    private static KernelTrial Philox(KernelShape shape, int perBlock)
-    {
-        const ulong seed = 0x0123456789ABCDEF;
-        const uint stream = 7, step = 11;
-        const double bound = 6.6e-7; // of the transform against exact arithmetic, see PhiloxNoise of the engine
-        long n = shape["n"], first = shape["first"], counters = (first % 4 + n + 3) / 4;
-        float[] normals = Unwritten(n);
-        double[] expected = new double[n];
-        PhiloxNormal.Reference(seed, stream, step, first, expected);
-        return new KernelTrial([new(new(Blocks(counters, perBlock), 1, 1), new(Threads, 1, 1), 0, normals, seed, stream, step, first)], PhiloxNormal.FillCost(n),
-            [new("normals", normals, expected, bound, "the transform in float32 against exact arithmetic, largest of 4e7 draws")]);
+        bool gateFirst = shape["gateFirst"] != 0;
+        float[] h = Random(1, 2 * elements, Saturating), dy = Random(2, elements, 1), naive = new float[2 * elements], naiveY = new float[elements];
+        double[] expected = new double[2 * elements], y = new double[elements];
+        GatedActivation.ReferenceBackward(h, dy, expected.AsSpan(), channels, gateFirst);
+        GatedActivation.ReferenceBackward(h, dy, naive.AsSpan(), channels, gateFirst);
+        GatedActivation.Reference(h, y.AsSpan(), channels, gateFirst);
+        GatedActivation.Reference(h, naiveY.AsSpan(), channels, gateFirst);
+        KernelOutput gradient = KernelOutput.Float32("dh", h, expected, naive, Largest(expected));
+        return leavesY
+            ? new KernelTrial([new(new(Blocks(elements, 8 * Threads), 1, 1), new(Threads, 1, 1), 0, h, dy)], GatedActivation.BackwardCost(rows, channels, leavesY), [gradient, KernelOutput.Float32("y", dy, y, naiveY, Largest(y))])
+            : new KernelTrial([new(new(Blocks(elements, Threads), 1, 1), new(Threads, 1, 1), 0, h, dy, h, channels)], GatedActivation.BackwardCost(rows, channels, leavesY), [gradient]);
     }
 
     private static double Largest(double[] values) => values.Max(Math.Abs);

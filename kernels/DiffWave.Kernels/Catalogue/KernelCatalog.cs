@@ -8,11 +8,22 @@ public static partial class KernelCatalog
     private static readonly Func<KernelShape, IReadOnlyDictionary<string, object>> NoConstants = _ => new Dictionary<string, object>();
 
     /// <summary>All versions of all kernels, op by op.</summary>
-    public static IReadOnlyList<KernelVersion> All { get; } = [.. GatedActivations, .. BlockSums, .. PhiloxNormals, .. MatrixProducts];
+    public static IReadOnlyList<KernelVersion> All { get; } =
+    [
+        .. GatedActivations, .. BlockSums, .. MatrixProducts, .. DilatedConvs, .. ResidualOutputs,
+        .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts, .. DataGradients, .. WeightGradients,
+        .. Signals, .. Rearrangements, .. Losses, .. GradientNorms, .. Adams, .. VectorLinears,
+        .. LabelEmbeddings, .. InputProjectionBackwards, .. MelUpsamplers,
+    ];
 
     /// <summary>A kernel by its name, or null.</summary>
     /// <param name="name">As in <see cref="KernelVersion.Name"/>.</param>
     public static KernelVersion? Find(string name) => All.FirstOrDefault(version => version.Name == name);
+
+    // Switches of a shape, 0 or 1, as constants of the same names.
+    private static IReadOnlyDictionary<string, object> Flags(KernelShape shape, params string[] names) => names.ToDictionary(name => name, name => (object)(shape[name] != 0));
+
+    private static string? NoFlag(KernelShape shape, params string[] names) => names.FirstOrDefault(name => shape[name] is not (0 or 1)) is { } wrong ? $"{wrong} is 0 or 1" : null;
 
     private static MethodInfo Method(Type op, string name, params Type[] arguments)
     {
@@ -36,6 +47,22 @@ public static partial class KernelCatalog
         Array.Fill(values, float.NaN);
         return values;
     }
+
+    // Rows of an activation in a larger buffer [B, itemRows, C]: row r of an item at (first + r) % itemRows, every other value as given.
+    private static T[] Placed<T>(T[] values, int rows, int channels, int itemRows, int first, T around)
+    {
+        int items = values.Length / (rows * channels);
+        T[] buffer = new T[items * itemRows * channels];
+        Array.Fill(buffer, around);
+        for (int row = 0; row < items * rows; row++)
+            Array.Copy(values, row * channels, buffer, (row / rows * itemRows + (first + row % rows) % itemRows) * channels, channels);
+        return buffer;
+    }
+
+    // Values at an address that is no multiple of 8, as tensors of an arena may lie.
+    private static PartOf Misaligned(float[] values) => new([float.NaN, .. values], 1);
+
+    private static float[] Absolute(float[] values) => [.. values.Select(Math.Abs)];
 
     private static int Blocks(long items, int perBlock) => (int)((items + perBlock - 1) / perBlock);
 }

@@ -57,7 +57,7 @@ public sealed record KernelTrial(IReadOnlyList<KernelLaunch> Launches, Cost Cost
 /// <param name="Grid">Blocks.</param>
 /// <param name="Group">Threads of a block.</param>
 /// <param name="DynamicSharedBytes">Bytes of dynamic shared memory.</param>
-/// <param name="Arguments">Parameters in order, constants left out: an array stands for a view of a device buffer that holds it before the first launch, the same array for the same buffer; <see cref="RowsOf"/> for <see cref="Rows"/> of one; others are scalars.</param>
+/// <param name="Arguments">Parameters in order, constants left out: an array stands for a view of a device buffer that holds it before the first launch, the same array for the same buffer; <see cref="RowsOf"/> for <see cref="Rows"/> of one, <see cref="PartOf"/> for a view of its end; others are scalars.</param>
 public sealed record KernelLaunch(Index3D Grid, Index3D Group, int DynamicSharedBytes, params IReadOnlyList<object> Arguments);
 
 /// <summary>Stands for <see cref="Rows"/> of a device buffer among the arguments of a launch.</summary>
@@ -67,13 +67,18 @@ public sealed record KernelLaunch(Index3D Grid, Index3D Group, int DynamicShared
 /// <param name="Channels">C.</param>
 public sealed record RowsOf(float[] Array, int ItemRows, int First, int Channels);
 
+/// <summary>Stands for a view of a device buffer from an element on among the arguments of a launch: tensors of an arena begin anywhere.</summary>
+/// <param name="Array">What the buffer holds before the first launch.</param>
+/// <param name="First">First element of the view.</param>
+public sealed record PartOf(float[] Array, int First);
+
 /// <summary>What an array must hold after a trial.</summary>
 /// <param name="Name">Name of the result, e.g. y.</param>
-/// <param name="Array">One of the arrays among the arguments; float32.</param>
+/// <param name="Array">One of the arrays among the arguments: float, double or int.</param>
 /// <param name="Expected">The result in float64.</param>
-/// <param name="Bound">Largest absolute error allowed.</param>
+/// <param name="Bound">Largest absolute error allowed; 0 where the result is exact.</param>
 /// <param name="BoundReason">Where the bound comes from.</param>
-public sealed record KernelOutput(string Name, float[] Array, double[] Expected, double Bound, string BoundReason)
+public sealed record KernelOutput(string Name, Array Array, double[] Expected, double Bound, string BoundReason)
 {
     /// <summary>
     /// A result bounded by what float32 can do: twice the largest error of a plain float32 evaluation, and one rounding of the largest <paramref name="magnitude"/> on top.
@@ -86,32 +91,55 @@ public sealed record KernelOutput(string Name, float[] Array, double[] Expected,
     public static KernelOutput Float32(string name, float[] array, double[] expected, float[] naive, double magnitude) =>
         new(name, array, expected, 2 * expected.Zip(naive, (exact, value) => Math.Abs(exact - value)).Max() + magnitude / (1 << 24), "twice a plain float32 evaluation and one rounding");
 
-    /// <summary>Compares.</summary>
-    /// <param name="actual">What is in the array now.</param>
-    public KernelCheck Check(ReadOnlySpan<float> actual)
+    /// <summary>A sum in float64, in whatever order: bounded by a rounding of the sum of magnitudes for each term, once for the device and once for the reference.</summary>
+    /// <param name="name">Name of the result.</param>
+    /// <param name="array">The array.</param>
+    /// <param name="expected">In float64.</param>
+    /// <param name="terms">Largest number of roundings on the way to an element.</param>
+    /// <param name="magnitude">Largest sum of the absolute values of the terms of an element.</param>
+    public static KernelOutput Float64(string name, double[] array, double[] expected, long terms, double magnitude) =>
+        new(name, array, expected, 2 * terms * magnitude / (1L << 53), "a rounding a term of a sum in float64, of the device and of the reference");
+
+    /// <summary>A result that is copied or counted, without rounding.</summary>
+    /// <param name="name">Name of the result.</param>
+    /// <param name="array">The array.</param>
+    /// <param name="expected">What must be there.</param>
+    public static KernelOutput Exact(string name, Array array, double[] expected) => new(name, array, expected, 0, "nothing is rounded");
+
+    /// <summary>Compares. Where a value that is not finite is expected, the same must be there.</summary>
+    /// <param name="actual">What is in the array now, of the type of <see cref="Array"/>.</param>
+    /// <exception cref="NotSupportedException">An array of another type.</exception>
+    public KernelCheck Check(Array actual)
     {
+        double[] values = actual switch
+        {
+            double[] doubles => doubles,
+            float[] floats => System.Array.ConvertAll(floats, value => (double)value),
+            int[] integers => System.Array.ConvertAll(integers, value => (double)value),
+            _ => throw new NotSupportedException($"{Name}: results in arrays of {actual.GetType().GetElementType()} are not compared yet, expected float, double or int"),
+        };
         double worst = 0;
         int at = 0;
         for (int i = 0; i < Expected.Length; i++)
         {
-            double error = Math.Abs(actual[i] - Expected[i]);
+            double error = values[i].Equals(Expected[i]) ? 0 : Math.Abs(values[i] - Expected[i]);
             if (double.IsNaN(error)) error = double.PositiveInfinity;
             if (error > worst) (worst, at) = (error, i);
         }
-        return new KernelCheck(Name, Expected.Length, worst, Bound, BoundReason, at, Expected.Length == 0 ? 0 : Expected[at], Expected.Length == 0 ? 0 : actual[at]);
+        return new KernelCheck(Name, Expected.Length, worst, Bound, BoundReason, at, Expected.Length == 0 ? 0 : Expected[at], Expected.Length == 0 ? 0 : values[at]);
     }
 }
 
 /// <summary>How near a result came.</summary>
 /// <param name="Name">Name of the result.</param>
 /// <param name="Elements">Elements compared.</param>
-/// <param name="MaxError">Largest absolute error, infinite when a value is not finite.</param>
+/// <param name="MaxError">Largest absolute error, infinite when a value is not finite and should be, or the other way round.</param>
 /// <param name="Bound">What is allowed.</param>
 /// <param name="BoundReason">Where the bound comes from.</param>
 /// <param name="Worst">Element of the largest error.</param>
 /// <param name="Expected">What should be there.</param>
 /// <param name="Actual">What is there.</param>
-public sealed record KernelCheck(string Name, int Elements, double MaxError, double Bound, string BoundReason, int Worst, double Expected, float Actual)
+public sealed record KernelCheck(string Name, int Elements, double MaxError, double Bound, string BoundReason, int Worst, double Expected, double Actual)
 {
     /// <summary>Whether every element is within the bound.</summary>
     public bool Ok => MaxError <= Bound;

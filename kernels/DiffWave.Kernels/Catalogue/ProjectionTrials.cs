@@ -1,0 +1,86 @@
+namespace DiffWave.Kernels;
+
+public static partial class KernelCatalog
+{
+    private static KernelShape Projected(long batch, long rows, long channels) => new(("batch", batch), ("rows", rows), ("channels", channels));
+
+    private static KernelShape[] ProjectedShapes => [Projected(1, 128, 64), Projected(3, 1, 16), Projected(1, 37, 24), Projected(2, 5, 128), Projected(1, 3, 256)];
+
+    private static IReadOnlyDictionary<string, object> ProjectedChannels(KernelShape shape) => new Dictionary<string, object> { ["channels"] = (int)shape["channels"] };
+
+    private static string? NoProjection(KernelShape shape) => shape["batch"] < 1 || shape["rows"] < 1 || shape["channels"] < 1 ? "batch, rows and channels are at least 1" : null;
+
+    private static IReadOnlyList<KernelVersion> InputProjections =>
+    [
+        new(nameof(InputProjection), "one thread an element, as the formula reads", Method(typeof(InputProjection), nameof(InputProjection.ForwardV1)), ProjectedShapes, NoConstants, NoProjection,
+            shape => InputForward(shape, 1)) { Name = "input_projection_v1" },
+        new(nameof(InputProjection), "eight rows a thread: weight and bias stay in registers, the number of channels a constant", Method(typeof(InputProjection), nameof(InputProjection.ForwardV2)), ProjectedShapes,
+            ProjectedChannels, NoProjection, shape => InputForward(shape, InputProjection.RowsV2)) { Name = "input_projection_v2" },
+    ];
+
+    private static KernelTrial InputForward(KernelShape shape, int rowsPerThread)
+    {
+        int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], itemRows = rows + 2 * Margin;
+        float[] audio = Random(41, (long)batch * rows, 1), weight = Random(42, channels, 1), bias = Random(43, channels, 1), naive = new float[batch * rows * channels];
+        double[] expected = new double[naive.Length], magnitude = new double[naive.Length];
+        InputProjection.Reference(audio, weight, bias, expected.AsSpan());
+        InputProjection.Reference(audio, weight, bias, naive.AsSpan());
+        InputProjection.Reference(Absolute(audio), Absolute(weight), Absolute(bias), magnitude.AsSpan());
+        float[] x = Placed(Unwritten(naive.Length), rows, channels, itemRows, Margin, Kept);
+        return new KernelTrial(
+            [new(new(Blocks((long)Blocks(rows, rowsPerThread) * channels, Threads), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1), Misaligned(weight), Misaligned(bias),
+                new RowsOf(x, itemRows, Margin, channels), rows)],
+            InputProjection.ForwardCost((long)batch * rows, channels),
+            [KernelOutput.Float32("x", x, Placed(expected, rows, channels, itemRows, Margin, Kept), Placed(naive, rows, channels, itemRows, Margin, Kept), Largest(magnitude))]);
+    }
+
+    private static IReadOnlyList<KernelVersion> Heads =>
+    [
+        new(nameof(Head), "one thread a row", Method(typeof(Head), nameof(Head.ForwardV1)), ProjectedShapes, NoConstants, NoProjection, shape => HeadForward(shape, Threads)) { Name = "head_v1" },
+        new(nameof(Head), "sixteen lanes a row, four channels each at a time, their sums joined by shuffles", Method(typeof(Head), nameof(Head.ForwardV2)), ProjectedShapes,
+            ProjectedChannels, shape => NoProjection(shape) ?? NotFours(shape, "channels"), shape => HeadForward(shape, Head.RowsV2)) { Name = "head_v2" },
+    ];
+
+    private static KernelTrial HeadForward(KernelShape shape, int rowsPerBlock)
+    {
+        int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], itemRows = rows + 2 * Margin;
+        float[] h = Random(44, (long)batch * rows * channels, 1), weight = Random(45, channels, 1), bias = Random(46, 1, 1), naive = new float[batch * rows];
+        double[] expected = new double[naive.Length], magnitude = new double[naive.Length];
+        Head.Reference(h, weight, bias[0], expected.AsSpan());
+        Head.Reference(h, weight, bias[0], naive.AsSpan());
+        Head.Reference(Absolute(h), Absolute(weight), Math.Abs(bias[0]), magnitude.AsSpan());
+        float[] eps = Placed(Unwritten(naive.Length), rows, 1, itemRows, Margin, Kept);
+        return new KernelTrial(
+            [new(new(Blocks(rows, rowsPerBlock), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(h, rows, channels, itemRows, Margin, float.NaN), itemRows, Margin, channels), Misaligned(weight), Misaligned(bias),
+                new RowsOf(eps, itemRows, Margin, 1), rows)],
+            Head.ForwardCost((long)batch * rows, channels),
+            [KernelOutput.Float32("eps", eps, Placed(expected, rows, 1, itemRows, Margin, Kept), Placed(naive, rows, 1, itemRows, Margin, Kept), Largest(magnitude))]);
+    }
+
+    private static IReadOnlyList<KernelVersion> WeightLayouts
+    {
+        get
+        {
+            KernelShape Shape(long outputs, long inputs, long taps) => new(("outputs", outputs), ("inputs", inputs), ("taps", taps));
+            KernelShape[] shapes = [Shape(128, 64, 3), Shape(1, 1, 1), Shape(32, 16, 3), Shape(48, 24, 1), Shape(5, 7, 2)];
+            string? Problem(KernelShape shape) => shape["outputs"] < 1 || shape["inputs"] < 1 || shape["taps"] < 1 ? "outputs, inputs and taps are at least 1" : null;
+            const string idea = "one thread an element of the packed weights";
+            return
+            [
+                new(nameof(WeightLayout), idea, Method(typeof(WeightLayout), nameof(WeightLayout.ForwardV1)), shapes, NoConstants, Problem, shape => Packed(shape, false)) { Name = "weight_layout_v1" },
+                new(nameof(WeightLayout), idea, Method(typeof(WeightLayout), nameof(WeightLayout.BackwardV1)), shapes, NoConstants, Problem, shape => Packed(shape, true)) { Name = "weight_layout_backward_v1" },
+            ];
+        }
+    }
+
+    private static KernelTrial Packed(KernelShape shape, bool backward)
+    {
+        int outputs = (int)shape["outputs"], inputs = (int)shape["inputs"], taps = (int)shape["taps"];
+        float[] weight = Random(47, (long)outputs * inputs * taps, 1), packed = Unwritten(weight.Length);
+        double[] expected = new double[weight.Length];
+        if (backward) WeightLayout.ReferenceBackward(weight, expected.AsSpan(), outputs, inputs);
+        else WeightLayout.Reference(weight, expected.AsSpan(), outputs, inputs);
+        return new KernelTrial([new(new(Blocks(weight.Length, Threads), 1, 1), new(Threads, 1, 1), 0, Misaligned(weight), packed, outputs, inputs, taps)], WeightLayout.PackCost(weight.Length),
+            [new("packed", packed, expected, double.Epsilon, "a copy")]);
+    }
+}

@@ -1,0 +1,97 @@
+namespace DiffWave.Kernels;
+
+public static partial class KernelCatalog
+{
+    // Sums over the rows of a batch: slices, and the slices' sum.
+    private static IReadOnlyList<KernelVersion> WeightGradients
+    {
+        get
+        {
+            KernelShape Weights(long batch, long rows, long outputs, long inputs, long taps, long dilation, long hasStep) =>
+                new(("batch", batch), ("rows", rows), ("outputs", outputs), ("inputs", inputs), ("taps", taps), ("dilation", dilation), ("hasStep", hasStep));
+            KernelShape Columns(long batch, long rows, long channels, long weighted) => new(("batch", batch), ("rows", rows), ("channels", channels), ("weighted", weighted));
+            KernelShape Slices(long groups, long slices, long outputs, long inputs, long taps, long accumulate) =>
+                new(("groups", groups), ("slices", slices), ("outputs", outputs), ("inputs", inputs), ("taps", taps), ("accumulate", accumulate));
+            KernelShape[] weights =
+            [
+                Weights(1, 70, 128, 64, 3, 8, 1), Weights(1, 1, 32, 16, 3, 1, 1), Weights(2, 515, 32, 16, 3, 512, 1), Weights(3, 1100, 16, 16, 1, 1, 0), Weights(1, 30, 48, 24, 3, 64, 1), Weights(1, 33, 48, 80, 1, 1, 0),
+                Weights(1, 9, 256, 128, 1, 1, 0), Weights(1, 3, 512, 256, 3, 1, 1),
+            ];
+            KernelShape[] columns = [Columns(3, 1100, 64, 1), Columns(1, 1, 16, 0), Columns(2, 513, 24, 0), Columns(1, 37, 512, 1), Columns(3, 700, 1, 0)];
+            KernelShape[] slices = [Slices(1, 37, 32, 16, 3, 1), Slices(1, 1, 1, 1, 1, 1), Slices(3, 16, 1, 128, 1, 0), Slices(1, 17, 48, 24, 3, 1), Slices(1, 5, 16, 80, 1, 1)];
+            string? Taps(KernelShape shape, string flag) => Unfit(shape, flag) ?? (shape["taps"] is not (1 or 3) ? "taps is 1 or 3" : null);
+            return
+            [
+                new(nameof(WeightGradient), "one thread a value of a slice", Method(typeof(WeightGradient), nameof(WeightGradient.GradientV1)), weights,
+                    shape => new Dictionary<string, object>(Flags(shape, "hasStep")) { ["taps"] = (int)shape["taps"] }, shape => Taps(shape, "hasStep"),
+                    shape => Weight(shape, new(Blocks(shape["outputs"] * shape["taps"] * shape["inputs"], Threads), SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]), new(Threads, 1, 1)))
+                    { Name = "weight_gradient_v1" },
+                new(nameof(WeightGradient), "a block computes 64 outputs x 64 inputs of taps of a slice: rows through shared memory while the next are on their way, each thread keeps 8 x 8 sums in registers",
+                    Method(typeof(WeightGradient), nameof(WeightGradient.GradientV2)), weights,
+                    shape => new Dictionary<string, object>(Flags(shape, "hasStep")) { ["taps"] = (int)shape["taps"] }, shape => Taps(shape, "hasStep") ?? NotFours(shape, "outputs", "inputs"),
+                    shape => Weight(shape, new(Blocks(shape["outputs"], WeightGradient.TileV2) * Blocks(shape["taps"] * shape["inputs"], WeightGradient.TileV2), SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]), new(64, 1, 1)))
+                    { Name = "weight_gradient_v2" },
+                new(nameof(ColumnSum), "one thread a column of a slice", Method(typeof(ColumnSum), nameof(ColumnSum.SumV1)), columns, shape => Flags(shape, "weighted"), shape => Unfit(shape, "weighted"),
+                    shape => Column(shape, new(Blocks(shape["channels"], 64), SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]), new(64, 1, 1))) { Name = "column_sum_v1" },
+                new(nameof(ColumnSum), "four columns a thread with 128-bit loads, sixteen threads to share the rows of a slice", Method(typeof(ColumnSum), nameof(ColumnSum.SumV2)),
+                    [.. columns.Where(shape => shape["channels"] % 4 == 0)], shape => Flags(shape, "weighted"), shape => Unfit(shape, "weighted") ?? NotFours(shape, "channels"),
+                    shape => Column(shape, new(Blocks(shape["channels"], ColumnSum.ColumnsV2), SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]), new(16, 16, 1))) { Name = "column_sum_v2" },
+                new(nameof(SliceSum), "one thread a value", Method(typeof(SliceSum), nameof(SliceSum.SumV1)), slices, shape => Flags(shape, "accumulate"), shape => Taps(shape, "accumulate"), shape => SlicesInOrder(shape, Threads)) { Name = "slice_sum_v1" },
+                new(nameof(SliceSum), "sixteen slices are on their way before the first is added: the same additions, less waiting", Method(typeof(SliceSum), nameof(SliceSum.SumV2)), slices,
+                    shape => Flags(shape, "accumulate"), shape => Taps(shape, "accumulate"), shape => SlicesInOrder(shape, Threads / 2)) { Name = "slice_sum_v2" },
+            ];
+        }
+    }
+
+    private static KernelTrial Weight(KernelShape shape, Index3D grid, Index3D group)
+    {
+        long items = shape["batch"];
+        int rows = (int)shape["rows"], outputs = (int)shape["outputs"], inputs = (int)shape["inputs"], taps = (int)shape["taps"], dilation = (int)shape["dilation"];
+        const int layers = 3, layer = 1; // the step is one row of the buffer of all layers'
+        const float scale = 0.70710678f;
+        bool hasStep = shape["hasStep"] == 1;
+        float[] d = Random(1, items * rows * outputs, 1), x = Random(2, items * rows * inputs, 1), steps = Random(3, items * layers * inputs, 1);
+        float[] step = hasStep ? [.. Enumerable.Range(0, (int)items).SelectMany(item => steps.AsSpan((item * layers + layer) * inputs, inputs).ToArray())] : [];
+        float[] partial = Unwritten(items * SliceSum.Slices(rows) * outputs * taps * inputs);
+        T[] Expected<T>(Func<float[], float[]> map) where T : System.Numerics.IFloatingPointIeee754<T>
+        {
+            var result = new T[partial.Length];
+            WeightGradient.Reference(map(d), map(x), map(step), result.AsSpan(), rows, outputs, inputs, taps, dilation, scale);
+            return result;
+        }
+        return new KernelTrial([new(grid, group, 0, Whole(d, rows, outputs), Whole(x, rows, inputs), new RowsOf(steps, layers, layer, inputs), partial, rows, dilation, scale)],
+            WeightGradient.GradientCost(items, rows, outputs, inputs, taps), [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
+    }
+
+    private static KernelTrial Column(KernelShape shape, Index3D grid, Index3D group)
+    {
+        long items = shape["batch"], channels = shape["channels"];
+        int rows = (int)shape["rows"];
+        bool weighted = shape["weighted"] == 1;
+        const float scale = 0.70710678f;
+        float[] x = Random(1, items * rows * channels, 1), weights = weighted ? Random(2, items * rows, 1) : [], partial = Unwritten(items * SliceSum.Slices(rows) * channels);
+        T[] Expected<T>(Func<float[], float[]> map) where T : System.Numerics.IFloatingPointIeee754<T>
+        {
+            var result = new T[partial.Length];
+            ColumnSum.Reference(map(x), map(weights), result.AsSpan(), rows, (int)channels, scale);
+            return result;
+        }
+        return new KernelTrial([new(grid, group, 0, Whole(x, rows, channels), Whole(weights, rows, 1), partial, rows, scale)],
+            ColumnSum.SumCost(items, rows, channels, weighted), [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
+    }
+
+    // Each group has a row of a buffer with one row before it and one behind it, which must stay as they are. The order of the additions is given: the result is exact.
+    private static KernelTrial SlicesInOrder(KernelShape shape, int threads)
+    {
+        int groups = (int)shape["groups"], slices = (int)shape["slices"], inputs = (int)shape["inputs"], taps = (int)shape["taps"], values = (int)shape["outputs"] * taps * inputs;
+        bool accumulate = shape["accumulate"] == 1;
+        float[] partial = Random(1, (long)groups * slices * values, 1), target = Random(2, 3L * groups * values, 1), sums = [.. Enumerable.Range(0, groups).SelectMany(group => target.AsSpan(RowAt(group), values).ToArray())];
+        SliceSum.Reference(partial, sums.AsSpan(), slices, values, inputs, taps, accumulate);
+        double[] expected = [.. target.Select(value => (double)value)];
+        for (int index = 0; index < sums.Length; index++) expected[RowAt(index / values) + index % values] = sums[index];
+        return new KernelTrial([new(new(Blocks(values, threads), 1, groups), new(threads, 1, 1), 0, partial, new RowsOf(target, 3, 1, values), slices, inputs, taps)],
+            SliceSum.SumCost(groups, slices, values), [new("target", target, expected, double.Epsilon, "the same additions in the same order")]);
+
+        int RowAt(int group) => (3 * group + 1) * values;
+    }
+}

@@ -1,0 +1,211 @@
+using DiffWave.Device;
+using DiffWave.Engine;
+using DiffWave.Kernels;
+
+namespace DiffWave.Cuda;
+
+// The network backward, in reverse order of forward. A gradient that sums over rows is taken by fixed slices of rows of an item, and the slices are added in order, item after item.
+public sealed partial class CudaOps
+{
+    private static readonly float RootHalf = MathF.Sqrt(0.5f);
+
+    private DeviceArena Gradients => Training.Gradients;
+
+    /// <inheritdoc/>
+    public void HeadBackward(IBuffer skips, IBuffer dEps, IBuffer dSkips)
+    {
+        using var range = Range(nameof(HeadBackward));
+        int batch = skips.Batch, rows = skips.Rows, channels = skips.Channels;
+        Rows hidden = HeadHidden(All(skips), batch, rows);
+        AddColumnSums(hidden, All(dEps), Gradients.Head.Weight, batch, rows, 1);
+        AddColumnSums(All(dEps), null, Gradients.Head.Bias, batch, rows, 1);
+        Launch(kernels.HeadBackward.With().Add(hidden).Add(All(dEps)).Add(Weights.Values.Head.Weight).Add(hidden).Add(rows), Blocks((long)rows * channels), 1, batch);
+        AddWeightGradient(hidden, All(skips), null, Gradients.Skip.Weight, batch, rows, taps: 1, dilation: 1, SkipScale);
+        AddColumnSums(hidden, null, Gradients.Skip.Bias, batch, rows, 1);
+        PointwiseBackward(Weights.Values.Skip.Weight, hidden, All(dSkips), batch, rows, SkipScale, accumulate: false);
+    }
+
+    /// <inheritdoc/>
+    public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dX, IBuffer dStepBias, IBuffer? dLabelBias)
+    {
+        using var range = Range(nameof(ResidualBlockBackward));
+        ModelConfig config = Weights.Config;
+        DeviceArena.Layer weights = Weights.Values.Layers[layer], gradients = Gradients.Layers[layer];
+        int batch = x.Batch, rows = x.Rows, channels = config.Channels, dilation = config.Dilation(layer);
+        bool hasY = layer + 1 < config.Layers;
+
+        // The output projection: its residual half saw dX / sqrt(2), its skip half dSkips.
+        Rows gated = Scratch(ScratchUse.Gated, batch, rows, channels), dGated = Scratch(ScratchUse.GatedGradient, batch, rows, channels);
+        Gate(All(preGate), gated, batch, rows);
+        if (hasY)
+        {
+            AddWeightGradient(All(dX), gated, null, gradients.Output.Weight.SubView(0, channels * channels), batch, rows, taps: 1, dilation: 1, RootHalf);
+            AddColumnSums(All(dX), null, gradients.Output.Bias.SubView(0, channels), batch, rows, RootHalf);
+        }
+        AddWeightGradient(All(dSkips), gated, null, gradients.Output.Weight.SubView(channels * channels), batch, rows, taps: 1, dilation: 1, 1);
+        AddColumnSums(All(dSkips), null, gradients.Output.Bias.SubView(channels), batch, rows, 1);
+        Launch(kernels.ResidualOutputBackward.With(On(hasY)).Add(weights.Output.Weight).Add(All(dX)).Add(All(dSkips)).Add(dGated).Add(rows), Blocks((long)rows * channels), 1, batch);
+
+        GateBackward(All(preGate), dGated, batch, rows);
+
+        // The dilated convolution of x + step.
+        AddWeightGradient(All(preGate), All(x), All(stepBias, layer), gradients.Dilated.Weight, batch, rows, taps: 3, dilation, 1);
+        ArrayView<float> sums = ColumnSums(All(preGate), null, batch, rows, 1);
+        AddSlices(sums, gradients.Dilated.Bias, batch * SliceSum.Slices(rows));
+        if (dLabelBias is not null) SumSlices(sums, All(dLabelBias, layer), batch, SliceSum.Slices(rows));
+        int tiles = DilatedConvBackward.Tiles(rows);
+        ArrayView<float> stepSums = scratch.Take<float>(ScratchUse.StepPartial, (long)batch * tiles * channels);
+        Launch(kernels.DilatedConvBackward.With(On(hasY), On(config.ResidualIncludesStepEmbedding)).Add(weights.Dilated.Weight).Add(All(preGate)).Add(All(dX)).Add(stepSums).Add(rows).Add(dilation),
+            tiles, Blocks(channels, 32), batch);
+        SumSlices(stepSums, All(dStepBias, layer), batch, tiles);
+    }
+
+    // The gradient of the gate's input takes the place of the input.
+    private void GateBackward(Rows preGate, Rows dGated, int batch, int rows)
+    {
+        int channels = dGated.Channels;
+        foreach ((ArrayView<float> h, ArrayView<float> dZ) in Runs(preGate, dGated, batch, rows))
+            Launch(kernels.GateBackward.With(On(Weights.Config.GateOrder == GateOrder.GateFirst)).Add(h).Add(dZ).Add(h).Add(channels), Blocks(dZ.Length), 1);
+    }
+
+    /// <inheritdoc/>
+    public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled)
+    {
+        using var range = Range(nameof(ConditionerProjectionBackward));
+        DeviceTensors gradients = Gradients.Layers[layer].Conditioner;
+        int batch = upsampled.Batch, rows = upsampled.Rows;
+        AddWeightGradient(All(dConditioner), All(upsampled), null, gradients.Weight, batch, rows, taps: 1, dilation: 1, 1);
+        AddColumnSums(All(dConditioner), null, gradients.Bias, batch, rows, 1);
+        PointwiseBackward(Weights.Values.Layers[layer].Conditioner.Weight, All(dConditioner), All(dUpsampled), batch, rows, 1, accumulate: true);
+    }
+
+    /// <inheritdoc/>
+    public void UpsampleMelBackward(int layer, IBuffer mel, IBuffer upsampled, IBuffer dUpsampled)
+    {
+        using var range = Range(nameof(UpsampleMelBackward));
+        DeviceTensors[] stages = Weights.Values.Layers[layer].Upsampler, gradients = Gradients.Layers[layer].Upsampler;
+        IReadOnlyList<int> factors = Weights.Config.UpsampleFactors;
+        int batch = mel.Batch, bands = mel.Channels, last = stages.Length - 1;
+
+        // What each stage reads; inner ones are computed again. Planes and their gradients stand one behind the other in working memory, in the same order.
+        var planes = new Rows[stages.Length + 1];
+        (planes[0], planes[^1]) = (All(mel), All(upsampled));
+        long inner = 0;
+        for (int stage = 0, rows = mel.Rows; stage < last; stage++) inner += (long)batch * (rows *= factors[stage]) * bands;
+        ArrayView<float> results = scratch.Take<float>(ScratchUse.Upsampled, inner), slopes = scratch.Take<float>(ScratchUse.UpsampledGradient, inner);
+        for (int stage = 0; stage < last; stage++)
+        {
+            int inputs = planes[stage].ItemRows, outputs = inputs * factors[stage];
+            planes[stage + 1] = new Rows(results, outputs, 0, bands);
+            results = results.SubView((long)batch * outputs * bands);
+            UpsampleStage(stages[stage], planes[stage], planes[stage + 1], batch, inputs, outputs, factors[stage], factors[stage] / 2);
+        }
+
+        Rows dOutput = All(dUpsampled);
+        for (int stage = last; stage >= 0; stage--)
+        {
+            int inputs = planes[stage].ItemRows, factor = factors[stage], slices = MelUpsampler.Slices(inputs, factor);
+            ArrayView<float> target = gradients[stage].Both, partial = scratch.Take<float>(ScratchUse.Partial, batch * slices * target.Length);
+            Launch(kernels.MelUpsamplerBackwardWeights.With().Add(planes[stage]).Add(planes[stage + 1]).Add(dOutput).Add(partial).Add(inputs).Add(factor), slices, 1, batch);
+            AddSlices(partial, target, batch * slices);
+            if (stage == 0) break; // the mel itself gets no gradient
+            long values = (long)batch * inputs * bands;
+            var dInput = new Rows(slopes.SubView(slopes.Length - values), inputs, 0, bands);
+            slopes = slopes.SubView(0, slopes.Length - values);
+            Launch(kernels.MelUpsamplerBackwardInput.With().Add(planes[stage + 1]).Add(dOutput).Add(stages[stage].Weight).Add(dInput).Add(inputs).Add(factor), Blocks((long)inputs * bands), 1, batch);
+            dOutput = dInput;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void InputProjectionBackward(IBuffer audio, IBuffer x, IBuffer dX, IBuffer? dAudio)
+    {
+        using var range = Range(nameof(InputProjectionBackward));
+        int batch = x.Batch, rows = x.Rows, slices = SliceSum.Slices(rows);
+        ArrayView<float> target = Gradients.Input.Both, partial = scratch.Take<float>(ScratchUse.Partial, batch * slices * target.Length);
+        Launch(kernels.InputProjectionBackwardWeights.With().Add(All(audio)).Add(All(x)).Add(All(dX)).Add(partial).Add(rows), slices, Blocks(x.Channels, 32), batch);
+        AddSlices(partial, target, batch * slices);
+        if (dAudio is not null)
+            Launch(kernels.InputProjectionBackwardAudio.With().Add(Weights.Values.Input.Weight).Add(All(x)).Add(All(dX)).Add(All(dAudio)).Add(rows), Blocks(rows, 8), 1, batch);
+    }
+
+    /// <inheritdoc/>
+    public void StepEmbeddingBackward(IBuffer table, IBuffer embedding, IBuffer dStepBias)
+    {
+        using var range = Range(nameof(StepEmbeddingBackward));
+        const int Inputs = ModelConfig.StepTableWidth, Width = ModelConfig.StepWidth;
+        DeviceArena weights = Weights.Values;
+        int batch = table.Batch;
+        long each = (long)batch * Width;
+        ArrayView<float> vectors = scratch.Take<float>(ScratchUse.Vectors, 3 * each), u1 = vectors.SubView(0, each), hidden = vectors.SubView(each, each), u2 = vectors.SubView(2 * each, each);
+        Linear(weights.Step1, Values(table), u1, batch, Inputs, Width, silu: false);
+        Linear(weights.Step1, Values(table), hidden, batch, Inputs, Width, silu: true);
+        Linear(weights.Step2, hidden, u2, batch, Width, Width, silu: false);
+        AddLinearGradient(Values(dStepBias), Values(embedding), Gradients.StepOfLayers, batch, weights.Layers.Length, Width, Weights.Config.Channels);
+        LinearBackward(Values(dStepBias), weights.StepOfLayers.Weight, u2, u2, batch, weights.Layers.Length, Width, Weights.Config.Channels, silu: true);
+        AddLinearGradient(u2, hidden, Gradients.Step2, batch, 1, Width, Width);
+        LinearBackward(u2, weights.Step2.Weight, u1, u1, batch, 1, Width, Width, silu: true);
+        AddLinearGradient(u1, Values(table), Gradients.Step1, batch, 1, Inputs, Width);
+    }
+
+    /// <inheritdoc/>
+    public void LabelBiasBackward(ReadOnlySpan<int> labels, IBuffer dLabelBias)
+    {
+        using var range = Range(nameof(LabelBiasBackward));
+        const int Width = ModelConfig.LabelWidth;
+        int batch = labels.Length, layers = Weights.Config.Layers, outputs = 2 * Weights.Config.Channels;
+        ArrayView<float> rows = LabelRows(labels);
+        AddLinearGradient(Values(dLabelBias), rows, Gradients.LabelOfLayers, batch, layers, Width, outputs);
+        LinearBackward(Values(dLabelBias), Weights.Values.LabelOfLayers.Weight, default, rows, batch, layers, Width, outputs, silu: false);
+        Launch(kernels.LabelEmbeddingBackward.With().Add(scratch.Take<int>(ScratchUse.Labels, batch)).Add(rows).Add(Gradients.LabelTable).Add(Width), Blocks(Width, 128), 1);
+    }
+
+    // ---- Gradients of layers.
+
+    // dX (+)= scale W^T dY.
+    private void PointwiseBackward(ArrayView<float> weight, Rows dY, Rows dX, int batch, int rows, float scale, bool accumulate) =>
+        Launch(kernels.PointwiseConvBackward.With(On(accumulate)).Add(weight).Add(dY).Add(dX).Add(rows).Add(scale), Blocks((long)rows * dX.Channels), 1, batch);
+
+    private void AddLinearGradient(ArrayView<float> d, ArrayView<float> x, DeviceTensors gradients, int batch, int layers, int inputs, int outputs) =>
+        Launch(kernels.VectorLinearBackwardWeights.With().Add(d).Add(x).Add(gradients.Weight).Add(gradients.Bias).Add(batch).Add(inputs).Add(outputs).Add(Gradients.LayerStride), layers * outputs, 1, 1);
+
+    private void LinearBackward(ArrayView<float> d, ArrayView<float> weight, ArrayView<float> u, ArrayView<float> dx, int batch, int layers, int inputs, int outputs, bool silu) =>
+        Launch(kernels.VectorLinearBackwardInput.With(On(silu)).Add(d).Add(weight).Add(u).Add(dx).Add(layers).Add(inputs).Add(outputs).Add(Gradients.LayerStride), Blocks(inputs, 32), 1, batch);
+
+    // Adds the gradient of a convolution's weights [O, I, K]: of d[t, o] (x + step)[t + shift, i].
+    private void AddWeightGradient(Rows d, Rows x, Rows? step, ArrayView<float> target, int batch, int rows, int taps, int dilation, float scale)
+    {
+        int inputs = x.Channels, values = d.Channels * taps * inputs, slices = SliceSum.Slices(rows);
+        int together = (int)Math.Clamp(options.PartialBytes / sizeof(float) / ((long)slices * values), 1, batch);
+        bool fours = d.Channels % 4 == 0 && inputs % 4 == 0;
+        int tiles = fours ? Blocks(d.Channels, WeightGradient.TileV2) * Blocks(taps * inputs, WeightGradient.TileV2) : Blocks(values);
+        for (int item = 0; item < batch; item += together)
+        {
+            int items = Math.Min(together, batch - item);
+            ArrayView<float> partial = scratch.Take<float>(ScratchUse.Partial, (long)items * slices * values);
+            Launch((fours ? kernels.WeightGradientFours : kernels.WeightGradient).With(taps, On(step is not null)).Add(WithoutItems(d, item)).Add(WithoutItems(x, item))
+                .Add(step is { } added ? WithoutItems(added, item) : default).Add(partial).Add(rows).Add(dilation).Add(scale), tiles, slices, items);
+            AddSlices(partial, target, items * slices, inputs, taps);
+        }
+    }
+
+    // Adds the sums of columns: the gradient of a bias, or with a weight a row that of a convolution between C channels and one.
+    private void AddColumnSums(Rows x, Rows? weights, ArrayView<float> target, int batch, int rows, float scale) =>
+        AddSlices(ColumnSums(x, weights, batch, rows, scale), target, batch * SliceSum.Slices(rows));
+
+    private ArrayView<float> ColumnSums(Rows x, Rows? weights, int batch, int rows, float scale)
+    {
+        int slices = SliceSum.Slices(rows);
+        ArrayView<float> partial = scratch.Take<float>(ScratchUse.Partial, (long)batch * slices * x.Channels);
+        Launch(kernels.ColumnSum.With(On(weights is not null)).Add(x).Add(weights ?? default).Add(partial).Add(rows).Add(scale), Blocks(x.Channels, 64), slices, batch);
+        return partial;
+    }
+
+    // Adds slices, of all items in order, to a gradient.
+    private void AddSlices(ArrayView<float> partial, ArrayView<float> target, int slices, int inputs = 1, int taps = 1) =>
+        Launch(kernels.SliceSum.With(1).Add(partial).Add(AsRow(target)).Add(slices).Add(inputs).Add(taps), Blocks(target.Length), 1, 1);
+
+    // Sums the slices of every item into a row of its own.
+    private void SumSlices(ArrayView<float> partial, Rows target, int items, int slices) =>
+        Launch(kernels.SliceSum.With(0).Add(partial).Add(target).Add(slices).Add(1).Add(1), Blocks(target.Channels), 1, items);
+}

@@ -1,0 +1,189 @@
+using DiffWave.Device;
+using DiffWave.Engine;
+using DiffWave.Kernels;
+
+namespace DiffWave.Cuda;
+
+// The network forward and the reverse step.
+public sealed partial class CudaOps
+{
+    /// <inheritdoc/>
+    public void SetSeed(ulong seed) => staging.Upload<ulong>([seed], (ulong)Seed.Address);
+
+    /// <inheritdoc/>
+    public void Normals(NoiseDraw draw, int rows, Window normals)
+    {
+        using var range = Range(nameof(Normals));
+        foreach ((int first, int count) in Pieces(new TimeRange(0, rows, rows), 1))
+            Launch(kernels.Normals.With().Add(At(normals, first)).Add(count).Add(Seed).Add(draw.Stream).Add(draw.StreamStride).Add(draw.Step).Add(draw.First + first).Add(draw.FirstStride),
+                Blocks(count + 6L, 1024), normals.Buffer.Batch);
+    }
+
+    /// <inheritdoc/>
+    public void StepEmbedding(IBuffer table, IBuffer embedding, IBuffer stepBias)
+    {
+        using var range = Range(nameof(StepEmbedding));
+        DeviceArena weights = Weights.Values;
+        int batch = table.Batch;
+        ArrayView<float> hidden = scratch.Take<float>(ScratchUse.Vectors, (long)batch * ModelConfig.StepWidth);
+        Linear(weights.Step1, Values(table), hidden, batch, ModelConfig.StepTableWidth, ModelConfig.StepWidth, silu: true);
+        Linear(weights.Step2, hidden, Values(embedding), batch, ModelConfig.StepWidth, ModelConfig.StepWidth, silu: true);
+        LinearOfLayers(weights.StepOfLayers, Values(embedding), Values(stepBias), batch, ModelConfig.StepWidth, Weights.Config.Channels);
+    }
+
+    /// <inheritdoc/>
+    public void LabelBias(ReadOnlySpan<int> labels, IBuffer labelBias)
+    {
+        using var range = Range(nameof(LabelBias));
+        LinearOfLayers(Weights.Values.LabelOfLayers, LabelRows(labels), Values(labelBias), labels.Length, ModelConfig.LabelWidth, 2 * Weights.Config.Channels);
+    }
+
+    // The trained row of each label, [B, 128].
+    private ArrayView<float> LabelRows(ReadOnlySpan<int> labels)
+    {
+        ArrayView<float> rows = scratch.Take<float>(ScratchUse.Vectors, (long)labels.Length * ModelConfig.LabelWidth);
+        Launch(kernels.LabelEmbedding.With().Add(Weights.Values.LabelTable).Add(Uploaded(ScratchUse.Labels, labels)).Add(rows).Add(ModelConfig.LabelWidth),
+            Blocks(rows.Length), 1);
+        return rows;
+    }
+
+    private void Linear(DeviceTensors weights, ArrayView<float> x, ArrayView<float> y, int batch, int inputs, int outputs, bool silu) =>
+        Launch(kernels.VectorLinear.With(On(silu)).Add(x).Add(weights.Weight).Add(weights.Bias).Add(y).Add(1).Add(inputs).Add(outputs).Add(0), Blocks(outputs, 8), 1, batch);
+
+    private void LinearOfLayers(DeviceTensors weights, ArrayView<float> x, ArrayView<float> y, int batch, int inputs, int outputs)
+    {
+        int layers = Weights.Config.Layers;
+        Launch(kernels.VectorLinear.With(0).Add(x).Add(weights.Weight).Add(weights.Bias).Add(y).Add(layers).Add(inputs).Add(outputs).Add(Weights.Values.LayerStride),
+            Blocks((long)layers * outputs, 8), 1, batch);
+    }
+
+    /// <inheritdoc/>
+    public void InputProjection(TimeRange range, Window audio, Window x)
+    {
+        using var named = Range(nameof(InputProjection));
+        DeviceTensors weights = Weights.Values.Input;
+        int channels = x.Buffer.Channels;
+        foreach ((int first, int count) in Pieces(range, channels))
+            Launch(kernels.InputProjection.With().Add(At(audio, first)).Add(weights.Weight).Add(weights.Bias).Add(At(x, first)).Add(count), Blocks((long)count * channels), 1, x.Buffer.Batch);
+    }
+
+    /// <inheritdoc/>
+    public void UpsampleMel(int layer, TimeRange range, Window mel, int firstFrame, int frames, Window upsampled)
+    {
+        using var named = Range(nameof(UpsampleMel));
+        foreach ((int first, int count) in Pieces(range, upsampled.Buffer.Channels))
+            Upsample(Weights.Values.Layers[layer].Upsampler, range.First + first, count, mel, firstFrame, frames, At(upsampled, first));
+    }
+
+    // Rows of the last stage's result from a time on. Stages take turns between two halves of working memory.
+    private void Upsample(DeviceTensors[] stages, long time, int count, Window mel, int firstFrame, int frames, Rows upsampled)
+    {
+        IReadOnlyList<int> factors = Weights.Config.UpsampleFactors;
+        int batch = mel.Buffer.Batch, bands = mel.Buffer.Channels, last = stages.Length - 1;
+        Span<long> lengths = stackalloc long[stages.Length]; // what each stage reads
+        for (int stage = 0; stage <= last; stage++) lengths[stage] = stage == 0 ? frames : lengths[stage - 1] * factors[stage - 1];
+        Span<int> counts = stackalloc int[stages.Length + 1], shifts = stackalloc int[stages.Length];
+        counts[^1] = count;
+        for (int stage = last; stage >= 0; stage--)
+        {
+            (time, int inputs, shifts[stage]) = MelUpsampler.Inputs(time, counts[stage + 1], lengths[stage], factors[stage]);
+            counts[stage] = inputs;
+        }
+        int between = 0;
+        for (int stage = 1; stage <= last; stage++) between = Math.Max(between, counts[stage]);
+        Rows halves = Scratch(ScratchUse.Upsampled, 2 * batch, between, bands);
+        Rows from = At(mel, (int)(time - firstFrame));
+        for (int stage = 0; stage <= last; stage++)
+        {
+            Rows to = stage == last ? upsampled : WithoutItems(halves, stage % 2 * batch);
+            UpsampleStage(stages[stage], from, to, batch, counts[stage], counts[stage + 1], factors[stage], shifts[stage]);
+            from = to;
+        }
+    }
+
+    private void UpsampleStage(DeviceTensors weights, Rows from, Rows to, int batch, int inputs, int outputs, int factor, int shift) =>
+        Launch(kernels.MelUpsampler.With().Add(from).Add(to).Add(weights.Weight).Add(weights.Bias).Add(inputs).Add(outputs).Add(factor).Add(shift), Blocks((long)outputs * to.Channels), 1, batch);
+
+    /// <inheritdoc/>
+    public void ConditionerProjection(int layer, TimeRange range, Window upsampled, Window conditioner)
+    {
+        using var named = Range(nameof(ConditionerProjection));
+        int ring = conditioner.Buffer.Rows;
+        foreach ((int first, int count) in Pieces(range, Math.Max(upsampled.Buffer.Channels, conditioner.Buffer.Channels)))
+            Pointwise(Weights.Values.Layers[layer].Conditioner, At(upsampled, first), All(conditioner.Buffer, (conditioner.Row + first) % ring), upsampled.Buffer.Batch, count, 1, relu: false);
+    }
+
+    // y = W (scale x) + b, and a ReLU if asked; y is a ring.
+    private void Pointwise(DeviceTensors weights, Rows x, Rows y, int batch, int rows, float scale, bool relu) =>
+        Launch(kernels.PointwiseConv.With(On(relu)).Add(x).Add(weights.Weight).Add(weights.Bias).Add(y).Add(rows).Add(scale), Blocks((long)rows * y.Channels), 1, batch);
+
+    /// <inheritdoc/>
+    public void ResidualBlock(int layer, TimeRange range, Window x, IBuffer stepBias, IBuffer? labelBias, Window? conditioner, Window y, Window skips, BlockTape? tape = null)
+    {
+        using var named = Range(nameof(ResidualBlock));
+        ModelConfig config = Weights.Config;
+        DeviceArena.Layer weights = Weights.Values.Layers[layer];
+        int batch = x.Buffer.Batch, channels = config.Channels, dilation = config.Dilation(layer);
+        foreach ((int first, int count) in Pieces(range, 2 * channels))
+        {
+            long time = range.First + first;
+            int before = (int)Math.Min(time, dilation), after = (int)Math.Min(range.Length - time - count, dilation);
+            Rows preGate = tape is { } kept ? At(kept.PreGate, first) : Scratch(ScratchUse.PreGate, batch, count, 2 * channels);
+            Rows gated = tape?.Gated is { } keptGated ? At(keptGated, first) : Scratch(ScratchUse.Gated, batch, count, channels);
+            Rows ring = conditioner is { } window ? All(window.Buffer, (window.Row + first) % window.Buffer.Rows) : default;
+            Launch(kernels.DilatedConv.With(On(labelBias is not null), On(conditioner is not null)).Add(At(x, first)).Add(Values(stepBias)).Add(weights.Dilated.Weight).Add(weights.Dilated.Bias)
+                .Add(Values(labelBias)).Add(ring).Add(preGate).Add(count).Add(before).Add(after).Add(dilation).Add(layer).Add(config.Layers), Blocks(2L * count * channels), 1, batch);
+            Gate(preGate, gated, batch, count);
+            Launch(kernels.ResidualOutput.With(On(config.ResidualIncludesStepEmbedding)).Add(At(x, first)).Add(gated).Add(Values(stepBias)).Add(weights.Output.Weight).Add(weights.Output.Bias)
+                .Add(At(y, first)).Add(At(skips, first)).Add(count).Add(layer).Add(config.Layers), Blocks(2L * count * channels), 1, batch);
+        }
+    }
+
+    // z = tanh(filter) sigmoid(gate).
+    private void Gate(Rows preGate, Rows gated, int batch, int rows)
+    {
+        int channels = gated.Channels, gateFirst = On(Weights.Config.GateOrder == GateOrder.GateFirst);
+        foreach ((ArrayView<float> h, ArrayView<float> z) in Runs(preGate, gated, batch, rows))
+            if (channels % 4 == 0) Launch(kernels.GateFours.With(channels, gateFirst).Add(h).Add(z), Blocks(z.Length, 1024), 1);
+            else Launch(kernels.Gate.With(gateFirst).Add(h).Add(z).Add(channels), Blocks(z.Length), 1);
+    }
+
+    // Rows of two activations without gaps, for kernels that know no items: all items at once where that is possible.
+    private List<(ArrayView<float> First, ArrayView<float> Second)> Runs(Rows first, Rows second, int batch, int rows)
+    {
+        if (first.ItemRows == rows && second.ItemRows == rows && (long)batch * rows * first.Channels <= options.LaunchValues) return [(first.Values, second.Values)];
+        return [.. Enumerable.Range(0, batch).Select(item => (first.Run(item, rows), second.Run(item, rows)))];
+    }
+
+    /// <inheritdoc/>
+    public void Head(TimeRange range, Window skips, Window eps)
+    {
+        using var named = Range(nameof(Head));
+        DeviceTensors weights = Weights.Values.Head;
+        int batch = skips.Buffer.Batch, channels = skips.Buffer.Channels;
+        foreach ((int first, int count) in Pieces(range, channels))
+        {
+            Rows hidden = HeadHidden(At(skips, first), batch, count);
+            Launch(kernels.Head.With().Add(hidden).Add(weights.Weight).Add(weights.Bias).Add(At(eps, first)).Add(count), Blocks(count), 1, batch);
+        }
+    }
+
+    // relu(S (skips / sqrt(L)) + s), in working memory.
+    private Rows HeadHidden(Rows skips, int batch, int rows)
+    {
+        Rows hidden = Scratch(ScratchUse.Hidden, batch, rows, skips.Channels);
+        Pointwise(Weights.Values.Skip, skips, hidden, batch, rows, SkipScale, relu: true);
+        return hidden;
+    }
+
+    private float SkipScale => 1f / MathF.Sqrt(Weights.Config.Layers);
+
+    /// <inheritdoc/>
+    public void ReverseStep(TimeRange range, Window x, Window eps, Window noise, float scale, float epsWeight, float sigma, bool clamp, Window y)
+    {
+        using var named = Range(nameof(ReverseStep));
+        foreach ((int first, int count) in Pieces(range, 1))
+            Launch(kernels.ReverseStep.With(On(clamp)).Add(At(x, first)).Add(At(eps, first)).Add(At(noise, first)).Add(At(y, first)).Add(count).Add(scale).Add(epsWeight).Add(sigma),
+                Blocks(count), x.Buffer.Batch);
+    }
+}

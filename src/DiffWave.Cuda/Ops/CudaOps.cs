@@ -1,0 +1,226 @@
+using DiffWave.Device;
+using DiffWave.Engine;
+using DiffWave.Kernels;
+
+namespace DiffWave.Cuda;
+
+/// <summary>
+/// The engine on a CUDA device: <see cref="IOps"/> by kernels, one launcher an operation. Everything is queued on one stream; the host waits only where a method hands numbers back, and
+/// when uploads outrun the device. Every sum has an order that depends on shapes alone, so results depend neither on how a signal is cut nor on how a batch is. Out of memory is a
+/// <see cref="CudaException"/> whose text says how much was asked for, what is in use and what to do. Not for several threads at once.
+/// </summary>
+public sealed partial class CudaOps : IOps
+{
+    private const int MostItems = 65535; // of a grid's y and z
+
+    private readonly ICudaDriver driver;
+    private readonly CudaOptions options;
+    private readonly nint stream;
+    private readonly DeviceMemoryPool pool;
+    private readonly StagingRing staging;
+    private readonly KernelRunner runner;
+    private readonly CudaKernels kernels;
+    private readonly DeviceScratch scratch;
+    private readonly ulong numbers; // the few single numbers below
+    private readonly HashSet<Recording> recordings = [];
+    private DeviceWeights? loaded, current; // by Load; those the operations use
+    private bool disposed;
+
+    /// <summary>Readies a device.</summary>
+    /// <param name="driver">The device; stays the caller's, who disposes of it afterwards. Several may share it.</param>
+    /// <param name="options">Choices; null: the defaults.</param>
+    /// <exception cref="CudaException">The driver refuses.</exception>
+    public CudaOps(ICudaDriver driver, CudaOptions? options = null)
+    {
+        (this.driver, this.options) = (driver, options ?? new CudaOptions());
+        stream = driver.CreateStream();
+        pool = new DeviceMemoryPool(driver, stream, this.options.MemoryBudget);
+        runner = new KernelRunner(driver);
+        kernels = new CudaKernels(runner);
+        scratch = new DeviceScratch(pool, () => driver.IsCapturing(stream));
+        try
+        {
+            SamplingBudget = Math.Min(pool.Budget, driver.MemoryInfo().Free) / 10 * 8;
+            staging = new StagingRing(driver, stream, this.options.StagingBytes);
+            numbers = pool.Allocate(4 * sizeof(double));
+            driver.FillAsync(numbers, uint.MaxValue, 8, stream); // norms of NaN: there was no update yet
+            SetSeed(0);
+        }
+        catch
+        {
+            Cleanup.Run(() => staging?.Dispose(), pool.Dispose, () => driver.DestroyStream(stream));
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public string Device => driver.DeviceText;
+
+    /// <inheritdoc/>
+    public bool PrefersWholeSignals => true;
+
+    /// <inheritdoc/>
+    public long SamplingBudget { get; }
+
+    /// <summary>What the device's memory is used for.</summary>
+    internal DeviceMemoryPool Pool => pool;
+
+    private ArrayView<ulong> Seed => new((nint)numbers, 1);
+
+    private ArrayView<double> Norm => new((nint)numbers + 8, 1);
+
+    private ArrayView<double> NormOfUpdate => new((nint)numbers + 16, 1);
+
+    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 24, 1);
+
+    private DeviceWeights Weights => current ?? throw new InvalidOperationException("no weights are loaded: call Load first");
+
+    /// <inheritdoc/>
+    public void Load(ModelConfig config, Parameters parameters)
+    {
+        if (loaded is null || !loaded.Fits(config))
+        {
+            if (current == loaded) current = null;
+            loaded?.Free(pool);
+            loaded = null; // not the old ones, should the next line fail
+            loaded = new DeviceWeights(config, parameters.Infos, pool);
+        }
+        current = loaded;
+        staging.Upload<float>(parameters.Arena, (ulong)loaded.Values.All.Address);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="CudaException">CUDA_ERROR_OUT_OF_MEMORY: the device has not enough memory.</exception>
+    public IBuffer Allocate(int batch, int rows, int channels)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(channels);
+        if (batch > MostItems) throw new ArgumentOutOfRangeException(nameof(batch), batch, $"at most {MostItems} items can be side by side on this device: use a smaller batch");
+        long values = checked((long)batch * rows * channels);
+        ulong address = pool.Allocate(checked(values * sizeof(float)));
+        driver.FillAsync(address, 0, values, stream);
+        return new CudaBuffer(this, address, batch, rows, channels);
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="CudaException">CUDA_ERROR_OUT_OF_MEMORY: the device has not enough memory.</exception>
+    public IBuffer AllocateSignal(int batch, int rows) => Allocate(batch, rows, 1);
+
+    /// <summary>Takes a buffer's memory back; after <see cref="Dispose"/> there is nothing left to take.</summary>
+    internal void Release(ulong address)
+    {
+        if (!disposed) pool.Free(address);
+    }
+
+    /// <inheritdoc/>
+    public void Upload(ReadOnlySpan<float> values, IBuffer destination, int item, int row)
+    {
+        var to = (CudaBuffer)destination;
+        staging.Upload(values, (ulong)to.Part(item, row, WholeRows(values.Length, to)).Address);
+    }
+
+    /// <inheritdoc/>
+    public void Download(IBuffer source, int item, int row, Span<float> values)
+    {
+        var from = (CudaBuffer)source;
+        staging.Download((ulong)from.Part(item, row, WholeRows(values.Length, from)).Address, values);
+    }
+
+    /// <inheritdoc/>
+    public void Clear(IBuffer buffer)
+    {
+        ArrayView<float> values = ((CudaBuffer)buffer).Values;
+        driver.FillAsync((ulong)values.Address, 0, values.Length, stream);
+    }
+
+    /// <inheritdoc/>
+    public void Copy(Window source, Window destination, int rows)
+    {
+        using var range = Range(nameof(Copy));
+        int batch = source.Buffer.Batch, channels = source.Buffer.Channels;
+        Rows from = At(source), to = At(destination);
+        if (!CopyRows.Overlap(from, to, rows))
+        {
+            Copy(from, to, batch, rows);
+            return;
+        }
+        Rows between = Scratch(ScratchUse.Copy, batch, rows, channels);
+        Copy(from, between, batch, rows);
+        Copy(between, to, batch, rows);
+    }
+
+    private void Copy(Rows from, Rows to, int batch, int rows)
+    {
+        int channels = to.Channels;
+        bool fours = channels % 4 == 0;
+        foreach ((int first, int count) in Pieces(new TimeRange(0, rows, rows), channels))
+            Launch((fours ? kernels.CopyFours : kernels.Copy).With().Add(From(from, first)).Add(From(to, first)).Add(count),
+                Blocks((long)count * channels / (fours ? 4 : 1)), batch);
+    }
+
+    /// <summary>Gives everything on the device back, also buffers that are still held.</summary>
+    public void Dispose()
+    {
+        if (disposed) return;
+        disposed = true;
+        Cleanup.Run([.. recordings.Select(recording => (Action)recording.Dispose), staging.Dispose, pool.Dispose, runner.Dispose, () => driver.DestroyStream(stream)]);
+    }
+
+    // ---- What the launchers are written with.
+
+    private static int WholeRows(int values, CudaBuffer buffer) =>
+        values % buffer.Channels == 0 ? values / buffer.Channels : throw new ArgumentException($"{values} values are no whole rows of {buffer.Channels} channels");
+
+    // Rows of a window, counted from one of them on.
+    private static Rows At(Window window, int row = 0) => All(window.Buffer, window.Row + row);
+
+    // Rows of a buffer, counted from one of them on.
+    private static Rows All(IBuffer buffer, int first = 0) => new(Values(buffer), buffer.Rows, first, buffer.Channels);
+
+    private static ArrayView<float> Values(IBuffer? buffer) => buffer is null ? default : ((CudaBuffer)buffer).Values;
+
+    // The same rows, counted from a later one on.
+    private static Rows From(Rows rows, int row) => new(rows.Values, rows.ItemRows, rows.First + row, rows.Channels);
+
+    // The same rows without the first items.
+    private static Rows WithoutItems(Rows rows, int items) => new(rows.Values.SubView((long)items * rows.ItemRows * rows.Channels), rows.ItemRows, rows.First, rows.Channels);
+
+    // A run of values as one row.
+    private static Rows AsRow(ArrayView<float> values) => new(values, 1, 0, values.IntLength);
+
+    private Rows Scratch(ScratchUse use, int batch, int rows, int channels) => new(scratch.Take<float>(use, (long)batch * rows * channels), rows, 0, channels);
+
+    // Values of the host in working memory of the device, for the operations queued from here on.
+    private ArrayView<T> Uploaded<T>(ScratchUse use, ReadOnlySpan<T> values) where T : unmanaged
+    {
+        ArrayView<T> place = scratch.Take<T>(use, values.Length);
+        staging.Upload(values, (ulong)place.Address);
+        return place;
+    }
+
+    // Rows of a range that exist, in pieces whose values (so many a row) a launch can count.
+    private RowPieces Pieces(TimeRange range, int rowValues) => new(range, Math.Max(1, options.LaunchValues / rowValues));
+
+    private static int Blocks(long threads, int perBlock = 256) => checked((int)((threads + perBlock - 1) / perBlock));
+
+    // A grid of blocks along x and items along y: kernels of signals.
+    private void Launch(KernelArguments arguments, int blocks, int items) => runner.Launch(arguments, new Dim3(blocks, items), stream);
+
+    // A grid of blocks along x, something along y and items along z: kernels of activations.
+    private void Launch(KernelArguments arguments, int blocks, int along, int items) => runner.Launch(arguments, new Dim3(blocks, along, items), stream);
+
+    // A range that profilers show around what an operation queues.
+    private NamedRange Range(string name)
+    {
+        driver.PushRange(name);
+        return new NamedRange(driver);
+    }
+
+    private readonly ref struct NamedRange(ICudaDriver driver)
+    {
+        public void Dispose() => driver.PopRange();
+    }
+
+    private static int On(bool flag) => flag ? 1 : 0;
+}

@@ -1,0 +1,17 @@
+namespace DiffWave.Cuda;
+
+/// <summary>Choices of <see cref="CudaOps"/>.</summary>
+public sealed record CudaOptions
+{
+    /// <summary>Most bytes of device memory to reserve; null: what the device has.</summary>
+    public long? MemoryBudget { get; init; }
+
+    /// <summary>Most values of an activation that one launch counts: kernels index inside an item in 32 bits. Results do not depend on it.</summary>
+    internal int LaunchValues { get; init; } = 1 << 30;
+
+    /// <summary>Most bytes of the partial sums of weight gradients, where one item at a time does not need more. Results do not depend on it.</summary>
+    internal long PartialBytes { get; init; } = 256L << 20;
+
+    /// <summary>Bytes of a segment of page-locked memory for copies.</summary>
+    internal int StagingBytes { get; init; } = 4 << 20;
+}

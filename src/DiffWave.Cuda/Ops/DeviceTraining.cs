@@ -1,0 +1,68 @@
+using DiffWave.Device;
+using DiffWave.Engine;
+
+namespace DiffWave.Cuda;
+
+/// <summary>Everything optimisation changes, and the gradients, in device memory.</summary>
+internal sealed class DeviceTraining
+{
+    private readonly List<ulong> addresses = [];
+    private readonly DeviceMemoryPool pool;
+
+    /// <param name="config">The model.</param>
+    /// <param name="infos">Its tensors.</param>
+    /// <param name="hasAverage">Whether an average of the weights is kept.</param>
+    /// <param name="pool">Where the memory comes from.</param>
+    public DeviceTraining(ModelConfig config, IReadOnlyList<ParameterInfo> infos, bool hasAverage, DeviceMemoryPool pool)
+    {
+        this.pool = pool;
+        Weights = new DeviceWeights(config, infos, pool);
+        long values = Weights.Values.All.Length;
+        try
+        {
+            Gradients = new DeviceArena(config, infos, New(values));
+            (FirstMoment, SecondMoment) = (View(values), View(values));
+            if (hasAverage) Average = View(values);
+        }
+        catch
+        {
+            Free();
+            throw;
+        }
+    }
+
+    /// <summary>The weights being optimised.</summary>
+    public DeviceWeights Weights { get; }
+
+    /// <summary>Their gradients.</summary>
+    public DeviceArena Gradients { get; }
+
+    /// <summary>Adam's first moment.</summary>
+    public ArrayView<float> FirstMoment { get; }
+
+    /// <summary>Adam's second moment.</summary>
+    public ArrayView<float> SecondMoment { get; }
+
+    /// <summary>Moving average of the weights, or nothing.</summary>
+    public ArrayView<float> Average { get; }
+
+    /// <summary>Whether it is the memory for a model and its average.</summary>
+    public bool Fits(ModelConfig config, bool hasAverage) => Average.IsValid == hasAverage && Weights.Fits(config);
+
+    /// <summary>Gives the memory back.</summary>
+    public void Free()
+    {
+        foreach (ulong address in addresses) pool.Free(address);
+        addresses.Clear();
+        Weights.Free(pool);
+    }
+
+    private ArrayView<float> View(long values) => new((nint)New(values), values);
+
+    private ulong New(long values)
+    {
+        ulong address = pool.Allocate(values * sizeof(float));
+        addresses.Add(address);
+        return address;
+    }
+}

@@ -1,0 +1,32 @@
+using DiffWave.Engine;
+
+namespace DiffWave.Cuda;
+
+/// <summary>Weights of one model in device memory. As long as the model stays the same they stay where they are, so that recorded operations remain valid.</summary>
+internal sealed class DeviceWeights
+{
+    private readonly string model;
+    private readonly ulong address;
+
+    /// <param name="config">The model.</param>
+    /// <param name="infos">Its tensors.</param>
+    /// <param name="pool">Where the memory comes from.</param>
+    public DeviceWeights(ModelConfig config, IReadOnlyList<ParameterInfo> infos, DeviceMemoryPool pool)
+    {
+        (Config, model) = (config, config.ToJson());
+        address = pool.Allocate((infos[^1].Offset + (long)infos[^1].Count) * sizeof(float));
+        Values = new DeviceArena(config, infos, address);
+    }
+
+    /// <summary>The model.</summary>
+    public ModelConfig Config { get; }
+
+    /// <summary>As <see cref="Parameters"/> has them.</summary>
+    public DeviceArena Values { get; }
+
+    /// <summary>Whether they are of a model.</summary>
+    public bool Fits(ModelConfig config) => ReferenceEquals(config, Config) || config.ToJson() == model;
+
+    /// <summary>Gives the memory back.</summary>
+    public void Free(DeviceMemoryPool pool) => pool.Free(address);
+}
