@@ -61,8 +61,7 @@ public static class InputProjectionBackward
         float weightSum = 0, biasSum = 0;
         for (int row = first + Group.IdxY; row < end && c < channels; row += Warps)
         {
-            if (!(x.Row(item, row)[c] > 0)) continue;
-            float d = dx.Row(item, row)[c];
+            float gradient = dx.Row(item, row)[c], d = x.Row(item, row)[c] > 0 ? gradient : 0; // both are read, so that neither waits for the other
             weightSum += d * audio.Row(item, row)[0];
             biasSum += d;
         }

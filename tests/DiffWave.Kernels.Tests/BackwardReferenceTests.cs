@@ -106,6 +106,60 @@ public class BackwardReferenceTests
         for (int i = 0; i < h.Length; i++) Assert.Equal((Loss(Moved(h, i, step)) - Loss(Moved(h, i, -step))) / (2 * step), dH[i], (double)step * step / 3);
     }
 
+    // A leaky ReLU, like a ReLU, is linear where no value changes its sign, so the identity holds through it.
+    [Theory]
+    [InlineData(1, 6)]
+    [InlineData(2, 1)]
+    [InlineData(5, 120)]
+    [InlineData(16, 33)]
+    public void AStageOfTheUpsamplerAndItsGradientsAreAdjoint(int factor, int inputs)
+    {
+        const int bands = 5;
+        const float bias = 0.125f;
+        float[] x = Random(1, inputs * bands), weight = Random(2, 3 * MelUpsampler.Taps(factor)), dY = Random(3, x.Length * factor);
+        double[] y = new double[dY.Length], dX = new double[x.Length], slices = new double[MelUpsampler.Slices(inputs, factor) * (weight.Length + 1)], gradient = new double[weight.Length + 1];
+        MelUpsampler.Reference(x, weight, bias, y.AsSpan(), inputs, bands, factor);
+        float[] results = [.. y.Select(value => (float)value)];
+        MelUpsampler.ReferenceBackwardInput(results, dY, weight, dX.AsSpan(), inputs, bands, factor);
+        MelUpsampler.ReferenceBackwardWeights(x, results, dY, slices.AsSpan(), inputs, bands, factor);
+        for (int i = 0; i < slices.Length; i++) gradient[i % gradient.Length] += slices[i];
+        Assert.Contains(y, value => value < 0);
+        AssertEqual(Dot(dY, y), Dot(x, dX) + bias * gradient[^1]);
+        AssertEqual(Dot(dY, y), Dot([.. weight, bias], gradient));
+    }
+
+    [Fact]
+    public void TheInputProjectionAndItsGradientsAreAdjoint()
+    {
+        const int rows = 600, channels = 6;
+        float[] audio = Random(1, rows), weight = Random(2, channels), bias = Random(3, channels), dX = Random(4, rows * channels);
+        double[] x = new double[dX.Length], dAudio = new double[rows], slices = new double[2 * 2 * channels], gradient = new double[2 * channels];
+        InputProjection.Reference(audio, weight, bias, x.AsSpan());
+        float[] results = [.. x.Select(value => (float)value)];
+        InputProjectionBackward.ReferenceAudio(weight, results, dX, dAudio.AsSpan());
+        InputProjectionBackward.ReferenceWeights(audio, results, dX, slices.AsSpan(), rows, channels);
+        for (int i = 0; i < slices.Length; i++) gradient[i % gradient.Length] += slices[i];
+        Assert.Contains(x, value => value == 0);
+        AssertEqual(Dot(dX, x), Dot([.. weight, .. bias], gradient));
+        AssertEqual(Dot(dX, x), Dot(audio, dAudio) + Dot(bias, gradient[channels..]));
+    }
+
+    [Fact]
+    public void LinearLayersOfOneRowAndTheirGradientsAreAdjoint()
+    {
+        const int batch = 3, layers = 2, inputs = 5, outputs = 4, stride = outputs * (inputs + 1) + 3;
+        float[] x = Random(1, batch * inputs), arena = Random(2, layers * stride), bias = arena[(outputs * inputs)..], d = Random(3, batch * layers * outputs), u = Random(4, batch * inputs);
+        double[] y = new double[d.Length], dX = new double[x.Length], dU = new double[x.Length], gradient = new double[arena.Length], biasGradient = new double[bias.Length];
+        VectorLinear.Reference(x, arena, bias, y.AsSpan(), layers, inputs, outputs, stride, silu: false);
+        VectorLinear.ReferenceBackwardInput(d, arena, [], dX.AsSpan(), layers, inputs, outputs, stride);
+        VectorLinear.ReferenceBackwardWeights(d, x, gradient.AsSpan(), biasGradient.AsSpan(), layers, inputs, outputs, stride);
+        AssertEqual(Dot(d, y), Dot(x, dX) + Dot(bias, biasGradient));
+        AssertEqual(Dot(d, y), Dot(arena, gradient) + Dot(bias, biasGradient));
+        VectorLinear.ReferenceBackwardInput(d, arena, u, dU.AsSpan(), layers, inputs, outputs, stride);
+        double Silu(double value) => value / (1 + Math.Exp(-value));
+        for (int i = 0; i < u.Length; i++) Assert.Equal(dX[i] * (Silu(u[i] + 1e-4) - Silu(u[i] - 1e-4)) / 2e-4, dU[i], 1e-7);
+    }
+
     private static float[] Moved(float[] values, int at, float by) => [.. values.Select((value, i) => i == at ? value + by : value)];
 
     // From [outputs, taps, inputs] to [outputs, inputs, taps].
