@@ -16,8 +16,8 @@ public static partial class DilatedConvBackward
     {
         int item = Grid.IdxZ, channels = dX.Channels;
         ArrayView<Float4> steps = SharedMemory.Allocate<Float4>(RowProduct.RowGroups * RowProduct.TileFours); // what the rows of each thread add to the step's gradient
-        for (int i = Group.IdxX; i < steps.IntLength; i += RowProduct.Threads) steps[i] = new Float4(0, 0, 0, 0);
         var product = new Product { DPreGate = new(dPreGate, item), DX = new(dX, item), Steps = steps, Rows = rows, Dilation = dilation, HasY = hasY, StepInResidual = stepInResidual };
+        for (int i = Group.IdxX; i < steps.IntLength; i += RowProduct.Threads) steps[i] = new Float4(0, 0, 0, 0); // a barrier follows in the product
         RowProduct.Run(product, packed, channels, rows, 3, 2 * channels, channels);
         Group.Barrier();
         int tilesAcross = RowProduct.Blocks(1, channels), four = Grid.IdxX % tilesAcross * RowProduct.TileFours + Group.IdxX;

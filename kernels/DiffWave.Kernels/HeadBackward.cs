@@ -5,7 +5,7 @@
 // hidden may come before or after its ReLU, and dhidden may take its place.
 //
 // b1  one thread an element
-// b2  four channels a thread with 128-bit loads and stores, the number of channels a constant
+// b2  eight rows of four channels a thread with 128-bit loads and stores: the weights stay in registers, the number of channels is a constant
 using System.Numerics;
 
 namespace DiffWave.Kernels;

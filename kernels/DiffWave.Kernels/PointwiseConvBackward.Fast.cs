@@ -3,17 +3,17 @@ namespace DiffWave.Kernels;
 public static partial class PointwiseConvBackward
 {
     /// <summary>Version 2. Blocks of <see cref="RowProduct.Threads"/> threads: <see cref="RowProduct.Blocks"/> of (rows, I) along x, B along z. Addresses of all views are multiples of 16.</summary>
-    /// <param name="weights">O x I, both multiples of 4.</param>
+    /// <param name="packed">[O, I], from <see cref="WeightLayout.BackwardV1"/>, which leaves the order of a matrix but not its address; O and I are multiples of 4.</param>
     /// <param name="dY">Gradient of the result, O channels.</param>
     /// <param name="dX">Receives the gradient of the input, I channels.</param>
     /// <param name="rows">T.</param>
     /// <param name="scale">Factor of the product.</param>
     /// <param name="accumulate">Whether to add to what dX holds.</param>
     [Kernel("pointwise_conv_backward_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
-    public static void BackwardV2(ArrayView<float> weights, Rows dY, Rows dX, int rows, float scale, [Const] bool accumulate)
+    public static void BackwardV2(ArrayView<float> packed, Rows dY, Rows dX, int rows, float scale, [Const] bool accumulate)
     {
         var product = new Product { DY = new(dY, Grid.IdxZ), DX = new(dX, Grid.IdxZ), Scale = scale, Accumulate = accumulate };
-        RowProduct.Run(product, weights, dX.Channels, rows, 1, dY.Channels, dX.Channels);
+        RowProduct.Run(product, packed, dX.Channels, rows, 1, dY.Channels, dX.Channels);
     }
 
     private struct Product : IRowProduct

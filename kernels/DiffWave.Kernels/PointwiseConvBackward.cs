@@ -5,7 +5,7 @@
 // The conditioner projection adds to the gradient of the upsampled mel (scale 1), the head's skip projection writes that of the skips (scale 1 / sqrt(L)).
 //
 // b1  one thread an element of dx
-// b2  128 rows x 64 inputs a block by RowProduct, which reads the weights as they are
+// b2  128 rows x 64 inputs a block by RowProduct
 using System.Numerics;
 
 namespace DiffWave.Kernels;

@@ -3,19 +3,19 @@ namespace DiffWave.Kernels;
 public static partial class ResidualOutputBackward
 {
     /// <summary>Version 2. Blocks of <see cref="RowProduct.Threads"/> threads: <see cref="RowProduct.Blocks"/> of (rows, C) along x, B along z. Addresses of all views are multiples of 16.</summary>
-    /// <param name="weights">O, 2C x C, C a multiple of 4.</param>
+    /// <param name="packed">[2C, C], from <see cref="WeightLayout.BackwardV1"/>, which leaves the order of a matrix but not its address; C is a multiple of 4.</param>
     /// <param name="dY">Gradient of y; not read without <paramref name="hasY"/>.</param>
     /// <param name="dSkips">Gradient of the skip.</param>
     /// <param name="dZ">Receives the gradient of z.</param>
     /// <param name="rows">T.</param>
     /// <param name="hasY">Whether the layer has y: all but the last.</param>
     [Kernel("residual_output_backward_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
-    public static void BackwardV2(ArrayView<float> weights, Rows dY, Rows dSkips, Rows dZ, int rows, [Const] bool hasY)
+    public static void BackwardV2(ArrayView<float> packed, Rows dY, Rows dSkips, Rows dZ, int rows, [Const] bool hasY)
     {
         int item = Grid.IdxZ, channels = dZ.Channels;
         var product = new Product { DSkips = new(dSkips, item), DZ = new(dZ, item), HasY = hasY };
         if (hasY) product.DY = new(dY, item);
-        RowProduct.Run(product, hasY ? weights : weights.SubView(channels * channels), channels, rows, hasY ? 2 : 1, channels, channels);
+        RowProduct.Run(product, hasY ? packed : packed.SubView(channels * channels), channels, rows, hasY ? 2 : 1, channels, channels);
     }
 
     // A tap is one of the two gradients.

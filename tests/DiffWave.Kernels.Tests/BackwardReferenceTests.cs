@@ -14,7 +14,8 @@ public class BackwardReferenceTests
     {
         int outputs = 2 * channels;
         float[] x = Random(1, rows * channels), step = Random(2, channels), weight = Random(3, outputs * channels * 3), dPreGate = Random(4, rows * outputs);
-        double[] preGate = new double[rows * outputs], dX = new double[rows * channels], stepTiles = new double[DilatedConvBackward.Tiles(rows) * channels], slices = new double[SliceSum.Slices(rows) * weight.Length];
+        double[] preGate = new double[rows * outputs], dX = new double[rows * channels], stepTiles = new double[DilatedConvBackward.Tiles(rows) * channels];
+        double[] slices = new double[SliceSum.Slices(rows) * weight.Length];
         DilatedConv.Reference(x, step, weight, new float[outputs], [], [], preGate.AsSpan(), 0, dilation);
         DilatedConvBackward.Reference(weight, dPreGate, dX.AsSpan(), stepTiles.AsSpan(), rows, channels, dilation, false, false);
         WeightGradient.Reference(dPreGate, x, step, slices.AsSpan(), rows, outputs, channels, 3, dilation, 1);
@@ -31,11 +32,13 @@ public class BackwardReferenceTests
     public void TheOutputProjectionAndItsGradientsAreAdjoint(bool includesStep)
     {
         const int rows = 9, channels = 6;
-        float[] x = Random(1, rows * channels), step = Random(2, channels), gated = Random(3, rows * channels), weight = Random(4, 2 * channels * channels), dY = Random(5, rows * channels), dSkips = Random(6, rows * channels);
+        float[] x = Random(1, rows * channels), step = Random(2, channels), gated = Random(3, rows * channels), weight = Random(4, 2 * channels * channels);
+        float[] dY = Random(5, rows * channels), dSkips = Random(6, rows * channels);
         double[] y = new double[rows * channels], skips = new double[rows * channels], dGated = new double[rows * channels], dX = [.. dY], stepTiles = new double[channels];
         ResidualOutput.Reference(x, includesStep ? step : [], gated, weight, new float[2 * channels], [], y.AsSpan(), skips.AsSpan());
         ResidualOutputBackward.Reference(weight, dY, dSkips, dGated.AsSpan(), channels);
-        DilatedConvBackward.Reference(new float[6 * channels * channels], new float[2 * rows * channels], dX.AsSpan(), stepTiles.AsSpan(), rows, channels, 1, true, includesStep); // what goes past the convolution
+        float[] noWeight = new float[6 * channels * channels], noGradient = new float[2 * rows * channels]; // leave what goes past the convolution
+        DilatedConvBackward.Reference(noWeight, noGradient, dX.AsSpan(), stepTiles.AsSpan(), rows, channels, 1, true, includesStep);
         AssertEqual(Dot(dY, y) + Dot(dSkips, skips), Dot(gated, dGated) + Dot(x, dX) + Dot(step, stepTiles));
         double[] residual = new double[channels * channels], skip = new double[channels * channels];
         WeightGradient.Reference(dY, gated, [], residual.AsSpan(), rows, channels, channels, 1, 1, (float)Math.Sqrt(0.5));

@@ -14,32 +14,39 @@ public static partial class KernelCatalog
                 new(("groups", groups), ("slices", slices), ("outputs", outputs), ("inputs", inputs), ("taps", taps), ("accumulate", accumulate));
             KernelShape[] weights =
             [
-                Weights(1, 70, 128, 64, 3, 8, 1), Weights(1, 1, 32, 16, 3, 1, 1), Weights(2, 515, 32, 16, 3, 512, 1), Weights(3, 1100, 16, 16, 1, 1, 0), Weights(1, 30, 48, 24, 3, 64, 1), Weights(1, 33, 48, 80, 1, 1, 0),
-                Weights(1, 9, 256, 128, 1, 1, 0), Weights(1, 3, 512, 256, 3, 1, 1),
+                Weights(1, 128, 128, 64, 3, 8, 1), Weights(1, 1, 32, 16, 3, 1, 1), Weights(2, 515, 32, 16, 3, 512, 1), Weights(3, 1100, 16, 16, 1, 1, 0),
+                Weights(1, 30, 48, 24, 3, 64, 1), Weights(1, 33, 48, 80, 1, 1, 0), Weights(1, 9, 256, 128, 1, 1, 0), Weights(1, 3, 512, 256, 3, 1, 1),
             ];
             KernelShape[] columns = [Columns(3, 1100, 64, 1), Columns(1, 1, 16, 0), Columns(2, 513, 24, 0), Columns(1, 37, 512, 1), Columns(3, 700, 1, 0)];
             KernelShape[] slices = [Slices(1, 37, 32, 16, 3, 1), Slices(1, 1, 1, 1, 1, 1), Slices(3, 16, 1, 128, 1, 0), Slices(1, 17, 48, 24, 3, 1), Slices(1, 5, 16, 80, 1, 1)];
             string? Taps(KernelShape shape, string flag) => Unfit(shape, flag) ?? (shape["taps"] is not (1 or 3) ? "taps is 1 or 3" : null);
+            string? NoWeights(KernelShape shape) => Taps(shape, "hasStep");
+            string? NoColumns(KernelShape shape) => Unfit(shape, "weighted");
+            string? NoSlices(KernelShape shape) => Taps(shape, "accumulate");
+            IReadOnlyDictionary<string, object> TapsAndStep(KernelShape shape) => new Dictionary<string, object>(Flags(shape, "hasStep")) { ["taps"] = (int)shape["taps"] };
+            IReadOnlyDictionary<string, object> Weighted(KernelShape shape) => Flags(shape, "weighted");
+            IReadOnlyDictionary<string, object> Accumulates(KernelShape shape) => Flags(shape, "accumulate");
+            Type weight = typeof(WeightGradient), column = typeof(ColumnSum), slice = typeof(SliceSum);
             return
             [
-                new(nameof(WeightGradient), "one thread a value of a slice", Method(typeof(WeightGradient), nameof(WeightGradient.GradientV1)), weights,
-                    shape => new Dictionary<string, object>(Flags(shape, "hasStep")) { ["taps"] = (int)shape["taps"] }, shape => Taps(shape, "hasStep"),
-                    shape => Weight(shape, new(Blocks(shape["outputs"] * shape["taps"] * shape["inputs"], Threads), SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]), new(Threads, 1, 1)))
-                    { Name = "weight_gradient_v1" },
-                new(nameof(WeightGradient), "a block computes 64 outputs x 64 inputs of taps of a slice: rows through shared memory while the next are on their way, each thread keeps 8 x 8 sums in registers",
-                    Method(typeof(WeightGradient), nameof(WeightGradient.GradientV2)), weights,
-                    shape => new Dictionary<string, object>(Flags(shape, "hasStep")) { ["taps"] = (int)shape["taps"] }, shape => Taps(shape, "hasStep") ?? NotFours(shape, "outputs", "inputs"),
-                    shape => Weight(shape, new(Blocks(shape["outputs"], WeightGradient.TileV2) * Blocks(shape["taps"] * shape["inputs"], WeightGradient.TileV2), SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]), new(64, 1, 1)))
+                new(nameof(WeightGradient), "one thread a value of a slice", Method(weight, nameof(WeightGradient.GradientV1)), weights, TapsAndStep, NoWeights,
+                    shape => Weight(shape, BySlices(shape, Blocks(shape["outputs"] * shape["taps"] * shape["inputs"], Threads)), new(Threads, 1, 1))) { Name = "weight_gradient_v1" },
+                new(nameof(WeightGradient),
+                    "a block computes 64 outputs x 64 inputs of taps of a slice: rows through shared memory while the next are on their way, each thread keeps 8 x 8 sums in registers",
+                    Method(weight, nameof(WeightGradient.GradientV2)), weights, TapsAndStep, shape => NoWeights(shape) ?? NotFours(shape, "outputs", "inputs"),
+                    shape => Weight(shape, BySlices(shape, Blocks(shape["outputs"], WeightGradient.TileV2) * Blocks(shape["taps"] * shape["inputs"], WeightGradient.TileV2)), new(64, 1, 1)))
                     { Name = "weight_gradient_v2" },
-                new(nameof(ColumnSum), "one thread a column of a slice", Method(typeof(ColumnSum), nameof(ColumnSum.SumV1)), columns, shape => Flags(shape, "weighted"), shape => Unfit(shape, "weighted"),
-                    shape => Column(shape, new(Blocks(shape["channels"], 64), SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]), new(64, 1, 1))) { Name = "column_sum_v1" },
-                new(nameof(ColumnSum), "four columns a thread with 128-bit loads, sixteen threads to share the rows of a slice", Method(typeof(ColumnSum), nameof(ColumnSum.SumV2)),
-                    [.. columns.Where(shape => shape["channels"] % 4 == 0)], shape => Flags(shape, "weighted"), shape => Unfit(shape, "weighted") ?? NotFours(shape, "channels"),
-                    shape => Column(shape, new(Blocks(shape["channels"], ColumnSum.ColumnsV2), SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]), new(16, 16, 1))) { Name = "column_sum_v2" },
-                new(nameof(SliceSum), "one thread a value", Method(typeof(SliceSum), nameof(SliceSum.SumV1)), slices, shape => Flags(shape, "accumulate"), shape => Taps(shape, "accumulate"), shape => SlicesInOrder(shape, Threads)) { Name = "slice_sum_v1" },
-                new(nameof(SliceSum), "sixteen slices are on their way before the first is added: the same additions, less waiting", Method(typeof(SliceSum), nameof(SliceSum.SumV2)), slices,
-                    shape => Flags(shape, "accumulate"), shape => Taps(shape, "accumulate"), shape => SlicesInOrder(shape, Threads / 2)) { Name = "slice_sum_v2" },
+                new(nameof(ColumnSum), "one thread a column of a slice", Method(column, nameof(ColumnSum.SumV1)), columns, Weighted, NoColumns,
+                    shape => Column(shape, BySlices(shape, Blocks(shape["channels"], 64)), new(64, 1, 1))) { Name = "column_sum_v1" },
+                new(nameof(ColumnSum), "four columns a thread with 128-bit loads, sixteen threads to share the rows of a slice", Method(column, nameof(ColumnSum.SumV2)),
+                    [.. columns.Where(shape => NotFours(shape, "channels") is null)], Weighted, shape => NoColumns(shape) ?? NotFours(shape, "channels"),
+                    shape => Column(shape, BySlices(shape, Blocks(shape["channels"], ColumnSum.ColumnsV2)), new(16, 16, 1))) { Name = "column_sum_v2" },
+                new(nameof(SliceSum), "one thread a value", Method(slice, nameof(SliceSum.SumV1)), slices, Accumulates, NoSlices, shape => SlicesInOrder(shape, Threads)) { Name = "slice_sum_v1" },
+                new(nameof(SliceSum), "sixteen slices are on their way before the first is added: the same additions, less waiting", Method(slice, nameof(SliceSum.SumV2)), slices,
+                    Accumulates, NoSlices, shape => SlicesInOrder(shape, Threads / 2)) { Name = "slice_sum_v2" },
             ];
+
+            Index3D BySlices(KernelShape shape, int blocks) => new(blocks, SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]);
         }
     }
 
@@ -60,7 +67,8 @@ public static partial class KernelCatalog
             return result;
         }
         return new KernelTrial([new(grid, group, 0, Whole(d, rows, outputs), Whole(x, rows, inputs), new RowsOf(steps, layers, layer, inputs), partial, rows, dilation, scale)],
-            WeightGradient.GradientCost(items, rows, outputs, inputs, taps), [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
+            WeightGradient.GradientCost(items, rows, outputs, inputs, taps),
+            [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
 
     private static KernelTrial Column(KernelShape shape, Index3D grid, Index3D group)
@@ -85,7 +93,8 @@ public static partial class KernelCatalog
     {
         int groups = (int)shape["groups"], slices = (int)shape["slices"], inputs = (int)shape["inputs"], taps = (int)shape["taps"], values = (int)shape["outputs"] * taps * inputs;
         bool accumulate = shape["accumulate"] == 1;
-        float[] partial = Random(1, (long)groups * slices * values, 1), target = Random(2, 3L * groups * values, 1), sums = [.. Enumerable.Range(0, groups).SelectMany(group => target.AsSpan(RowAt(group), values).ToArray())];
+        float[] partial = Random(1, (long)groups * slices * values, 1), target = Random(2, 3L * groups * values, 1);
+        float[] sums = [.. Enumerable.Range(0, groups).SelectMany(group => target.AsSpan(RowAt(group), values).ToArray())];
         SliceSum.Reference(partial, sums.AsSpan(), slices, values, inputs, taps, accumulate);
         double[] expected = [.. target.Select(value => (double)value)];
         for (int index = 0; index < sums.Length; index++) expected[RowAt(index / values) + index % values] = sums[index];
