@@ -12,6 +12,8 @@ internal static class CudaErrors
     private static readonly Dictionary<string, string> Fixes = new(StringComparer.Ordinal)
     {
         [OutOfMemory] = "use a smaller batch or length, or free the GPU of other programs (nvidia-smi lists them)",
+        ["CUDA_ERROR_UNKNOWN"] = "start the program again; the kernel's log (dmesg) tells of faults of the GPU as Xid",
+        ["CUDA_ERROR_OPERATING_SYSTEM"] = "the limit for locked memory may be too low (ulimit -l), or the GPU's device files are not open to this user",
         ["CUDA_ERROR_NO_DEVICE"] = "no GPU is visible to the driver: look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use another device",
         ["CUDA_ERROR_INVALID_DEVICE"] = "nvidia-smi lists the GPUs and their numbers",
         ["CUDA_ERROR_STUB_LIBRARY"] = "the toolkit's stub of libcuda was found before the driver's: take its folder out of LD_LIBRARY_PATH",

@@ -14,6 +14,7 @@ public sealed class DeviceMemoryPool : IDisposable
 
     private readonly ICudaDriver driver;
     private readonly nint stream;
+    private readonly bool isLimited;
     private readonly Dictionary<ulong, (long Reserved, long Asked)> used = [];
     private readonly SortedDictionary<long, Stack<ulong>> cached = []; // by size class, never an empty stack
 
@@ -24,10 +25,10 @@ public sealed class DeviceMemoryPool : IDisposable
     public DeviceMemoryPool(ICudaDriver driver, nint stream, long? budgetBytes = null)
     {
         if (budgetBytes is { } budget) ArgumentOutOfRangeException.ThrowIfNegative(budget, nameof(budgetBytes));
-        (this.driver, this.stream, Budget) = (driver, stream, budgetBytes ?? driver.Device.MemoryBytes);
+        (this.driver, this.stream, isLimited, Budget) = (driver, stream, budgetBytes is not null, budgetBytes ?? driver.Device.MemoryBytes);
     }
 
-    /// <summary>Most bytes the pool may reserve.</summary>
+    /// <summary>Most bytes the pool may reserve; without a budget what the device has, though others may use some of that.</summary>
     public long Budget { get; }
 
     /// <summary>Bytes of the blocks in use, each rounded up to its size class.</summary>
@@ -105,8 +106,8 @@ public sealed class DeviceMemoryPool : IDisposable
     {
         if (driver.IsCapturing(stream))
             throw new InvalidOperationException($"{bytes} bytes of device memory are needed while the stream is being captured and no cached block fits: run the work once before it is captured");
-        if (size > Budget - BytesInUse) throw OutOfMemory(bytes, $"the budget of {Budget} bytes is too small", "raise the budget, or use a smaller batch or length");
-        if (size > Budget - BytesInUse - BytesCached) Release(size - (Budget - BytesInUse - BytesCached));
+        if (isLimited && size > Budget - BytesInUse) throw OutOfMemory(bytes, $"the budget of {Budget} bytes is too small", "raise the budget, or use a smaller batch or length");
+        if (isLimited && size > Budget - BytesInUse - BytesCached) Release(size - (Budget - BytesInUse - BytesCached));
         while (true)
         {
             try
@@ -149,6 +150,6 @@ public sealed class DeviceMemoryPool : IDisposable
         {
             device = "how much is free on the device is unknown";
         }
-        return new CudaException($"allocate {bytes} bytes of device memory", CudaErrors.OutOfMemory, $"{reason}: {BytesInUse} in use, {BytesCached} cached, a budget of {Budget}, {device}", fix);
+        return new CudaException($"allocate {bytes} bytes of device memory", CudaErrors.OutOfMemory, $"{reason}: {BytesInUse} in use, {BytesCached} cached, {(isLimited ? $"a budget of {Budget}" : "no budget")}, {device}", fix);
     }
 }

@@ -79,9 +79,16 @@ public sealed record CudaFunctionAttributes(int Registers, int LocalBytes, int S
 
 /// <summary>
 /// One device as the CUDA driver API shows it: the seam between everything we ship and the driver. <see cref="NvidiaDriver"/> is the real one; the emulator is another, so that all
-/// code above runs unchanged without a GPU. Handles are the driver's own; 0 is the default stream. Launches and copies on a stream run in order; every method throws
-/// <see cref="CudaException"/> when the driver refuses. Not for several threads at once.
+/// code above runs unchanged without a GPU. Handles are the driver's own; 0 is the default stream. Every method throws <see cref="CudaException"/> when the driver refuses. Not for several threads at once.
 /// </summary>
+/// <remarks>
+/// What is ordered with what: launches, copies, fills and graphs on one stream run in the order they were queued, on the default stream as well. Nothing else is ordered by itself: streams
+/// of <see cref="CreateStream"/> wait neither for one another nor for the default stream, nor that for them. Order between streams comes from <see cref="RecordEvent"/> with <see cref="StreamWaitEvent"/>,
+/// and between a stream and the host from <see cref="SynchronizeStream"/>, <see cref="SynchronizeEvent"/> and <see cref="Synchronize"/>. <see cref="CopyToDevice"/> and <see cref="CopyToHost"/> run
+/// on the default stream and are done on return: what any stream is given afterwards sees the values of <see cref="CopyToDevice"/>, but work that another stream still has to do is neither seen by
+/// <see cref="CopyToHost"/> nor kept from seeing what <see cref="CopyToDevice"/> writes, unless the host waited for that stream before. <see cref="Free"/> does not wait either.
+/// An error of queued work may come out of any later call.
+/// </remarks>
 public interface ICudaDriver : IDisposable
 {
     /// <summary>For messages: what runs the kernels, e.g. "NVIDIA driver 13.0" or "emulator".</summary>
@@ -100,7 +107,7 @@ public interface ICudaDriver : IDisposable
     /// <param name="bytes">At least 1.</param>
     ulong Allocate(long bytes);
 
-    /// <summary>Gives device memory back.</summary>
+    /// <summary>Gives device memory back, which no queued work may still use.</summary>
     /// <param name="address">An address <see cref="Allocate"/> returned.</param>
     void Free(ulong address);
 
@@ -121,10 +128,10 @@ public interface ICudaDriver : IDisposable
     /// <param name="address">An address <see cref="AllocateHost"/> returned.</param>
     void FreeHost(nint address);
 
-    /// <summary>Host to device, done on return.</summary>
+    /// <summary>Host to device on the default stream, done on return. Other streams are not waited for.</summary>
     void CopyToDevice(ulong target, ReadOnlySpan<byte> source);
 
-    /// <summary>Device to host, after everything queued on the default stream, done on return.</summary>
+    /// <summary>Device to host after everything queued on the default stream, done on return. Other streams are not waited for.</summary>
     void CopyToHost(Span<byte> target, ulong source);
 
     /// <summary>Host to device in stream order; the source is page-locked and stays untouched until then.</summary>

@@ -10,10 +10,58 @@ public sealed unsafe partial class NvidiaDriver
     // CUjit_option: the logs and their sizes, verbose logs, lines for profilers.
     private const int InfoLog = 3, InfoLogSize = 4, ErrorLog = 5, ErrorLogSize = 6, VerboseLog = 12, LineInfo = 13;
 
-    /// <inheritdoc/>
+    // CUjitInputType.
+    private const int InputPtx = 1;
+
+    private readonly CubinCache? cubins = CubinCache.Open();
+
+    /// <summary>
+    /// Loads PTX, by the cubin of an earlier run where one is kept: under DIFFWAVE_CUBIN_CACHE, or else in the user's folder for caches (diffwave/cubin); <c>off</c> keeps none. The exception
+    /// holds the compiler's log.
+    /// </summary>
     public nint LoadModule(string ptx)
     {
         Use();
+        if (cubins is not null)
+        {
+            string key = CubinCache.Key(ptx, api.Version, Device.Sm);
+            if (cubins.Read(key) is { } kept && LoadCubin(kept) is { } module) return module;
+            if (CompileToCubin(ptx) is { } compiled && LoadCubin(compiled) is { } fresh)
+            {
+                cubins.Write(key, compiled);
+                return fresh;
+            }
+        }
+        return LoadText(ptx);
+    }
+
+    // Null when the driver does not take it, whatever the reason: the text is tried then, and tells.
+    private nint? LoadCubin(byte[] cubin)
+    {
+        nint module = 0;
+        fixed (byte* image = cubin) return api.ModuleLoadDataEx(&module, image, 0, null, null) == 0 ? module : null;
+    }
+
+    private byte[]? CompileToCubin(string ptx)
+    {
+        int option = LineInfo;
+        nint yes = 1, link = 0;
+        if (api.LinkCreate(1, &option, &yes, &link) != 0) return null;
+        byte[] text = Terminated(ptx);
+        byte[]? cubin = null;
+        byte* image = null;
+        nuint bytes = 0;
+        fixed (byte* start = text)
+        {
+            if (api.LinkAddData(link, InputPtx, start, (nuint)text.Length, null, 0, null, null) == 0 && api.LinkComplete(link, &image, &bytes) == 0)
+                cubin = new ReadOnlySpan<byte>(image, checked((int)bytes)).ToArray();
+        }
+        _ = api.LinkDestroy(link); // the image is the link's
+        return cubin;
+    }
+
+    private nint LoadText(string ptx)
+    {
         byte[] text = Terminated(ptx), info = new byte[LogBytes], errors = new byte[LogBytes];
         nint module = 0;
         fixed (byte* image = text, infoLog = info, errorLog = errors)
@@ -31,7 +79,7 @@ public sealed unsafe partial class NvidiaDriver
     /// <inheritdoc/>
     public void UnloadModule(nint module)
     {
-        Use();
+        UseToRelease();
         api.Check(api.ModuleUnload(module), $"cuModuleUnload");
     }
 

@@ -20,7 +20,7 @@ public sealed unsafe partial class NvidiaDriver
     /// <inheritdoc/>
     public void DestroyStream(nint stream)
     {
-        Use();
+        UseToRelease();
         api.Check(api.StreamDestroy(stream), $"cuStreamDestroy");
     }
 
@@ -50,7 +50,7 @@ public sealed unsafe partial class NvidiaDriver
     /// <inheritdoc/>
     public void DestroyEvent(nint handle)
     {
-        Use();
+        UseToRelease();
         api.Check(api.EventDestroy(handle), $"cuEventDestroy");
     }
 
@@ -107,10 +107,8 @@ public sealed unsafe partial class NvidiaDriver
         nint graph = 0, executable = 0;
         api.Check(api.StreamEndCapture(stream, &graph), $"cuStreamEndCapture");
         int result = api.GraphInstantiate(&executable, graph, 0);
-        // The executable graph is a copy. A failure to free the recording only matters when nothing worse happened.
-        int freed = api.GraphDestroy(graph);
+        _ = api.GraphDestroy(graph); // the executable graph is a copy
         api.Check(result, $"cuGraphInstantiateWithFlags");
-        api.Check(freed, $"cuGraphDestroy");
         return executable;
     }
 
@@ -124,7 +122,7 @@ public sealed unsafe partial class NvidiaDriver
     /// <inheritdoc/>
     public void DestroyGraph(nint graph)
     {
-        Use();
+        UseToRelease();
         api.Check(api.GraphExecDestroy(graph), $"cuGraphExecDestroy");
     }
 

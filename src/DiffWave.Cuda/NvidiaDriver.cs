@@ -91,7 +91,7 @@ public sealed unsafe partial class NvidiaDriver : ICudaDriver
     /// <inheritdoc/>
     public void Free(ulong address)
     {
-        Use();
+        UseToRelease();
         api.Check(api.MemFree(address), $"cuMemFree(0x{address:x})");
     }
 
@@ -113,7 +113,7 @@ public sealed unsafe partial class NvidiaDriver : ICudaDriver
     /// <inheritdoc/>
     public void FreeHost(nint address)
     {
-        Use();
+        UseToRelease();
         api.Check(api.MemFreeHost(address), $"cuMemFreeHost(0x{address:x})");
     }
 
@@ -178,6 +178,13 @@ public sealed unsafe partial class NvidiaDriver : ICudaDriver
     {
         ObjectDisposedException.ThrowIf(context == 0, this);
         api.Check(api.CtxSetCurrent(context), $"cuCtxSetCurrent");
+    }
+
+    // Mostly the context is the current one already: what is to be given back is not kept because this fails.
+    private void UseToRelease()
+    {
+        ObjectDisposedException.ThrowIf(context == 0, this);
+        _ = api.CtxSetCurrent(context);
     }
 
     private bool Nothing(long amount)

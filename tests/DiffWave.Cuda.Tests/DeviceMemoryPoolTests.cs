@@ -96,14 +96,14 @@ public class DeviceMemoryPoolTests
     public void When_the_device_has_no_more_cached_blocks_go_back_and_it_is_asked_again()
     {
         using var driver = new EmulatedDriver(new EmulatorOptions { MemoryBytes = 8 * MiB });
-        using var pool = new DeviceMemoryPool(driver, driver.CreateStream(), 1L << 40);
+        using var pool = new DeviceMemoryPool(driver, driver.CreateStream());
         ulong a = pool.Allocate(3 * MiB), b = pool.Allocate(3 * MiB);
         pool.Free(a);
         pool.Free(b);
         ulong c = pool.Allocate(6 * MiB);
         Assert.Equal((6 * MiB, 0), (pool.BytesInUse, pool.BytesCached));
         string text = Refused(pool, 3 * MiB).Message;
-        Assert.Contains("the device has no more: 6291456 in use, 0 cached", text);
+        Assert.Contains("the device has no more: 6291456 in use, 0 cached, no budget", text);
         Assert.Contains("2097152 of 8388608 free on the device; use a smaller batch or length", text);
         pool.Free(c);
         pool.Allocate(8 * MiB);

@@ -133,7 +133,15 @@ public sealed unsafe partial class StubCuda
     private static int DevicePrimaryCtxRetain(nint* context, int device) => Call("cuDevicePrimaryCtxRetain", stub => stub.Retain(device, context));
 
     [UnmanagedCallersOnly]
-    private static int DevicePrimaryCtxRelease(int device) => Call("cuDevicePrimaryCtxRelease", stub => stub.Release(device));
+    private static int DevicePrimaryCtxRelease(int device)
+    {
+        if (Current.Value is not { } stub) return (int)CudaResult.Deinitialized;
+        lock (stub.turn)
+        {
+            CudaResult released = stub.Release(device); // also when the call tells of an error
+            return stub.Answer("cuDevicePrimaryCtxRelease", _ => released);
+        }
+    }
 
     // By hand, as the launch: see Enter.
     [UnmanagedCallersOnly]
@@ -197,7 +205,6 @@ public sealed unsafe partial class StubCuda
     {
         nint handle = stub.NewHandle();
         stub.links.Add(handle, []);
-        stub.linkOptions.Add(handle, new JitOptions(count, options, values));
         return handle;
     });
 
@@ -209,17 +216,14 @@ public sealed unsafe partial class StubCuda
     });
 
     [UnmanagedCallersOnly]
-    private static int LinkComplete(nint link, byte** cubin, nuint* size) => InContext("cuLinkComplete", (stub, context) => stub.CompleteLink(context, link, cubin, size, stub.linkOptions[link]));
+    private static int LinkComplete(nint link, byte** cubin, nuint* size) => InContext("cuLinkComplete", (stub, context) => stub.CompleteLink(context, link, cubin, size));
 
     [UnmanagedCallersOnly]
     private static int LinkDestroy(nint link) => Destroy("cuLinkDestroy", HandleKind.Link, link, (stub, _) =>
     {
         stub.links.Remove(link);
-        stub.linkOptions.Remove(link);
         if (stub.images.Remove(link, out nint image)) NativeMemory.Free((void*)image);
     });
-
-    private readonly Dictionary<nint, JitOptions> linkOptions = [];
 
     [UnmanagedCallersOnly]
     private static int ModuleUnload(nint module) => Destroy("cuModuleUnload", HandleKind.Module, module, (_, context) => context.Device.UnloadModule(module));

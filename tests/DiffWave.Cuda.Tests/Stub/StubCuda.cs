@@ -49,8 +49,8 @@ public sealed unsafe partial class StubCuda : IDisposable
     private readonly Dictionary<string, int> calls = [];
     private readonly List<(string? Function, int Call, CudaResult Result)> faults = []; // Function null: of all calls
     private readonly Dictionary<string, nint> texts = [];
-    private readonly List<EmulatedDriver> closed = [];
     private readonly Lock turn = new();
+    private readonly string ownFolder = Path.Combine(Path.GetTempPath(), $"diffwave-cubin-{Guid.NewGuid():N}");
     private string lastText = "";
     private int allCalls;
 
@@ -61,12 +61,16 @@ public sealed unsafe partial class StubCuda : IDisposable
         this.options = options ?? new EmulatorOptions();
         if (Current.Value is not null) throw new InvalidOperationException("one stub at a time");
         Current.Value = this;
-        CubinFolder = Path.Combine(Path.GetTempPath(), $"diffwave-cubin-{Guid.NewGuid():N}");
         NativeFunctions.Substitute.Value = Open;
+        CubinCache.Substitute.Value = ownFolder;
     }
 
-    /// <summary>Where compiled kernels are kept.</summary>
-    public string CubinFolder { get; }
+    /// <summary>Where compiled kernels are kept; to be changed before a driver is opened, <c>off</c> for nowhere.</summary>
+    public string CubinFolder
+    {
+        get => CubinCache.Substitute.Value!;
+        set => CubinCache.Substitute.Value = value;
+    }
 
     /// <summary>There is no library.</summary>
     public bool IsAbsent { get; set; }
@@ -101,8 +105,14 @@ public sealed unsafe partial class StubCuda : IDisposable
     /// <summary>Calls of all functions so far.</summary>
     public int AllCalls => allCalls;
 
+    /// <summary>Functions called so far.</summary>
+    public IEnumerable<string> CalledFunctions => calls.Keys;
+
     /// <summary>Calls of a function so far.</summary>
     public int Calls(string function) => calls.GetValueOrDefault(Known(function));
+
+    /// <summary>The names the library exports.</summary>
+    public static IEnumerable<string> FunctionNames => Table.Keys;
 
     /// <summary>The emulator behind the current context of a device.</summary>
     public EmulatedDriver Emulator(int device = 0) => contexts.Values.Single(context => context.Ordinal == device).Device;
@@ -131,11 +141,11 @@ public sealed unsafe partial class StubCuda : IDisposable
     {
         if (Current.Value == this) Current.Value = null;
         NativeFunctions.Substitute.Value = null;
+        CubinCache.Substitute.Value = null;
         foreach (Context context in contexts.Values) context.Device.Dispose();
-        foreach (EmulatedDriver device in closed) device.Dispose();
         foreach (nint text in texts.Values) Marshal.FreeCoTaskMem(text);
         foreach (nint image in images.Values) NativeMemory.Free((void*)image);
-        if (Directory.Exists(CubinFolder)) Directory.Delete(CubinFolder, recursive: true);
+        if (Directory.Exists(ownFolder)) Directory.Delete(ownFolder, recursive: true);
     }
 
     private Func<string, nint>? Open(string library)

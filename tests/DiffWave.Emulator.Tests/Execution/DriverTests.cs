@@ -221,6 +221,82 @@ public sealed class DriverTests : IDisposable
     }
 
     [Fact]
+    public void A_lazy_device_works_only_when_something_waits()
+    {
+        using var lazy = new EmulatedDriver(new EmulatorOptions { Lazy = true });
+        ulong place = lazy.Allocate(4);
+        nint first = lazy.CreateStream(), second = lazy.CreateStream(), mark = lazy.CreateEvent();
+        byte[] now = new byte[4];
+        int Value()
+        {
+            lazy.CopyToHost(now, place); // on the default stream, so it waits for neither of the two
+            return now[0];
+        }
+        lazy.FillAsync(place, 1, 1, 0);
+        Assert.Equal(1, Value());
+        lazy.FillAsync(place, 2, 1, first);
+        lazy.RecordEvent(mark, first);
+        lazy.FillAsync(place, 3, 1, first);
+        Assert.Equal(1, Value());
+        lazy.SynchronizeEvent(mark);
+        Assert.Equal(2, Value());
+        lazy.SynchronizeEvent(mark); // no more than that
+        Assert.Equal(2, Value());
+        lazy.RecordEvent(mark, first);
+        lazy.StreamWaitEvent(second, mark);
+        lazy.FillAsync(place, 4, 1, second);
+        lazy.FillAsync(place, 5, 1, first);
+        lazy.SynchronizeStream(second);
+        Assert.Equal(4, Value());
+        lazy.Synchronize();
+        Assert.Equal(5, Value());
+        lazy.BeginCapture(first);
+        lazy.FillAsync(place, 6, 1, first);
+        nint graph = lazy.EndCapture(first);
+        lazy.LaunchGraph(graph, first);
+        Assert.Equal(5, Value());
+        lazy.SynchronizeStream(first);
+        Assert.Equal(6, Value());
+    }
+
+    [Fact]
+    public unsafe void A_lazy_device_reads_page_locked_memory_late_and_tells_failures_late()
+    {
+        using var lazy = new EmulatedDriver(new EmulatorOptions { Lazy = true });
+        nint stream = lazy.CreateStream(), host = lazy.AllocateHost(4);
+        ulong place = lazy.Allocate(4);
+        *(int*)host = 1;
+        lazy.CopyToDeviceAsync(place, host, 4, stream);
+        *(int*)host = 2;
+        lazy.SynchronizeStream(stream);
+        byte[] now = new byte[4];
+        lazy.CopyToHost(now, place);
+        Assert.Equal(2, now[0]);
+        lazy.FillAsync(place, 3, 1, stream);
+        lazy.Free(place);
+        Refused("CUDA_ERROR_INVALID_VALUE", () => lazy.SynchronizeStream(stream));
+        lazy.SynchronizeStream(stream); // told once
+    }
+
+    [Fact]
+    public void What_is_declared_unused_is_not_accessed_and_what_is_used_anew_is_unwritten()
+    {
+        ulong place = kernel.Upload(1, 2, 3, 4);
+        Driver.DeclareUsed(place, 8, 0);
+        Driver.FillAsync(place, 1, 2, 0);
+        Assert.Equal(FindingKind.OutOfBounds, Assert.Throws<EmulatorException>(() => Double(place, 1)).Finding.Kind);
+        Driver.DeclareUsed(place, 16, 0);
+        Assert.Equal(FindingKind.Uninitialised, Assert.Throws<EmulatorException>(() => Double(place, 1)).Finding.Kind);
+        Driver.DeclareUsed(place, 0, 0);
+        Assert.Contains("has been given back to its pool", Assert.Throws<EmulatorException>(() => Double(place, 1)).Message);
+        Refused("CUDA_ERROR_INVALID_VALUE", () => Driver.DeclareUsed(place, 17, 0));
+        Refused("CUDA_ERROR_INVALID_VALUE", () => Driver.DeclareUsed(place + 4, 4, 0));
+        (long free, long total) = Driver.MemoryInfo();
+        Driver.Free(place);
+        Assert.Equal(free + 256, Driver.MemoryInfo().Free);
+    }
+
+    [Fact]
     public void After_a_finding_the_device_goes_on()
     {
         ulong place = kernel.Upload(1, 2, 3);
