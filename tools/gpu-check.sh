@@ -2,17 +2,22 @@
 # Everything that needs an NVIDIA GPU, in one run, on a machine that has the driver but neither .NET nor a network.
 #
 #   tools/gpu-check.sh --pack     where .NET is: makes the folder .gpu, which travels with the source
-#   tools/gpu-check.sh [FOLDER]   where the GPU is; FOLDER is .gpu unless named
+#   tools/gpu-check.sh [FOLDER]   where the GPU is; FOLDER is .gpu unless named; STEPS="golden bench" does only these
 #
 # The folder holds the programs, published so that they need a runtime (NAME/NAME.dll), the runtime of the machine that packed them (runtime.tar.xz, unpacked at the first start; same
 # processor and libc), and the script that starts them: .gpu/run NAME ARGUMENTS.
 #
 # What is done, each only where it can be; the table at the end says why something was not:
 #   ptxas       golden PTX, and what the compiler writes now, assembled for each of TARGETS (80 90 120): registers, spills, shared memory
-#   tests       the tests of the driver's wrapper, with the real driver
+#   tests       the tests of the driver's wrapper and of the engine on it, with the real driver
 #   kernels     every kernel at all its shapes on the GPU against its reference
-#   memcheck    the same under compute-sanitizer
-# Results go to OUT, bench/results/<GPU> unless set: table.txt, ptxas.tsv, kernels.json, memcheck.txt, log.txt. A step may take STEP_SECONDS (270).
+#   golden      the reference data of PyTorch: intermediates, chains, gradients, optimiser steps
+#   check       every kernel at random shapes, and every operation of the engine against the CPU's
+#   training    200 steps of the tiny model, the losses beside those of the CPU
+#   bench       registers, spills, occupancy and time of every kernel; 10 s of the base model in 6 steps; a training step
+#   memcheck    every kernel under compute-sanitizer: accesses outside of memory
+#   racecheck   the same: hazards in shared memory
+# Results go to OUT, bench/results/<GPU> unless set: table.txt, log.txt, ptxas.tsv, kernels.json, golden.json, check.json, bench.json, sanitizer.txt. A step may take STEP_SECONDS (270).
 # Exit code 1 when something failed, 2 when nothing failed but no kernel ran on a GPU, else 0.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -24,6 +29,7 @@ pack() {
     rm -rf .gpu
     mkdir -p .gpu
     dotnet publish src/DiffWave.Cli -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/diffwave
+    dotnet publish bench/DiffWave.Bench -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/DiffWave.Bench
     dotnet publish tests/DiffWave.Cuda.Tests -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/DiffWave.Cuda.Tests
     # What nothing here uses: the folder has to travel.
     rm -rf .gpu/diffwave/voice .gpu/DiffWave.Cuda.Tests/{Fixtures,Microsoft.CodeCoverage} .gpu/DiffWave.Cuda.Tests/{xunit.runner.visualstudio,Microsoft.TestPlatform,Microsoft.VisualStudio}.* .gpu/*/*.xml
@@ -32,6 +38,7 @@ pack() {
     [ -n "$version" ] || { echo "no .NET 10 runtime beside $sdk/dotnet" >&2; exit 1; }
     tar -C "$sdk" --exclude='libmscor*' --exclude='libcoreclrtraceptprovider.so' --exclude='libclrgc*' --exclude='Microsoft.VisualBasic*' --exclude='System.Data.Common.dll' \
         -c dotnet "host/fxr/$version" "shared/Microsoft.NETCore.App/$version" | xz -6 -T0 >.gpu/runtime.tar.xz
+    git describe --always --dirty --exclude '*' >.gpu/commit 2>/dev/null || echo unknown >.gpu/commit
     cat >.gpu/run <<'RUN'
 #!/usr/bin/env bash
 # Starts a packed program: run NAME ARGUMENTS.
@@ -44,7 +51,7 @@ if [ ! -d "$here/runtime" ]; then
     else python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1], "r:xz").extractall(sys.argv[2])' "$here/runtime.tar.xz" "$part"; fi
     mv -T "$part" "$here/runtime" 2>/dev/null || rm -rf "$part"
 fi
-export DOTNET_ROOT="$here/runtime" DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
+export DOTNET_ROOT="$here/runtime" DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DIFFWAVE_COMMIT=$(cat "$here/commit")
 name=$1
 shift
 exec "$here/runtime/dotnet" "$here/$name/$name.dll" "$@"
@@ -87,7 +94,9 @@ out=${OUT:-$root/bench/results/$name}
 mkdir -p "$out" || exit 1
 out=$(cd "$out" && pwd)
 exec > >(tee "$out/log.txt") 2>&1
-echo "device: ${gpu:-none ($nogpu)}"
+commit=$(cat "$pack/commit" 2>/dev/null || git -C "$root" describe --always --dirty --exclude '*' 2>/dev/null || echo unknown)
+about="device: ${gpu:-none ($nogpu)}; commit $commit; $(date -u +%Y-%m-%dT%H:%M:%SZ)"
+echo "$about"
 
 failed=0 ran=0
 : >"$work/table"
@@ -97,6 +106,7 @@ row() {
     [ "$2" != FAILED ] || failed=$((failed + 1))
 }
 step() { echo; echo "== $*"; }
+wanted() { case " ${STEPS:-ptxas tests kernels golden check training bench memcheck racecheck} " in *" $1 "*) ;; *) return 1 ;; esac; }
 # Runs a command for at most $seconds; tells a timeout as such.
 limited() {
     timeout -k 10 "$seconds" "$@"
@@ -156,30 +166,31 @@ assemble() {
     fi
 }
 
-step ptxas
-golden=()
-while IFS= read -r file; do golden+=("$file"); done < <(find "$root/tests" -path '*/Golden/*.ptx' -not -path '*/bin/*' -not -path '*/obj/*' | sort)
-if ! ptxas=$(tool ptxas); then
-    row ptxas 'not run' 'no ptxas: the CUDA toolkit is not installed'
-else
-    "$ptxas" --version | tail -n 2
-    printf 'source\ttarget\tfile\tentry\tregisters\tspill_store_bytes\tspill_load_bytes\tshared_bytes\n' | tee "$out/ptxas.tsv"
-    printf '.version 7.0\n.target sm_80\n.address_size 64\n.entry k() { ret; }\n' >"$work/none.ptx"
-    for sm in ${TARGETS:-80 90 120}; do
-        if ! said=$("$ptxas" "-arch=sm_$sm" "$work/none.ptx" -o "$work/cubin" 2>&1); then
-            row "ptxas sm_$sm" 'not run' "this ptxas does not know it: $(head -n 1 <<<"$said")"
-            continue
-        fi
-        if [ ${#golden[@]} -gt 0 ]; then assemble golden "$sm" "${golden[@]}"; else row "ptxas sm_$sm, golden" 'not run' 'no golden PTX under tests'; fi
-        if ! program diffwave; then
-            row "ptxas sm_$sm, compiled" 'not run' "no $pack/run diffwave; see --pack"
-        elif limited "$pack/run" diffwave kernels ptx --all --target "sm_$sm" -o "$work/sm_$sm" && compgen -G "$work/sm_$sm/*.ptx" >/dev/null; then
-            assemble compiled "$sm" "$work/sm_$sm"/*.ptx
-        else
-            row "ptxas sm_$sm, compiled" FAILED 'diffwave kernels ptx --all failed, see log.txt'
-        fi
-    done
-fi
+run_ptxas() {
+    local golden=() file said sm
+    while IFS= read -r file; do golden+=("$file"); done < <(find "$root/tests" -path '*/Golden/*.ptx' -not -path '*/bin/*' -not -path '*/obj/*' | sort)
+    if ! ptxas=$(tool ptxas); then
+        row ptxas 'not run' 'no ptxas: the CUDA toolkit is not installed'
+    else
+        "$ptxas" --version | tail -n 2
+        printf 'source\ttarget\tfile\tentry\tregisters\tspill_store_bytes\tspill_load_bytes\tshared_bytes\n' | tee "$out/ptxas.tsv"
+        printf '.version 7.0\n.target sm_80\n.address_size 64\n.entry k() { ret; }\n' >"$work/none.ptx"
+        for sm in ${TARGETS:-80 90 120}; do
+            if ! said=$("$ptxas" "-arch=sm_$sm" "$work/none.ptx" -o "$work/cubin" 2>&1); then
+                row "ptxas sm_$sm" 'not run' "this ptxas does not know it: $(head -n 1 <<<"$said")"
+                continue
+            fi
+            if [ ${#golden[@]} -gt 0 ]; then assemble golden "$sm" "${golden[@]}"; else row "ptxas sm_$sm, golden" 'not run' 'no golden PTX under tests'; fi
+            if ! program diffwave; then
+                row "ptxas sm_$sm, compiled" 'not run' "no $pack/run diffwave; see --pack"
+            elif limited "$pack/run" diffwave kernels ptx --all --target "sm_$sm" -o "$work/sm_$sm" && compgen -G "$work/sm_$sm/*.ptx" >/dev/null; then
+                assemble compiled "$sm" "$work/sm_$sm"/*.ptx
+            else
+                row "ptxas sm_$sm, compiled" FAILED 'diffwave kernels ptx --all failed, see log.txt'
+            fi
+        done
+    fi
+}
 
 # What a step on the GPU lacks, or nothing.
 lacks() {
@@ -188,51 +199,109 @@ lacks() {
     fi
 }
 
-step tests
-if reason=$(lacks DiffWave.Cuda.Tests) && [ -n "$reason" ]; then
-    row 'tests of the driver' 'not run' "$reason"
-elif limited "$pack/run" DiffWave.Cuda.Tests | tee "$work/tests"; then
-    row 'tests of the driver' ok "$(grep -o 'Total: [0-9]*.*Failed: [0-9]*' "$work/tests" | tail -n 1)"
-else
-    row 'tests of the driver' FAILED "$(grep -o 'Total: [0-9]*.*Failed: [0-9]*' "$work/tests" | tail -n 1), see log.txt"
-fi
-
-kernels=(diffwave kernels run --all --device cuda)
-step "${kernels[@]}"
-if reason=$(lacks diffwave) && [ -n "$reason" ]; then
-    row kernels 'not run' "$reason"
-else
-    limited "$pack/run" "${kernels[@]}" --json >"$out/kernels.json"
-    code=$?
-    cat "$out/kernels.json"
-    number() { grep -oE "\"$1\": *[0-9]+" "$out/kernels.json" | head -n 1 | grep -oE '[0-9]+$'; }
-    total=$(number total) bad=$(number failed)
-    if [ $code -eq 0 ] && [ "${total:-0}" -gt 0 ] && [ "${bad:-1}" -eq 0 ]; then
-        row kernels ok "$total runs"
-        ran=1
+run_tests() {
+    local reason
+    if reason=$(lacks DiffWave.Cuda.Tests) && [ -n "$reason" ]; then
+        row tests 'not run' "$reason"
+    elif DIFFWAVE_TEST_DEVICE=cuda limited "$pack/run" DiffWave.Cuda.Tests | tee "$work/tests"; then
+        row tests ok "$(grep -o 'Total: [0-9]*.*Failed: [0-9]*' "$work/tests" | tail -n 1)"
     else
-        row kernels FAILED "exit code $code, ${bad:-?} of ${total:-?} runs failed, see kernels.json and log.txt"
-        [ "${total:-0}" -eq 0 ] || ran=1
+        row tests FAILED "$(grep -o 'Total: [0-9]*.*Failed: [0-9]*' "$work/tests" | tail -n 1), see log.txt"
     fi
-fi
+}
 
-step memcheck
-if reason=$(lacks diffwave) && [ -n "$reason" ]; then
-    row memcheck 'not run' "$reason"
-elif ! sanitizer=$(tool compute-sanitizer); then
-    row memcheck 'not run' 'no compute-sanitizer: the CUDA toolkit is not installed'
-else
-    limited "$sanitizer" --tool memcheck --target-processes all --error-exitcode 86 "$pack/run" "${kernels[@]}" >"$out/memcheck.txt" 2>&1
-    code=$?
-    cat "$out/memcheck.txt"
-    summary=$(grep -h 'ERROR SUMMARY' "$out/memcheck.txt" | tail -n 1 | sed 's/^=* *//')
-    # Without its summary the sanitizer checked nothing, whatever the exit code.
-    if [ $code -eq 0 ] && [ -n "$summary" ]; then row memcheck ok "$summary"
-    else row memcheck FAILED "exit code $code, ${summary:-no summary}, see memcheck.txt"
+# A verb that prints JSON with "total" and "failed": its name in the table, its file, its arguments.
+compare() {
+    local what=$1 file=$out/$2 reason code total bad
+    shift 2
+    if reason=$(lacks diffwave) && [ -n "$reason" ]; then
+        row "$what" 'not run' "$reason"
+        return
     fi
-fi
+    limited "$pack/run" diffwave "$@" --json >"$file"
+    code=$?
+    number() { grep -oE "\"$1\": *[0-9]+" "$file" | head -n 1 | grep -oE '[0-9]+$'; }
+    total=$(number total) bad=$(number failed)
+    [ "${total:-0}" -eq 0 ] || ran=1
+    if [ $code -eq 0 ] && [ "${total:-0}" -gt 0 ] && [ "${bad:-1}" -eq 0 ]; then
+        row "$what" ok "$total compared"
+    else
+        row "$what" FAILED "exit code $code, ${bad:-?} of ${total:-?} failed, see $(basename "$file") and log.txt"
+    fi
+}
+
+run_kernels() { compare kernels kernels.json kernels run --all --device cuda; }
+run_golden() { compare 'golden data' golden.json check --golden "$root/tests/Fixtures/golden" --device cuda; }
+run_check() { compare 'against the CPU' check.json check --kernels --device cuda; }
+
+# Losses of a run's log, a line each.
+losses() { sed -n 's/.*"loss": *\([-0-9.eE+]*\).*/\1/p' "$1/log.jsonl"; }
+
+run_training() {
+    local reason device
+    if reason=$(lacks diffwave) && [ -n "$reason" ]; then
+        row training 'not run' "$reason"
+        return
+    fi
+    for device in cpu cuda; do
+        if ! limited "$pack/run" diffwave train --data "$root/tests/Fixtures/audio/speech.wav" --validation 0 --config tiny --batch 4 --crop-frames 16 --steps 200 --validate-every 0 --sample-every 0 \
+            --device $device -o "$work/train-$device"; then
+            row training FAILED "diffwave train --device $device failed, see log.txt"
+            return
+        fi
+        losses "$work/train-$device" >"$work/losses-$device"
+    done
+    # Rounding differs from the first step on and grows with every step: single losses are compared over the first 20, the mean of the last 50 after that.
+    paste "$work/losses-cpu" "$work/losses-cuda" | awk '
+        { print "step " NR ": cpu " $1 ", cuda " $2; d = $1 > $2 ? $1 - $2 : $2 - $1 }
+        NR <= 20 && d / $1 > early { early = d / $1 }
+        NR > 150 { a += $1; b += $2 }
+        END {
+            late = (a > b ? a - b : b - a) / (a > 0 ? a : 1)
+            printf "%d steps, largest relative difference of a loss %.1e in the first 20 (bound 1e-4), of the mean of the last 50 %.1e (bound 1e-2)\n", NR, early, late
+            exit !(NR == 200 && early <= 1e-4 && late <= 1e-2)
+        }' | tee "$work/training"
+    if [ "${PIPESTATUS[1]}" -eq 0 ]; then row training ok "$(tail -n 1 "$work/training")"; else row training FAILED "$(tail -n 1 "$work/training")"; fi
+}
+
+run_bench() {
+    local reason
+    if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
+        row bench 'not run' "$reason"
+    elif limited "$pack/run" DiffWave.Bench gpu --seconds 10 --batch 16 --json "$out/bench.json" | tee "$work/bench"; then
+        while IFS= read -r line; do row bench ok "$line"; done < <(grep -E '^(kernels|synthesis|training):' "$work/bench")
+    else
+        row bench FAILED 'see log.txt'
+    fi
+}
+
+sanitize() {
+    local what=$1 reason code summary sanitizer
+    if reason=$(lacks diffwave) && [ -n "$reason" ]; then
+        row "$what" 'not run' "$reason"
+    elif ! sanitizer=$(tool compute-sanitizer); then
+        row "$what" 'not run' 'no compute-sanitizer: the CUDA toolkit is not installed'
+    else
+        limited "$sanitizer" --tool "$what" --target-processes all --error-exitcode 86 "$pack/run" diffwave kernels run --all --device cuda >"$work/$what" 2>&1
+        code=$?
+        tee -a "$out/sanitizer.txt" <"$work/$what"
+        summary=$(grep -hE 'ERROR SUMMARY|RACECHECK SUMMARY' "$work/$what" | tail -n 1 | sed 's/^=* *//')
+        # Without its summary the sanitizer checked nothing, whatever the exit code.
+        if [ $code -eq 0 ] && [ -n "$summary" ]; then row "$what" ok "$summary"
+        else row "$what" FAILED "exit code $code, ${summary:-no summary}, see sanitizer.txt"
+        fi
+    fi
+}
+run_memcheck() { sanitize memcheck; }
+run_racecheck() { sanitize racecheck; }
+
+for name in ptxas tests kernels golden check training bench memcheck racecheck; do
+    wanted $name || continue
+    step $name
+    run_$name
+done
 
 echo
-{ echo "device: ${gpu:-none ($nogpu)}"; cat "$work/table"; } | tee "$out/table.txt"
+{ echo "$about"; cat "$work/table"; } | tee "$out/table.txt"
 [ $failed -eq 0 ] || exit 1
 [ $ran -eq 1 ] || exit 2

@@ -5,22 +5,27 @@ internal sealed class Alternation
 {
     private readonly Sample _ours = new(), _theirs = new(), _ratio = new(), _peak = new(), _share = new();
     private readonly double _flops;
+    private readonly string _peakName;
     private long _peerMemory;
 
     /// <param name="rounds">How often each runs.</param>
-    /// <param name="threads">Threads, for the FMA peak measured before every round.</param>
+    /// <param name="device">Gives the peak, asked before every round.</param>
     /// <param name="flops">Work of one run by definition.</param>
     /// <param name="ours">Runs ours; its seconds.</param>
     /// <param name="theirs">Runs the peer's; its seconds and peak memory. Null without a peer.</param>
-    public Alternation(int rounds, int threads, double flops, Func<double> ours, Func<(double Seconds, long PeakMemory)>? theirs)
+    public Alternation(int rounds, BenchDevice device, double flops, Func<double> ours, Func<(double Seconds, long PeakMemory)>? theirs)
     {
-        _flops = flops;
+        (_flops, _peakName) = (flops, device.PeakName);
         for (int round = 0; round < rounds; round++)
         {
-            double peak = FmaPeak.Measure(threads), own = ours();
-            _peak.Add(peak);
+            double? peak = device.Peak();
+            double own = ours();
             _ours.Add(own);
-            _share.Add(flops / own / peak);
+            if (peak is { } most)
+            {
+                _peak.Add(most);
+                _share.Add(flops / own / most);
+            }
             if (theirs is null) continue;
             var (other, memory) = theirs();
             _theirs.Add(other);
@@ -41,7 +46,8 @@ internal sealed class Alternation
             Line("pytorch", _theirs, _peerMemory);
             Console.WriteLine($"pytorch / diffwave, round by round: median {_ratio.Median:f2}  [{_ratio.Low:f2} .. {_ratio.High:f2}]");
         }
-        Console.WriteLine($"GFLOP/s count {_flops / 1e9:f0} GFLOP by definition (every step computing everything); FMA peak {_peak.Median / 1e9:f0} GFLOP/s, diffwave at {_share.Median:p0} of it");
+        string limit = _peak.Count == 0 ? "" : $"; {_peakName} {_peak.Median / 1e9:f0} GFLOP/s, diffwave at {_share.Median:p0} of it";
+        Console.WriteLine($"GFLOP/s count {_flops / 1e9:f0} GFLOP by definition (every step computing everything){limit}");
     }
 
     /// <summary>Adds the measurements to a result.</summary>
@@ -49,9 +55,10 @@ internal sealed class Alternation
     /// <param name="peer">What the peer was; it gets its own measurements. Null without a peer.</param>
     public void AddTo(Dictionary<string, object> result, Dictionary<string, object>? peer)
     {
-        (result["rounds"], result["flops"], result["fma_peak_gflops"]) = (_ours.Count, _flops, _peak.Median / 1e9);
+        (result["rounds"], result["flops"]) = (_ours.Count, _flops);
+        if (_peak.Count > 0) (result["fma_peak_gflops"], result["share_of_peak"]) = (_peak.Median / 1e9, _share.Median);
         (result["median_seconds"], result["low_seconds"], result["high_seconds"]) = (_ours.Median, _ours.Low, _ours.High);
-        (result["gflops"], result["share_of_peak"], result["peak_memory_bytes"]) = (_flops / _ours.Median / 1e9, _share.Median, Machine.PeakMemory());
+        (result["gflops"], result["peak_memory_bytes"]) = (_flops / _ours.Median / 1e9, Machine.PeakMemory());
         if (peer is null) return;
         (peer["median_seconds"], peer["low_seconds"], peer["high_seconds"]) = (_theirs.Median, _theirs.Low, _theirs.High);
         (peer["gflops"], peer["peak_memory_bytes"]) = (_flops / _theirs.Median / 1e9, _peerMemory);

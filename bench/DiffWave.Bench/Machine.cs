@@ -34,6 +34,7 @@ internal static class Machine
 
     private static string Commit()
     {
+        if (Environment.GetEnvironmentVariable("DIFFWAVE_COMMIT") is { Length: > 0 } named) return named; // a packed copy has no repository
         try
         {
             using var git = Process.Start(new ProcessStartInfo("git", "describe --always --dirty") { RedirectStandardOutput = true, RedirectStandardError = true });

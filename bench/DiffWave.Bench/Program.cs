@@ -9,26 +9,29 @@ var rounds = new Option<int>("--rounds") { Description = "repetitions; medians a
 var level = new Option<SimdLevel>("--simd") { Description = "vector instructions" };
 var json = new Option<string?>("--json") { Description = "also write the results to this file", HelpName = "FILE" };
 
+var device = new Option<string>("--device") { Description = "cpu, cuda, cuda:N or emulator", DefaultValueFactory = _ => "cpu" };
+
 var threadList = new Option<int[]>("--threads") { Description = "thread counts to measure", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [1, 2] };
 var layers = new Option<int[]>("--layers") { Description = "layers to measure (their dilations)", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [0, 5, 9] };
 var block = new Command("block", "the residual block: GFLOP/s and share of the FMA peak measured in the same run") { preset, threadList, layers, level, rounds, json };
 block.SetAction(p => Save(p.GetValue(json), "block", BlockBench.Run(ModelConfig.Preset(p.GetValue(preset)!), p.GetValue(threadList)!, p.GetValue(layers)!, p.GetValue(level), p.GetValue(rounds))));
 
 var seconds = new Option<double>("--seconds") { Description = "length of the clip", DefaultValueFactory = _ => 5 };
+var clips = new Option<int>("--batch") { Description = "clips made side by side", DefaultValueFactory = _ => 1 };
 var full = new Option<bool>("--full") { Description = "all steps of the training schedule instead of the fast one" };
 var threads = new Option<int>("--threads") { Description = "threads for both programs", DefaultValueFactory = _ => Environment.ProcessorCount };
 var python = new Option<string?>("--peer") { Description = "Python with PyTorch to run bench/peers/torch_diffwave.py in alternation", HelpName = "PYTHON" };
 var script = new Option<string>("--peer-script") { Description = "the peer program", DefaultValueFactory = _ => "bench/peers/torch_diffwave.py" };
 var cached = new Option<bool>("--peer-cached") { Description = "the peer computes the conditioner once (needs several GB)" };
-var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { preset, seconds, full, threads, level, rounds, python, script, cached, json };
-synthesis.SetAction(p => Save(p.GetValue(json), "synthesis", SynthesisBench.Run(p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(full), p.GetValue(threads), p.GetValue(level),
+var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { device, preset, seconds, clips, full, threads, level, rounds, python, script, cached, json };
+synthesis.SetAction(p => Save(p.GetValue(json), "synthesis", SynthesisBench.Run(p.GetValue(device)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(full), p.GetValue(threads), p.GetValue(level),
     p.GetValue(rounds), p.GetValue(python), p.GetValue(script)!, p.GetValue(cached))));
 
 var batch = new Option<int>("--batch") { Description = "crops a step", DefaultValueFactory = _ => 4 };
 var cropFrames = new Option<int>("--crop-frames") { Description = "mel frames a crop", DefaultValueFactory = _ => 62 };
 var recompute = new Option<bool>("--recompute") { Description = "compute the inputs of the gates again in backward instead of keeping them" };
-var training = new Command("training", "optimiser steps: time, memory, and the ratio to PyTorch, both checked to compute the same") { preset, batch, cropFrames, recompute, threads, level, rounds, python, script, json };
-training.SetAction(p => Save(p.GetValue(json), "training", TrainingBench.Run(p.GetValue(preset)!, p.GetValue(batch), p.GetValue(cropFrames), p.GetValue(recompute), p.GetValue(threads), p.GetValue(level),
+var training = new Command("training", "optimiser steps: time, memory, and the ratio to PyTorch, both checked to compute the same") { device, preset, batch, cropFrames, recompute, threads, level, rounds, python, script, json };
+training.SetAction(p => Save(p.GetValue(json), "training", TrainingBench.Run(p.GetValue(device)!, p.GetValue(preset)!, p.GetValue(batch), p.GetValue(cropFrames), p.GetValue(recompute), p.GetValue(threads), p.GetValue(level),
     p.GetValue(rounds), p.GetValue(python), p.GetValue(script)!)));
 
 var compiler = new Command("compiler", "milliseconds from C# to PTX, for every kernel of the catalogue") { rounds, json };
@@ -36,7 +39,11 @@ compiler.SetAction(p => Save(p.GetValue(json), "compiler", KernelToolsBench.Comp
 var emulator = new Command("emulator", "thread-instructions the emulator executes a second, with all its checks") { threadList, rounds, json };
 emulator.SetAction(p => Save(p.GetValue(json), "emulator", KernelToolsBench.Emulate(p.GetValue(threadList)!, p.GetValue(rounds))));
 
-return new RootCommand("Benchmarks of DiffWaveKernels on the CPU.") { block, synthesis, training, compiler, emulator }.Parse(args).Invoke();
+var gpuDevice = new Option<string>("--device") { Description = "cuda, cuda:N or emulator", DefaultValueFactory = _ => "cuda" };
+var gpu = new Command("gpu", "everything that is first asked of a GPU: registers, spills, occupancy and time of every kernel; synthesis; training") { gpuDevice, preset, seconds, clips, rounds, json };
+gpu.SetAction(p => Save(p.GetValue(json), "gpu", GpuBench.Run(p.GetValue(gpuDevice)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(rounds))));
+
+return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, compiler, emulator }.Parse(args).Invoke();
 
 static void Save(string? path, string name, object results)
 {

@@ -14,7 +14,7 @@ internal static class TrainingBench
 
     private static readonly TrainingOptions Adam = new();
 
-    public static Dictionary<string, object> Run(string preset, int batch, int frames, bool recompute, int threads, SimdLevel level, int rounds, string? python, string script)
+    public static Dictionary<string, object> Run(string device, string preset, int batch, int frames, bool recompute, int threads, SimdLevel level, int rounds, string? python, string script)
     {
         var config = ModelConfig.Preset(preset);
         int length = (Adam with { CropFrames = frames }).CropSamples(config);
@@ -25,33 +25,35 @@ internal static class TrainingBench
 
         using var files = python is null ? null : new PeerFiles(config, weights, crops);
         using var peer = files is null ? null : new TorchPeer(python!, script, $"--train \"{files.Batch}\" --weights \"{files.Weights}\" --cycle {config.DilationCycle}", threads);
-        using var ops = CpuDevice.Create(threads, level);
+        using var on = BenchDevice.Open(device, threads, level);
+        IOps ops = on.Ops;
+        int micro = on.IsCpu ? 1 : batch;
         ops.LoadTraining(config, new TrainingState(config, weights, keepAverage: false));
-        using var pass = new TrainingPass(ops, config, batch: 1, length, recompute);
+        using var pass = new TrainingPass(ops, config, micro, length, recompute);
         long taken = 0;
         (double Seconds, double Loss, double Norm) Step()
         {
             long start = Stopwatch.GetTimestamp();
-            double[] sum = new double[1];
-            double loss = 0;
+            double[] sums = new double[batch];
             ops.ZeroGradients();
-            for (int item = 0; item < batch; item++)
+            for (int at = 0; at < batch; at += micro)
             {
-                pass.Run(LossKind.L1, [crops.Items[item]], [crops.Noise[item]], [crops.Steps[item]], [crops.AlphaBars[item]], 1f / (batch * length), sum, backward: true);
-                loss += sum[0];
+                Range now = at..(at + micro);
+                pass.Run(LossKind.L1, crops.Items[now], crops.Noise[now], crops.Steps[now], crops.AlphaBars[now], 1f / (batch * length), sums.AsSpan(at, micro), backward: true);
             }
             ops.UpdateWeights(new AdamStep(++taken, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, ClipNorm: 0, AverageDecay: 0));
-            return (Stopwatch.GetElapsedTime(start).TotalSeconds, loss / ((double)batch * length), ops.UpdateNorm());
+            double norm = ops.UpdateNorm(); // waits for the device
+            return (Stopwatch.GetElapsedTime(start).TotalSeconds, sums.Sum() / ((double)batch * length), norm);
         }
 
-        Console.WriteLine($"training, {preset} (C={config.Channels}, {config.Layers} layers), batch {batch} of {length} samples, {ops.Device}{(recompute ? ", gate inputs computed again" : "")}, {rounds} rounds");
+        Console.WriteLine($"training: {preset} (C={config.Channels}, {config.Layers} layers), batch {batch} of {length} samples, {ops.Device}{(recompute ? ", gate inputs computed again" : "")}, {rounds} rounds");
         var first = Step(); // warm-up, and what the peer must reproduce
         if (peer is not null)
         {
             Console.WriteLine($"peer: PyTorch {peer.Version}, {threads} threads");
             RequireSame(first.Loss, first.Norm, peer);
         }
-        var measured = new Alternation(rounds, threads, flops, () => Step().Seconds, peer is null ? null : () => peer.Timed("step"));
+        var measured = new Alternation(rounds, on, flops, () => Step().Seconds, peer is null ? null : () => peer.Timed("step"));
         double samples = (double)batch * length;
         measured.Print(median => $"{samples / median,7:f0} samples/s");
 

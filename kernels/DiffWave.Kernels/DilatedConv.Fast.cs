@@ -18,7 +18,7 @@ public static partial class DilatedConv
     /// <param name="layers">L.</param>
     /// <param name="hasLabel">Whether there is a label bias.</param>
     /// <param name="hasConditioner">Whether there is a conditioner.</param>
-    [Kernel("dilated_conv_v2", BlockX = RowProduct.Threads, MinBlocks = 4)]
+    [Kernel("dilated_conv_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
     public static void ForwardV2(Rows x, ArrayView<float> stepBias, ArrayView<float> packed, ArrayView<float> bias, ArrayView<float> labelBias, Rows conditioner, Rows h,
         int rows, int before, int after, int dilation, int layer, int layers, [Const] bool hasLabel, [Const] bool hasConditioner)
     {

@@ -11,7 +11,7 @@ public static partial class DilatedConvBackward
     /// <param name="dilation">d.</param>
     /// <param name="hasY">Whether the layer has y: all but the last.</param>
     /// <param name="stepInResidual">Whether the residual includes the step.</param>
-    [Kernel("dilated_conv_backward_v2", BlockX = RowProduct.Threads, MinBlocks = 4)]
+    [Kernel("dilated_conv_backward_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
     public static void BackwardV2(ArrayView<float> packed, Rows dPreGate, Rows dX, ArrayView<float> stepPartial, int rows, int dilation, [Const] bool hasY, [Const] bool stepInResidual)
     {
         int item = Grid.IdxZ, channels = dX.Channels;

@@ -10,7 +10,7 @@ public static partial class PointwiseConv
     /// <param name="rows">Rows to compute.</param>
     /// <param name="scale">s.</param>
     /// <param name="relu">Whether negative results become 0.</param>
-    [Kernel("pointwise_conv_v2", BlockX = RowProduct.Threads, MinBlocks = 4)]
+    [Kernel("pointwise_conv_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
     public static void ForwardV2(Rows x, ArrayView<float> packed, ArrayView<float> bias, Rows y, int rows, float scale, [Const] bool relu)
     {
         var product = new Product { X = new(x, Grid.IdxZ), Y = new(y, Grid.IdxZ), Bias = bias, Scale = scale, Relu = relu };

@@ -17,7 +17,7 @@ public static partial class ResidualOutput
     /// <param name="layer">The layer, 0 to L - 1.</param>
     /// <param name="layers">L.</param>
     /// <param name="includesStep">Whether the residual path carries x + step.</param>
-    [Kernel("residual_output_v2", BlockX = RowProduct.Threads, MinBlocks = 4)]
+    [Kernel("residual_output_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
     public static void ForwardV2(Rows x, Rows gated, ArrayView<float> stepBias, ArrayView<float> packed, ArrayView<float> bias, Rows y, Rows skips, int rows, int layer, int layers,
         [Const] bool includesStep)
     {

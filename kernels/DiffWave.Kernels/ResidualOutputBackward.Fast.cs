@@ -9,7 +9,7 @@ public static partial class ResidualOutputBackward
     /// <param name="dZ">Receives the gradient of z.</param>
     /// <param name="rows">T.</param>
     /// <param name="hasY">Whether the layer has y: all but the last.</param>
-    [Kernel("residual_output_backward_v2", BlockX = RowProduct.Threads, MinBlocks = 4)]
+    [Kernel("residual_output_backward_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
     public static void BackwardV2(ArrayView<float> packed, Rows dY, Rows dSkips, Rows dZ, int rows, [Const] bool hasY)
     {
         int item = Grid.IdxZ, channels = dZ.Channels;

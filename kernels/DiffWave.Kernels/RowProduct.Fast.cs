@@ -46,6 +46,9 @@ public static class RowProduct
     /// <summary>Threads of a block, along x.</summary>
     public const int Threads = 128;
 
+    /// <summary>Blocks of a multiprocessor: up to 168 registers a thread. With four, at 128 registers, ptxas spills 16 to 40 bytes.</summary>
+    internal const int MinBlocks = 3;
+
     /// <summary>Groups of threads that share the rows of a tile.</summary>
     internal const int RowGroups = Threads / ThreadsAcross;
 

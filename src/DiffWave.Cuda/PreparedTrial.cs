@@ -34,6 +34,9 @@ public sealed class PreparedTrial : IDisposable
     /// <summary>What is launched, at which cost, and what must come out.</summary>
     public KernelTrial Trial { get; }
 
+    /// <summary>The kernel that is launched.</summary>
+    public LoadedKernel Kernel => kernel;
+
     /// <summary>Queues the trial's launches on the default stream.</summary>
     /// <exception cref="CudaException">The driver refuses, or the emulator found something.</exception>
     public void Launch()

@@ -42,6 +42,41 @@ public class CudaOpsOrderTests
         return ([.. state.Weights.Arena, .. state.FirstMoment, .. state.SecondMoment, .. state.Average!.Arena, .. prediction, .. gradients], sums);
     }
 
+    // Sampling twice with one sampler, so that recorded operations are replayed with other noise.
+    private static float[] Sample(ICudaDriver driver, int chunkRows)
+    {
+        ModelConfig config = Config with { Conditioner = Conditioner.None, Mel = null, UpsampleFactors = [] };
+        using var ops = new CudaOps(driver);
+        ops.Load(config, Initializer.Create(config, 2));
+        var training = new NoiseSchedule(config.TrainingBetas);
+        IReadOnlyList<SamplerStep> steps = SamplerStep.Chain(new NoiseSchedule([0.01, 0.1, 0.5]), training);
+        const int Length = 70, Batch = 2;
+        float[] audio = new float[3 * Batch * Length];
+        using var sampler = new Sampler(config, ops);
+        for (int run = 0; run < 3; run++)
+            sampler.Run(new SamplerRequest { Steps = steps, Noise = new SeededNoise((ulong)run), Length = Length, Batch = Batch, ChunkRows = chunkRows },
+                (item, first, samples) => samples.CopyTo(audio.AsSpan((run * Batch + item) * Length + (int)first)));
+        return audio;
+    }
+
+    [Theory]
+    [InlineData(0), InlineData(16)]
+    public void Sampling_early_late_and_through_the_real_driver_gives_the_same_bits(int chunkRows)
+    {
+        float[] early, late, real;
+        using (var driver = new EmulatedDriver()) early = Sample(driver, chunkRows);
+        using (var driver = new EmulatedDriver(new EmulatorOptions { Lazy = true })) late = Sample(driver, chunkRows);
+        using (var cuda = new StubCuda(new EmulatorOptions { Lazy = true }))
+        {
+            using (var driver = NvidiaDriver.Open()) real = Sample(driver, chunkRows);
+            Assert.Equal(StubCuda.Nothing, cuda.Live);
+            Assert.Equal(chunkRows == 0, cuda.Calls("cuGraphLaunch") > 0);
+        }
+        Assert.True(early.Distinct().Count() > early.Length / 2); // some are clamped
+        Assert.True(Bits(early).SequenceEqual(Bits(late)));
+        Assert.True(Bits(early).SequenceEqual(Bits(real)));
+    }
+
     private static ReadOnlySpan<byte> Bits(float[] values) => MemoryMarshal.AsBytes(values.AsSpan());
 
     [Fact]

@@ -35,27 +35,8 @@ public sealed partial class CudaOps
                 seen = ops.CurrentPlaces;
                 return;
             }
-            if (graph == 0) graph = Capture();
+            if (graph == 0) graph = ops.driver.Record(ops.stream, operations);
             ops.driver.LaunchGraph(graph, ops.stream);
-        }
-
-        private nint Capture()
-        {
-            ops.driver.BeginCapture(ops.stream);
-            try
-            {
-                operations();
-            }
-            catch
-            {
-                try
-                {
-                    ops.driver.DestroyGraph(ops.driver.EndCapture(ops.stream));
-                }
-                catch (CudaException) { } // the first failure says more
-                throw;
-            }
-            return ops.driver.EndCapture(ops.stream);
         }
 
         private void Drop()

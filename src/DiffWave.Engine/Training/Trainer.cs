@@ -45,7 +45,6 @@ public sealed class Trainer : IDisposable
         _alphaBars = [.. new NoiseSchedule(config.TrainingBetas).AlphaBars.Select(level => (float)level)];
         _pass = new TrainingPass(ops, config, options.MicroBatch, data.CropSamples, options.Recompute);
         ops.LoadTraining(config, state);
-        ops.SetSeed(options.Seed);
     }
 
     /// <summary>One optimiser step.</summary>
@@ -59,6 +58,7 @@ public sealed class Trainer : IDisposable
         double[] sums = new double[batch];
         long valid = items.Sum(item => (long)item.ValidSamples);
 
+        _ops.SetSeed(_options.Seed); // others may draw from this device between steps
         _ops.ZeroGradients();
         for (int at = 0; at < batch; at += micro)
         {

@@ -1,0 +1,47 @@
+using System.Globalization;
+using DiffWave.Cpu;
+using DiffWave.Cuda;
+using DiffWave.Emulator;
+using DiffWave.Engine;
+
+namespace DiffWave.Bench;
+
+/// <summary>What a benchmark runs on, and the most it could do.</summary>
+/// <param name="Ops">The device; belongs to this.</param>
+/// <param name="Driver">The driver below it, or null for the CPU.</param>
+/// <param name="Peak">Float32 multiply-adds, in FLOP/s: measured on the CPU, by data sheet and current top clock on a GPU, null where time means nothing.</param>
+/// <param name="PeakName">What the peak is.</param>
+internal sealed record BenchDevice(IOps Ops, ICudaDriver? Driver, Func<double?> Peak, string PeakName) : IDisposable
+{
+    /// <summary>Opens <c>cpu</c>, <c>cuda</c>, <c>cuda:N</c> or <c>emulator</c>.</summary>
+    public static BenchDevice Open(string device, int threads, SimdLevel level)
+    {
+        if (device == "cpu") return new BenchDevice(CpuDevice.Create(threads, level), null, () => FmaPeak.Measure(threads), "FMA peak");
+        ICudaDriver driver = OpenDriver(device);
+        try { return new BenchDevice(new CudaOps(driver), driver, () => device == "emulator" ? null : driver.Device.PeakFloat32Flops, "float32 peak by data sheet"); }
+        catch
+        {
+            driver.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens the driver of <c>cuda</c>, <c>cuda:N</c> or <c>emulator</c>.</summary>
+    public static ICudaDriver OpenDriver(string device) => device == "emulator" ? new EmulatedDriver() : NvidiaDriver.Open(Index(device));
+
+    /// <summary>True on the CPU, which is fastest with a crop at a time.</summary>
+    public bool IsCpu => Driver is null;
+
+    public void Dispose()
+    {
+        Ops.Dispose();
+        Driver?.Dispose();
+    }
+
+    private static int Index(string device)
+    {
+        if (device == "cuda") return 0;
+        if (device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out int index)) return index;
+        throw new ArgumentException($"device '{device}', expected cpu, cuda, cuda:N or emulator");
+    }
+}

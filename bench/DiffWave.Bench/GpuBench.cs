@@ -1,0 +1,28 @@
+using DiffWave.Cuda;
+
+namespace DiffWave.Bench;
+
+/// <summary>The first figures of a GPU, in one run: resources and times of every kernel, syntheses of one clip and of a batch, and a training step.</summary>
+internal static class GpuBench
+{
+    private const int CropFrames = 62;
+
+    public static Dictionary<string, object> Run(string device, string preset, double seconds, int batch, int rounds)
+    {
+        var result = new Dictionary<string, object>();
+        using (ICudaDriver driver = BenchDevice.OpenDriver(device))
+        {
+            CudaDeviceInfo info = driver.Device;
+            Console.WriteLine($"{driver.Description}: {info.Name}, sm_{info.Sm}, {info.Multiprocessors} multiprocessors");
+            result["device"] = new Dictionary<string, object?>
+            {
+                ["driver"] = driver.Description, ["name"] = info.Name, ["sm"] = info.Sm, ["multiprocessors"] = info.Multiprocessors, ["clock_kilohertz"] = info.ClockKilohertz,
+                ["memory_bytes"] = info.MemoryBytes, ["float32_peak_flops"] = info.PeakFloat32Flops, ["memory_peak_bytes_per_second"] = info.PeakMemoryBytesPerSecond,
+            };
+            result["kernels"] = KernelResources.Run(driver, rounds);
+        }
+        result["synthesis"] = new[] { 1, batch }.Distinct().Select(clips => SynthesisBench.Run(device, preset, seconds, clips, full: false, 1, default, rounds, null, "", false)).ToArray();
+        result["training"] = TrainingBench.Run(device, preset, batch, CropFrames, recompute: false, 1, default, rounds, null, "");
+        return result;
+    }
+}
