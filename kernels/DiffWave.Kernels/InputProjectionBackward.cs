@@ -1,6 +1,6 @@
 // Backward of the input projection x[b, t, c] = relu(w[c] audio[b, t] + bias[c])
 //
-// With d = dx where x is positive, else 0: dw[c] = sum over b and t of d[b, t, c] audio[b, t], dbias[c] = sum over b and t of d[b, t, c],
+// With d = dx where x is not zero (a NaN is not), else 0: dw[c] = sum over b and t of d[b, t, c] audio[b, t], dbias[c] = sum over b and t of d[b, t, c],
 // daudio[b, t] = sum over c of w[c] d[b, t, c].                     audio, daudio: B x T; x, dx: B x T x C; w, bias: C
 //
 // The sums over time are taken a slice of rows at a time, see SliceSum.cs: partial[slice, 2C] holds dw and then dbias of the slices, item after item.
@@ -28,7 +28,7 @@ public static class InputProjectionBackward
         partial.Clear();
         for (int index = 0; index < x.Length; index++)
         {
-            if (!(x[index] > 0)) continue;
+            if (x[index] <= 0) continue;
             int time = index / channels, slice = time / rows * SliceSum.Slices(rows) + time % rows / SliceSum.SliceRows, c = index % channels;
             partial[slice * 2 * channels + c] += T.CreateChecked(dx[index]) * T.CreateChecked(audio[time]);
             partial[slice * 2 * channels + channels + c] += T.CreateChecked(dx[index]);
@@ -44,7 +44,7 @@ public static class InputProjectionBackward
     {
         dAudio.Clear();
         for (int index = 0; index < x.Length; index++)
-            if (x[index] > 0) dAudio[index / weight.Length] += T.CreateChecked(weight[index % weight.Length]) * T.CreateChecked(dx[index]);
+            if (!(x[index] <= 0)) dAudio[index / weight.Length] += T.CreateChecked(weight[index % weight.Length]) * T.CreateChecked(dx[index]);
     }
 
     /// <summary>Version 1 of the gradients of w and bias. Blocks: x the slices of an item, y over the channels, 32 a block, z the items.</summary>
@@ -61,7 +61,7 @@ public static class InputProjectionBackward
         float weightSum = 0, biasSum = 0;
         for (int row = first + Group.IdxY; row < end && c < channels; row += Warps)
         {
-            float gradient = dx.Row(item, row)[c], d = x.Row(item, row)[c] > 0 ? gradient : 0; // both are read, so that neither waits for the other
+            float gradient = dx.Row(item, row)[c], d = x.Row(item, row)[c] <= 0 ? 0 : gradient; // a NaN does not get lost; both are read, so that neither waits for the other
             weightSum += d * audio.Row(item, row)[0];
             biasSum += d;
         }
@@ -93,7 +93,7 @@ public static class InputProjectionBackward
         ArrayView<float> values = x.Row(item, row), gradients = dx.Row(item, row);
         float sum = 0;
         for (int c = Warp.LaneIdx; c < x.Channels; c += Warp.WarpSize)
-            if (values[c] > 0) sum += weight[c] * gradients[c];
+            if (!(values[c] <= 0)) sum += weight[c] * gradients[c];
         for (int distance = Warp.WarpSize / 2; distance > 0; distance /= 2) sum += Warp.ShuffleDown(sum, distance);
         if (Warp.IsFirstLane) dAudio.Row(item, row)[0] = sum;
     }

@@ -2,7 +2,10 @@ namespace DiffWave.Kernels;
 
 public static partial class SliceSum
 {
-    private const int ThreadsV2 = 128, AheadV2 = 16;
+    /// <summary>Threads of a block of version 2.</summary>
+    public const int ThreadsV2 = 128;
+
+    private const int AheadV2 = 16;
 
     /// <summary>Version 2, the same bits as version 1. Threads: at least one a value along x; groups along z.</summary>
     /// <param name="partial">groups x slices x values.</param>

@@ -34,34 +34,36 @@ public static class WeightLayout
             packed[(index % taps * outputs + index / (taps * inputs)) * inputs + index / taps % inputs] = T.CreateChecked(weight[index]);
     }
 
-    /// <summary>The order for forward. Threads: at least one an element, along x.</summary>
-    /// <param name="weight">[O, I, K], fewer than 2^31 elements.</param>
-    /// <param name="packed">Receives [K, I, O].</param>
+    /// <summary>The order for forward. Threads: at least one an element of a layer, along x, fewer than 2^31; z the layers.</summary>
+    /// <param name="weight">The arena from the weights of layer 0 on: those of layer l, [O, I, K], begin <paramref name="layerStride"/> l further.</param>
+    /// <param name="packed">Receives layers x [K, I, O].</param>
     /// <param name="outputs">O.</param>
     /// <param name="inputs">I.</param>
     /// <param name="taps">K.</param>
+    /// <param name="layerStride">Floats from a layer's weights to those of the next; not used for one layer.</param>
     [Kernel("weight_layout_v1", BlockX = 256)]
-    public static void ForwardV1(ArrayView<float> weight, ArrayView<float> packed, int outputs, int inputs, int taps)
+    public static void ForwardV1(ArrayView<float> weight, ArrayView<float> packed, int outputs, int inputs, int taps, int layerStride)
     {
-        int index = Grid.GlobalIndex.X;
-        if (index >= weight.IntLength) return;
+        int index = Grid.GlobalIndex.X, layer = Grid.IdxZ, values = outputs * inputs * taps;
+        if (index >= values) return;
         int o = index % outputs, i = index / outputs % inputs, k = index / (outputs * inputs);
-        packed[index] = weight[(o * inputs + i) * taps + k];
+        packed[(long)layer * values + index] = weight[(long)layer * layerStride + (o * inputs + i) * taps + k];
     }
 
-    /// <summary>The order for backward. Threads: at least one an element, along x.</summary>
-    /// <param name="weight">[O, I, K], fewer than 2^31 elements.</param>
-    /// <param name="packed">Receives [K, O, I].</param>
+    /// <summary>The order for backward. Threads: at least one an element of a layer, along x, fewer than 2^31; z the layers.</summary>
+    /// <param name="weight">The arena from the weights of layer 0 on: those of layer l, [O, I, K], begin <paramref name="layerStride"/> l further.</param>
+    /// <param name="packed">Receives layers x [K, O, I].</param>
     /// <param name="outputs">O.</param>
     /// <param name="inputs">I.</param>
     /// <param name="taps">K.</param>
+    /// <param name="layerStride">Floats from a layer's weights to those of the next; not used for one layer.</param>
     [Kernel("weight_layout_backward_v1", BlockX = 256)]
-    public static void BackwardV1(ArrayView<float> weight, ArrayView<float> packed, int outputs, int inputs, int taps)
+    public static void BackwardV1(ArrayView<float> weight, ArrayView<float> packed, int outputs, int inputs, int taps, int layerStride)
     {
-        int index = Grid.GlobalIndex.X;
-        if (index >= weight.IntLength) return;
+        int index = Grid.GlobalIndex.X, layer = Grid.IdxZ, values = outputs * inputs * taps;
+        if (index >= values) return;
         int i = index % inputs, o = index / inputs % outputs, k = index / (outputs * inputs);
-        packed[index] = weight[(o * inputs + i) * taps + k];
+        packed[(long)layer * values + index] = weight[(long)layer * layerStride + (o * inputs + i) * taps + k];
     }
 
     /// <summary>Every weight is read and written.</summary>

@@ -61,9 +61,10 @@ public static partial class KernelCatalog
     {
         get
         {
-            KernelShape Shape(long outputs, long inputs, long taps) => new(("outputs", outputs), ("inputs", inputs), ("taps", taps));
-            KernelShape[] shapes = [Shape(128, 64, 3), Shape(1, 1, 1), Shape(32, 16, 3), Shape(48, 24, 1), Shape(5, 7, 2)];
-            string? Problem(KernelShape shape) => shape["outputs"] < 1 || shape["inputs"] < 1 || shape["taps"] < 1 ? "outputs, inputs and taps are at least 1" : null;
+            KernelShape Shape(long layers, long outputs, long inputs, long taps) => new(("layers", layers), ("outputs", outputs), ("inputs", inputs), ("taps", taps));
+            KernelShape[] shapes = [Shape(1, 128, 64, 3), Shape(1, 1, 1, 1), Shape(3, 32, 16, 3), Shape(2, 48, 24, 1), Shape(3, 5, 7, 2)];
+            string? Problem(KernelShape shape) =>
+                shape["layers"] < 1 || shape["outputs"] < 1 || shape["inputs"] < 1 || shape["taps"] < 1 ? "layers, outputs, inputs and taps are at least 1" : null;
             const string idea = "one thread an element of the packed weights";
             return
             [
@@ -75,12 +76,18 @@ public static partial class KernelCatalog
 
     private static KernelTrial Packed(KernelShape shape, bool backward)
     {
-        int outputs = (int)shape["outputs"], inputs = (int)shape["inputs"], taps = (int)shape["taps"];
-        float[] weight = Random(47, (long)outputs * inputs * taps, 1), packed = Unwritten(weight.Length);
-        double[] expected = new double[weight.Length];
-        if (backward) WeightLayout.ReferenceBackward(weight, expected.AsSpan(), outputs, inputs);
-        else WeightLayout.Reference(weight, expected.AsSpan(), outputs, inputs);
-        return new KernelTrial([new(new(Blocks(weight.Length, Threads), 1, 1), new(Threads, 1, 1), 0, Misaligned(weight), packed, outputs, inputs, taps)], WeightLayout.PackCost(weight.Length),
+        const int gap = 3; // values of other tensors between two layers
+        int layers = (int)shape["layers"], outputs = (int)shape["outputs"], inputs = (int)shape["inputs"], taps = (int)shape["taps"], values = outputs * inputs * taps;
+        float[] weight = Random(47, (long)layers * (values + gap), 1), packed = Unwritten((long)layers * values);
+        double[] expected = new double[packed.Length];
+        for (int layer = 0; layer < layers; layer++)
+        {
+            ReadOnlySpan<float> from = weight.AsSpan(layer * (values + gap), values);
+            Span<double> to = expected.AsSpan(layer * values, values);
+            if (backward) WeightLayout.ReferenceBackward(from, to, outputs, inputs);
+            else WeightLayout.Reference(from, to, outputs, inputs);
+        }
+        return new KernelTrial([new(new(Blocks(values, Threads), 1, layers), new(Threads, 1, 1), 0, Misaligned(weight), packed, outputs, inputs, taps, values + gap)], WeightLayout.PackCost(packed.Length),
             [new("packed", packed, expected, double.Epsilon, "a copy")]);
     }
 }

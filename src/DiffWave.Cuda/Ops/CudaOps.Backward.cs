@@ -19,10 +19,12 @@ public sealed partial class CudaOps
         Rows hidden = HeadHidden(All(skips), batch, rows);
         AddColumnSums(hidden, All(dEps), Gradients.Head.Weight, batch, rows, 1);
         AddColumnSums(All(dEps), null, Gradients.Head.Bias, batch, rows, 1);
-        Launch(kernels.HeadBackward.With().Add(hidden).Add(All(dEps)).Add(Weights.Values.Head.Weight).Add(hidden).Add(rows), Blocks((long)rows * channels), 1, batch);
+        bool fours = channels % 4 == 0;
+        Launch((fours ? kernels.HeadBackwardV2.With(channels) : kernels.HeadBackwardV1.With()).Add(hidden).Add(All(dEps)).Add(Weights.Values.Head.Weight).Add(hidden).Add(rows),
+            fours ? Blocks((long)Blocks(rows, Kernels.HeadBackward.RowsV2) * (channels / 4)) : Blocks((long)rows * channels), 1, batch);
         AddWeightGradient(hidden, All(skips), null, Gradients.Skip.Weight, batch, rows, taps: 1, dilation: 1, SkipScale);
         AddColumnSums(hidden, null, Gradients.Skip.Bias, batch, rows, 1);
-        PointwiseBackward(Weights.Values.Skip.Weight, hidden, All(dSkips), batch, rows, SkipScale, accumulate: false);
+        PointwiseBackward(Weights.Values.Skip.Weight, Training.Packed.Skip[0], hidden, All(dSkips), batch, rows, SkipScale, accumulate: false);
     }
 
     /// <inheritdoc/>
@@ -35,8 +37,10 @@ public sealed partial class CudaOps
         bool hasY = layer + 1 < config.Layers;
 
         // The output projection: its residual half saw dX / sqrt(2), its skip half dSkips.
-        Rows gated = Scratch(ScratchUse.Gated, batch, rows, channels), dGated = Scratch(ScratchUse.GatedGradient, batch, rows, channels);
-        Gate(All(preGate), gated, batch, rows);
+        Rows dGated = Scratch(ScratchUse.GatedGradient, batch, rows, channels);
+        var (output, weight, blocks) = Product(kernels.ResidualOutputBackwardV1, weights.Output.Weight, kernels.ResidualOutputBackwardV2, Training.Packed.Output[layer], rows, channels);
+        Launch(output.With(On(hasY)).Add(weight).Add(All(dX)).Add(All(dSkips)).Add(dGated).Add(rows), blocks, 1, batch);
+        Rows gated = GateBackward(All(preGate), dGated, batch, rows);
         if (hasY)
         {
             AddWeightGradient(All(dX), gated, null, gradients.Output.Weight.SubView(0, channels * channels), batch, rows, taps: 1, dilation: 1, RootHalf);
@@ -44,9 +48,6 @@ public sealed partial class CudaOps
         }
         AddWeightGradient(All(dSkips), gated, null, gradients.Output.Weight.SubView(channels * channels), batch, rows, taps: 1, dilation: 1, 1);
         AddColumnSums(All(dSkips), null, gradients.Output.Bias.SubView(channels), batch, rows, 1);
-        Launch(kernels.ResidualOutputBackward.With(On(hasY)).Add(weights.Output.Weight).Add(All(dX)).Add(All(dSkips)).Add(dGated).Add(rows), Blocks((long)rows * channels), 1, batch);
-
-        GateBackward(All(preGate), dGated, batch, rows);
 
         // The dilated convolution of x + step.
         AddWeightGradient(All(preGate), All(x), All(stepBias, layer), gradients.Dilated.Weight, batch, rows, taps: 3, dilation, 1);
@@ -55,17 +56,24 @@ public sealed partial class CudaOps
         if (dLabelBias is not null) SumSlices(sums, All(dLabelBias, layer), batch, SliceSum.Slices(rows));
         int tiles = DilatedConvBackward.Tiles(rows);
         ArrayView<float> stepSums = scratch.Take<float>(ScratchUse.StepPartial, (long)batch * tiles * channels);
-        Launch(kernels.DilatedConvBackward.With(On(hasY), On(config.ResidualIncludesStepEmbedding)).Add(weights.Dilated.Weight).Add(All(preGate)).Add(All(dX)).Add(stepSums).Add(rows).Add(dilation),
-            tiles, Blocks(channels, 32), batch);
+        ArrayView<float> packed = Training.Packed.Dilated[layer];
+        int x0 = packed.IsValid ? RowProduct.Blocks(rows, channels) : tiles, y0 = packed.IsValid ? 1 : Blocks(channels, 32);
+        Launch((packed.IsValid ? kernels.DilatedConvBackwardV2 : kernels.DilatedConvBackwardV1).With(On(hasY), On(config.ResidualIncludesStepEmbedding))
+            .Add(packed.IsValid ? packed : weights.Dilated.Weight).Add(All(preGate)).Add(All(dX)).Add(stepSums).Add(rows).Add(dilation), x0, y0, batch);
         SumSlices(stepSums, All(dStepBias, layer), batch, tiles);
     }
 
-    // The gradient of the gate's input takes the place of the input.
-    private void GateBackward(Rows preGate, Rows dGated, int batch, int rows)
+    // The gradient of the gate's input takes the place of the input. Gives back the gate's result, in working memory.
+    private Rows GateBackward(Rows preGate, Rows dGated, int batch, int rows)
     {
-        int channels = dGated.Channels;
+        int channels = dGated.Channels, gateFirst = On(Weights.Config.GateOrder == GateOrder.GateFirst);
+        bool fours = channels % 4 == 0;
+        Rows gated = fours ? dGated : Scratch(ScratchUse.Gated, batch, rows, channels);
+        if (!fours) Gate(preGate, gated, batch, rows);
         foreach ((ArrayView<float> h, ArrayView<float> dZ) in Runs(preGate, dGated, batch, rows))
-            Launch(kernels.GateBackward.With(On(Weights.Config.GateOrder == GateOrder.GateFirst)).Add(h).Add(dZ).Add(h).Add(channels), Blocks(dZ.Length), 1);
+            if (fours) Launch(kernels.GateBackwardV2.With(channels, gateFirst).Add(h).Add(dZ), Blocks(dZ.Length, 1024), 1);
+            else Launch(kernels.GateBackwardV1.With(gateFirst).Add(h).Add(dZ).Add(h).Add(channels), Blocks(dZ.Length), 1);
+        return gated;
     }
 
     /// <inheritdoc/>
@@ -76,7 +84,7 @@ public sealed partial class CudaOps
         int batch = upsampled.Batch, rows = upsampled.Rows;
         AddWeightGradient(All(dConditioner), All(upsampled), null, gradients.Weight, batch, rows, taps: 1, dilation: 1, 1);
         AddColumnSums(All(dConditioner), null, gradients.Bias, batch, rows, 1);
-        PointwiseBackward(Weights.Values.Layers[layer].Conditioner.Weight, All(dConditioner), All(dUpsampled), batch, rows, 1, accumulate: true);
+        PointwiseBackward(Weights.Values.Layers[layer].Conditioner.Weight, Training.Packed.Conditioner[layer], All(dConditioner), All(dUpsampled), batch, rows, 1, accumulate: true);
     }
 
     /// <inheritdoc/>
@@ -86,6 +94,7 @@ public sealed partial class CudaOps
         DeviceTensors[] stages = Weights.Values.Layers[layer].Upsampler, gradients = Gradients.Layers[layer].Upsampler;
         IReadOnlyList<int> factors = Weights.Config.UpsampleFactors;
         int batch = mel.Batch, bands = mel.Channels, last = stages.Length - 1;
+        bool fours = bands % 4 == 0, foursOfInput = fours && MelUpsampler.InputRowsV2(bands) > 0;
 
         // What each stage reads; inner ones are computed again. Planes and their gradients stand one behind the other in working memory, in the same order.
         var planes = new Rows[stages.Length + 1];
@@ -106,13 +115,14 @@ public sealed partial class CudaOps
         {
             int inputs = planes[stage].ItemRows, factor = factors[stage], slices = MelUpsampler.Slices(inputs, factor);
             ArrayView<float> target = gradients[stage].Both, partial = scratch.Take<float>(ScratchUse.Partial, batch * slices * target.Length);
-            Launch(kernels.MelUpsamplerBackwardWeights.With().Add(planes[stage]).Add(planes[stage + 1]).Add(dOutput).Add(partial).Add(inputs).Add(factor), slices, 1, batch);
+            Launch((fours ? kernels.MelUpsamplerBackwardWeightsV2 : kernels.MelUpsamplerBackwardWeightsV1).With().Add(planes[stage]).Add(planes[stage + 1]).Add(dOutput).Add(partial).Add(inputs).Add(factor), slices, 1, batch);
             AddSlices(partial, target, batch * slices);
             if (stage == 0) break; // the mel itself gets no gradient
             long values = (long)batch * inputs * bands;
             var dInput = new Rows(slopes.SubView(slopes.Length - values), inputs, 0, bands);
             slopes = slopes.SubView(0, slopes.Length - values);
-            Launch(kernels.MelUpsamplerBackwardInput.With().Add(planes[stage + 1]).Add(dOutput).Add(stages[stage].Weight).Add(dInput).Add(inputs).Add(factor), Blocks((long)inputs * bands), 1, batch);
+            Launch((foursOfInput ? kernels.MelUpsamplerBackwardInputV2 : kernels.MelUpsamplerBackwardInputV1).With().Add(planes[stage + 1]).Add(dOutput).Add(stages[stage].Weight).Add(dInput).Add(inputs).Add(factor),
+                foursOfInput ? Blocks(inputs, MelUpsampler.InputRowsV2(bands)) : Blocks((long)inputs * bands), 1, batch);
             dOutput = dInput;
         }
     }
@@ -163,8 +173,11 @@ public sealed partial class CudaOps
     // ---- Gradients of layers.
 
     // dX (+)= scale W^T dY.
-    private void PointwiseBackward(ArrayView<float> weight, Rows dY, Rows dX, int batch, int rows, float scale, bool accumulate) =>
-        Launch(kernels.PointwiseConvBackward.With(On(accumulate)).Add(weight).Add(dY).Add(dX).Add(rows).Add(scale), Blocks((long)rows * dX.Channels), 1, batch);
+    private void PointwiseBackward(ArrayView<float> weights, ArrayView<float> packed, Rows dY, Rows dX, int batch, int rows, float scale, bool accumulate)
+    {
+        var (kernel, weight, blocks) = Product(kernels.PointwiseConvBackwardV1, weights, kernels.PointwiseConvBackwardV2, packed, rows, dX.Channels);
+        Launch(kernel.With(On(accumulate)).Add(weight).Add(dY).Add(dX).Add(rows).Add(scale), blocks, 1, batch);
+    }
 
     private void AddLinearGradient(ArrayView<float> d, ArrayView<float> x, DeviceTensors gradients, int batch, int layers, int inputs, int outputs) =>
         Launch(kernels.VectorLinearBackwardWeights.With().Add(d).Add(x).Add(gradients.Weight).Add(gradients.Bias).Add(batch).Add(inputs).Add(outputs).Add(Gradients.LayerStride), layers * outputs, 1, 1);
@@ -183,7 +196,7 @@ public sealed partial class CudaOps
         {
             int items = Math.Min(together, batch - item);
             ArrayView<float> partial = scratch.Take<float>(ScratchUse.Partial, (long)items * slices * values);
-            Launch((fours ? kernels.WeightGradientFours : kernels.WeightGradient).With(taps, On(step is not null)).Add(WithoutItems(d, item)).Add(WithoutItems(x, item))
+            Launch((fours ? kernels.WeightGradientV2 : kernels.WeightGradientV1).With(taps, On(step is not null)).Add(WithoutItems(d, item)).Add(WithoutItems(x, item))
                 .Add(step is { } added ? WithoutItems(added, item) : default).Add(partial).Add(rows).Add(dilation).Add(scale), tiles, slices, items);
             AddSlices(partial, target, items * slices, inputs, taps);
         }
@@ -197,15 +210,16 @@ public sealed partial class CudaOps
     {
         int slices = SliceSum.Slices(rows);
         ArrayView<float> partial = scratch.Take<float>(ScratchUse.Partial, (long)batch * slices * x.Channels);
-        Launch(kernels.ColumnSum.With(On(weights is not null)).Add(x).Add(weights ?? default).Add(partial).Add(rows).Add(scale), Blocks(x.Channels, 64), slices, batch);
+        Launch((x.Channels % 4 == 0 ? kernels.ColumnSumV2 : kernels.ColumnSumV1).With(On(weights is not null)).Add(x).Add(weights ?? default).Add(partial).Add(rows).Add(scale),
+            Blocks(x.Channels, ColumnSum.ColumnsV2), slices, batch);
         return partial;
     }
 
     // Adds slices, of all items in order, to a gradient.
     private void AddSlices(ArrayView<float> partial, ArrayView<float> target, int slices, int inputs = 1, int taps = 1) =>
-        Launch(kernels.SliceSum.With(1).Add(partial).Add(AsRow(target)).Add(slices).Add(inputs).Add(taps), Blocks(target.Length), 1, 1);
+        Launch(kernels.SliceSum.With(1).Add(partial).Add(AsRow(target)).Add(slices).Add(inputs).Add(taps), Blocks(target.Length, SliceSum.ThreadsV2), 1, 1);
 
     // Sums the slices of every item into a row of its own.
     private void SumSlices(ArrayView<float> partial, Rows target, int items, int slices) =>
-        Launch(kernels.SliceSum.With(0).Add(partial).Add(target).Add(slices).Add(1).Add(1), Blocks(target.Channels), 1, items);
+        Launch(kernels.SliceSum.With(0).Add(partial).Add(target).Add(slices).Add(1).Add(1), Blocks(target.Channels, SliceSum.ThreadsV2), 1, items);
 }

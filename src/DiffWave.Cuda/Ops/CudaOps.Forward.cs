@@ -64,7 +64,8 @@ public sealed partial class CudaOps
         DeviceTensors weights = Weights.Values.Input;
         int channels = x.Buffer.Channels;
         foreach ((int first, int count) in Pieces(range, channels))
-            Launch(kernels.InputProjection.With().Add(At(audio, first)).Add(weights.Weight).Add(weights.Bias).Add(At(x, first)).Add(count), Blocks((long)count * channels), 1, x.Buffer.Batch);
+            Launch(kernels.InputProjection.With(channels).Add(At(audio, first)).Add(weights.Weight).Add(weights.Bias).Add(At(x, first)).Add(count),
+                Blocks((long)Blocks(count, Kernels.InputProjection.RowsV2) * channels), 1, x.Buffer.Batch);
     }
 
     /// <inheritdoc/>
@@ -101,8 +102,12 @@ public sealed partial class CudaOps
         }
     }
 
-    private void UpsampleStage(DeviceTensors weights, Rows from, Rows to, int batch, int inputs, int outputs, int factor, int shift) =>
-        Launch(kernels.MelUpsampler.With().Add(from).Add(to).Add(weights.Weight).Add(weights.Bias).Add(inputs).Add(outputs).Add(factor).Add(shift), Blocks((long)outputs * to.Channels), 1, batch);
+    private void UpsampleStage(DeviceTensors weights, Rows from, Rows to, int batch, int inputs, int outputs, int factor, int shift)
+    {
+        bool fours = to.Channels % 4 == 0;
+        (int x, int y, int z) = fours ? MelUpsampler.GridV2(batch, outputs, to.Channels, factor, shift) : (Blocks((long)outputs * to.Channels), 1, batch);
+        Launch((fours ? kernels.MelUpsamplerV2 : kernels.MelUpsamplerV1).With().Add(from).Add(to).Add(weights.Weight).Add(weights.Bias).Add(inputs).Add(outputs).Add(factor).Add(shift), x, y, z);
+    }
 
     /// <inheritdoc/>
     public void ConditionerProjection(int layer, TimeRange range, Window upsampled, Window conditioner)
@@ -110,12 +115,19 @@ public sealed partial class CudaOps
         using var named = Range(nameof(ConditionerProjection));
         int ring = conditioner.Buffer.Rows;
         foreach ((int first, int count) in Pieces(range, Math.Max(upsampled.Buffer.Channels, conditioner.Buffer.Channels)))
-            Pointwise(Weights.Values.Layers[layer].Conditioner, At(upsampled, first), All(conditioner.Buffer, (conditioner.Row + first) % ring), upsampled.Buffer.Batch, count, 1, relu: false);
+            Pointwise(Weights.Values.Layers[layer].Conditioner, Weights.Packed.Conditioner[layer], At(upsampled, first), All(conditioner.Buffer, (conditioner.Row + first) % ring), upsampled.Buffer.Batch, count, 1, relu: false);
     }
 
     // y = W (scale x) + b, and a ReLU if asked; y is a ring.
-    private void Pointwise(DeviceTensors weights, Rows x, Rows y, int batch, int rows, float scale, bool relu) =>
-        Launch(kernels.PointwiseConv.With(On(relu)).Add(x).Add(weights.Weight).Add(weights.Bias).Add(y).Add(rows).Add(scale), Blocks((long)rows * y.Channels), 1, batch);
+    private void Pointwise(DeviceTensors weights, ArrayView<float> packed, Rows x, Rows y, int batch, int rows, float scale, bool relu)
+    {
+        var (kernel, weight, blocks) = Product(kernels.PointwiseConvV1, weights.Weight, kernels.PointwiseConvV2, packed, rows, y.Channels);
+        Launch(kernel.With(On(relu)).Add(x).Add(weight).Add(weights.Bias).Add(y).Add(rows).Add(scale), blocks, 1, batch);
+    }
+
+    // Which version of a convolution takes its weights, and how many blocks it needs: version 2 where there are packed weights.
+    private static (KernelVariants Kernel, ArrayView<float> Weight, int Blocks) Product(KernelVariants v1, ArrayView<float> weight, KernelVariants v2, ArrayView<float> packed, int rows, int outputs) =>
+        packed.IsValid ? (v2, packed, RowProduct.Blocks(rows, outputs)) : (v1, weight, Blocks((long)rows * outputs));
 
     /// <inheritdoc/>
     public void ResidualBlock(int layer, TimeRange range, Window x, IBuffer stepBias, IBuffer? labelBias, Window? conditioner, Window y, Window skips, BlockTape? tape = null)
@@ -131,11 +143,13 @@ public sealed partial class CudaOps
             Rows preGate = tape is { } kept ? At(kept.PreGate, first) : Scratch(ScratchUse.PreGate, batch, count, 2 * channels);
             Rows gated = tape?.Gated is { } keptGated ? At(keptGated, first) : Scratch(ScratchUse.Gated, batch, count, channels);
             Rows ring = conditioner is { } window ? All(window.Buffer, (window.Row + first) % window.Buffer.Rows) : default;
-            Launch(kernels.DilatedConv.With(On(labelBias is not null), On(conditioner is not null)).Add(At(x, first)).Add(Values(stepBias)).Add(weights.Dilated.Weight).Add(weights.Dilated.Bias)
-                .Add(Values(labelBias)).Add(ring).Add(preGate).Add(count).Add(before).Add(after).Add(dilation).Add(layer).Add(config.Layers), Blocks(2L * count * channels), 1, batch);
+            var (dilated, weight, blocks) = Product(kernels.DilatedConvV1, weights.Dilated.Weight, kernels.DilatedConvV2, Weights.Packed.Dilated[layer], count, 2 * channels);
+            Launch(dilated.With(On(labelBias is not null), On(conditioner is not null)).Add(At(x, first)).Add(Values(stepBias)).Add(weight).Add(weights.Dilated.Bias)
+                .Add(Values(labelBias)).Add(ring).Add(preGate).Add(count).Add(before).Add(after).Add(dilation).Add(layer).Add(config.Layers), blocks, 1, batch);
             Gate(preGate, gated, batch, count);
-            Launch(kernels.ResidualOutput.With(On(config.ResidualIncludesStepEmbedding)).Add(At(x, first)).Add(gated).Add(Values(stepBias)).Add(weights.Output.Weight).Add(weights.Output.Bias)
-                .Add(At(y, first)).Add(At(skips, first)).Add(count).Add(layer).Add(config.Layers), Blocks(2L * count * channels), 1, batch);
+            (KernelVariants output, weight, blocks) = Product(kernels.ResidualOutputV1, weights.Output.Weight, kernels.ResidualOutputV2, Weights.Packed.Output[layer], count, 2 * channels);
+            Launch(output.With(On(config.ResidualIncludesStepEmbedding)).Add(At(x, first)).Add(gated).Add(Values(stepBias)).Add(weight).Add(weights.Output.Bias)
+                .Add(At(y, first)).Add(At(skips, first)).Add(count).Add(layer).Add(config.Layers), blocks, 1, batch);
         }
     }
 
@@ -144,8 +158,8 @@ public sealed partial class CudaOps
     {
         int channels = gated.Channels, gateFirst = On(Weights.Config.GateOrder == GateOrder.GateFirst);
         foreach ((ArrayView<float> h, ArrayView<float> z) in Runs(preGate, gated, batch, rows))
-            if (channels % 4 == 0) Launch(kernels.GateFours.With(channels, gateFirst).Add(h).Add(z), Blocks(z.Length, 1024), 1);
-            else Launch(kernels.Gate.With(gateFirst).Add(h).Add(z).Add(channels), Blocks(z.Length), 1);
+            if (channels % 4 == 0) Launch(kernels.GateV2.With(channels, gateFirst).Add(h).Add(z), Blocks(z.Length, 1024), 1);
+            else Launch(kernels.GateV1.With(gateFirst).Add(h).Add(z).Add(channels), Blocks(z.Length), 1);
     }
 
     // Rows of two activations without gaps, for kernels that know no items: all items at once where that is possible.
@@ -164,7 +178,9 @@ public sealed partial class CudaOps
         foreach ((int first, int count) in Pieces(range, channels))
         {
             Rows hidden = HeadHidden(At(skips, first), batch, count);
-            Launch(kernels.Head.With().Add(hidden).Add(weights.Weight).Add(weights.Bias).Add(At(eps, first)).Add(count), Blocks(count), 1, batch);
+            bool fours = channels % 4 == 0;
+            Launch((fours ? kernels.HeadV2.With(channels) : kernels.HeadV1.With()).Add(hidden).Add(weights.Weight).Add(weights.Bias).Add(At(eps, first)).Add(count),
+                fours ? Blocks(count, Kernels.Head.RowsV2) : Blocks(count), 1, batch);
         }
     }
 
@@ -172,7 +188,7 @@ public sealed partial class CudaOps
     private Rows HeadHidden(Rows skips, int batch, int rows)
     {
         Rows hidden = Scratch(ScratchUse.Hidden, batch, rows, skips.Channels);
-        Pointwise(Weights.Values.Skip, skips, hidden, batch, rows, SkipScale, relu: true);
+        Pointwise(Weights.Values.Skip, Weights.Packed.Skip[0], skips, hidden, batch, rows, SkipScale, relu: true);
         return hidden;
     }
 

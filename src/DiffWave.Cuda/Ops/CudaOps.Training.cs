@@ -30,7 +30,14 @@ public sealed partial class CudaOps
         staging.Upload<float>(state.FirstMoment, (ulong)training.FirstMoment.Address);
         staging.Upload<float>(state.SecondMoment, (ulong)training.SecondMoment.Address);
         if (state.Average is { } average) staging.Upload<float>(average.Arena, (ulong)training.Average.Address);
+        PackTraining();
         ZeroGradients();
+    }
+
+    private void PackTraining()
+    {
+        Pack(kernels.WeightLayout, Training.Weights.Packed, Training.Weights.Values.LayerStride);
+        Pack(kernels.WeightLayoutBackward, Training.Packed, Training.Weights.Values.LayerStride);
     }
 
     /// <inheritdoc/>
@@ -78,6 +85,7 @@ public sealed partial class CudaOps
         var factors = new AdamFactors(step.Step, step.LearningRate, step.Beta1, step.Beta2, step.Epsilon, step.AverageDecay);
         Launch(kernels.Adam.With(On(state.Average.IsValid)).Add(weights).Add(state.Gradients.All).Add(state.FirstMoment).Add(state.SecondMoment).Add(state.Average).Add(ScaleOfUpdate).Add(factors),
             Blocks(weights.Length, 1024), 1);
+        PackTraining();
         current = state.Weights;
     }
 

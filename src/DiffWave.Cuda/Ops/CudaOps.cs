@@ -87,6 +87,15 @@ public sealed partial class CudaOps : IOps
         }
         current = loaded;
         staging.Upload<float>(parameters.Arena, (ulong)loaded.Values.All.Address);
+        Pack(kernels.WeightLayout, loaded.Packed, loaded.Values.LayerStride);
+    }
+
+    // Brings the weights into the order of the faster kernels.
+    private void Pack(KernelVariants layout, PackedWeights packed, int layerStride)
+    {
+        using var range = Range(nameof(Pack));
+        foreach (PackedWeights.Conv conv in packed.All)
+            Launch(layout.With().Add(conv.Source).Add(conv.Values).Add(conv.Outputs).Add(conv.Inputs).Add(conv.Taps).Add(layerStride), Blocks(conv.Size), 1, conv.Layers);
     }
 
     /// <inheritdoc/>
@@ -155,7 +164,7 @@ public sealed partial class CudaOps : IOps
         int channels = to.Channels;
         bool fours = channels % 4 == 0;
         foreach ((int first, int count) in Pieces(new TimeRange(0, rows, rows), channels))
-            Launch((fours ? kernels.CopyFours : kernels.Copy).With().Add(From(from, first)).Add(From(to, first)).Add(count),
+            Launch((fours ? kernels.CopyV2 : kernels.CopyV1).With().Add(From(from, first)).Add(From(to, first)).Add(count),
                 Blocks((long)count * channels / (fours ? 4 : 1)), batch);
     }
 

@@ -23,6 +23,7 @@ internal sealed class DeviceTraining
             Gradients = new DeviceArena(config, infos, New(values));
             (FirstMoment, SecondMoment) = (View(values), View(values));
             if (hasAverage) Average = View(values);
+            Packed = new PackedWeights(config, Weights.Values, pool);
         }
         catch
         {
@@ -46,6 +47,9 @@ internal sealed class DeviceTraining
     /// <summary>Moving average of the weights, or nothing.</summary>
     public ArrayView<float> Average { get; }
 
+    /// <summary>The weights for the faster kernels of backward.</summary>
+    public PackedWeights Packed { get; }
+
     /// <summary>Whether it is the memory for a model and its average.</summary>
     public bool Fits(ModelConfig config, bool hasAverage) => Average.IsValid == hasAverage && Weights.Fits(config);
 
@@ -54,6 +58,7 @@ internal sealed class DeviceTraining
     {
         foreach (ulong address in addresses) pool.Free(address);
         addresses.Clear();
+        Packed?.Free(pool); // absent when the constructor failed
         Weights.Free(pool);
     }
 

@@ -16,6 +16,15 @@ internal sealed class DeviceWeights
         (Config, model) = (config, config.ToJson());
         address = pool.Allocate((infos[^1].Offset + (long)infos[^1].Count) * sizeof(float));
         Values = new DeviceArena(config, infos, address);
+        try
+        {
+            Packed = new PackedWeights(config, Values, pool);
+        }
+        catch
+        {
+            pool.Free(address);
+            throw;
+        }
     }
 
     /// <summary>The model.</summary>
@@ -24,9 +33,16 @@ internal sealed class DeviceWeights
     /// <summary>As <see cref="Parameters"/> has them.</summary>
     public DeviceArena Values { get; }
 
+    /// <summary>For the faster kernels of forward.</summary>
+    public PackedWeights Packed { get; }
+
     /// <summary>Whether they are of a model.</summary>
     public bool Fits(ModelConfig config) => ReferenceEquals(config, Config) || config.ToJson() == model;
 
     /// <summary>Gives the memory back.</summary>
-    public void Free(DeviceMemoryPool pool) => pool.Free(address);
+    public void Free(DeviceMemoryPool pool)
+    {
+        Packed.Free(pool);
+        pool.Free(address);
+    }
 }
