@@ -112,11 +112,11 @@ internal static class CheckCommand
         }
         List<DeviceCheckLine> all = [.. findings.Kernels, .. findings.Operations];
         int failed = all.Count(line => !line.Ok);
-        if (text) session.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{all.Count} results: {all.Count - failed} ok, {failed} failed, on {KernelsDevice.Text(driver)}, seed {seed}"));
+        if (text) session.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{all.Count} results: {all.Count - failed} ok, {failed} failed, on {driver.DeviceText}, seed {seed}"));
         else
             report["random"] = new JsonObject
             {
-                ["device"] = KernelsDevice.Text(driver), ["device_reason"] = reason, ["seed"] = seed, ["count"] = count, ["total"] = all.Count, ["ok"] = all.Count - failed, ["failed"] = failed,
+                ["device"] = driver.DeviceText, ["device_reason"] = reason, ["seed"] = seed, ["count"] = count, ["total"] = all.Count, ["ok"] = all.Count - failed, ["failed"] = failed,
                 ["kernels"] = new JsonArray([.. findings.Kernels.Select(line => line.ToJson())]), ["operations"] = new JsonArray([.. findings.Operations.Select(line => line.ToJson())]),
             };
 

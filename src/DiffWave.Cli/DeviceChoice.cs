@@ -27,7 +27,13 @@ internal sealed class DeviceChoice : IDisposable
     public string Reason { get; private set; } = "";
 
     /// <summary>The device and the reason in one phrase, such as <c>cpu (AVX-512, 2 threads; libcuda.so.1 not found)</c>.</summary>
-    public string Text => Ops.Device.EndsWith(')') ? $"{Ops.Device[..^1]}; {Reason})" : $"{Ops.Device} ({Reason})";
+    public string Text => Phrase(Ops.Device, Reason);
+
+    /// <summary>A device and a reason in one phrase.</summary>
+    public static string Phrase(string device, string reason) => device.EndsWith(')') ? $"{device[..^1]}; {reason})" : $"{device} ({reason})";
+
+    /// <summary>Most bytes of a GPU's memory in use at once; null on the CPU.</summary>
+    public long? PeakGpuBytes => _driver is null ? null : _owned.OfType<CudaOps>().Sum(ops => ops.PeakMemoryBytes);
 
     /// <summary>True as long as the CPU may take over: what cannot be taken back must wait.</summary>
     public bool MayFallBack => _mayFallBack;

@@ -29,7 +29,7 @@ internal static class DevicesCommand
         """;
 
     // A GPU as it was found; Reason says why it cannot be used.
-    private sealed record Gpu(string Name, CudaDeviceInfo Info, string? Driver, long? FreeBytes, string? Reason);
+    private sealed record Gpu(string Name, CudaDeviceInfo Info, string Text, string? Driver, long? FreeBytes, string? Reason);
 
     public static Command Create(Session session)
     {
@@ -46,7 +46,7 @@ internal static class DevicesCommand
             if (parsed.GetValue(json))
                 session.Out.WriteLine(JsonText.Of(new JsonObject
                 {
-                    ["devices"] = new JsonArray([CpuJson(cpu, memory), .. gpus.Select(Json), Json(new Gpu("emulator", emulator.Device, emulator.Description, emulator.MemoryInfo().Free, null))]),
+                    ["devices"] = new JsonArray([CpuJson(cpu, memory), .. gpus.Select(Json), Json(new Gpu("emulator", emulator.Device, emulator.DeviceText, null, emulator.MemoryInfo().Free, null))]),
                     ["missing"] = whyNone is null ? [] : new JsonArray(new JsonObject { ["name"] = "cuda", ["reason"] = whyNone }),
                     ["auto"] = new JsonObject { ["name"] = name, ["reason"] = reason },
                 }));
@@ -55,7 +55,7 @@ internal static class DevicesCommand
                 session.Out.WriteLine($"{cpu.Device}: {Environment.ProcessorCount} processors, {Mebibytes(memory)} of memory");
                 foreach (Gpu gpu in gpus) session.Out.WriteLine(Text(gpu));
                 if (whyNone is not null) session.Out.WriteLine($"cuda: not available ({whyNone.ReplaceLineEndings(" ")})");
-                session.Out.WriteLine($"{KernelsDevice.Text(emulator)}: for checking GPU code, slow");
+                session.Out.WriteLine($"{emulator.DeviceText}: runs GPU code on the CPU and checks every access; slow, never taken by auto");
                 session.Out.WriteLine($"auto: {name} ({reason})");
             }
             return ExitCode.Ok;
@@ -69,20 +69,19 @@ internal static class DevicesCommand
         try
         {
             using ICudaDriver driver = Gpus.Open(index);
-            return new Gpu(name, info, driver.Description, driver.MemoryInfo().Free, null);
+            return new Gpu(name, info, driver.DeviceText, driver.Description, driver.MemoryInfo().Free, null);
         }
-        catch (Exception e) when (Gpus.IsFailure(e)) { return new Gpu(name, info, null, null, Gpus.Reason(e)); }
+        catch (Exception e) when (Gpus.IsFailure(e)) { return new Gpu(name, info, $"{name} ({info.Name}, sm_{info.Sm})", null, null, Gpus.Reason(e)); }
     }
 
     private static string Text(Gpu gpu)
     {
-        string head = $"{gpu.Name} ({gpu.Info.Name}, sm_{gpu.Info.Sm}{(gpu.Driver is null ? "" : $", {gpu.Driver}")})";
-        if (gpu.Reason is not null) return $"{head}: cannot be used ({gpu.Reason})";
+        if (gpu.Reason is not null) return $"{gpu.Text}: cannot be used ({gpu.Reason})";
         CudaDeviceInfo info = gpu.Info;
         string clock = info.ClockKilohertz > 0 ? Invariant($" at {info.ClockKilohertz / 1000} MHz") : "", memoryClock = info.MemoryClockKilohertz > 0 ? Invariant($" at {info.MemoryClockKilohertz / 1000} MHz") : "";
         string l2 = info.L2Bytes > 0 ? $", L2 {Mebibytes(info.L2Bytes)}" : "";
         string flops = info.PeakFloat32Flops is { } rate ? Invariant($", peak {rate / 1e12:F1} TFLOP/s in float32") : "", bandwidth = info.PeakMemoryBytesPerSecond is { } bytes ? Invariant($", {bytes / 1e9:F0} GB/s") : "";
-        return Invariant($"{head}: {info.Multiprocessors} multiprocessors{clock}, {gpu.FreeBytes / 1048576} of {Mebibytes(info.MemoryBytes)} of memory free{memoryClock}{l2}, shared memory {info.SharedBytesPerBlock >> 10} KiB a block{flops}{bandwidth}");
+        return Invariant($"{gpu.Text}: {info.Multiprocessors} multiprocessors{clock}, {gpu.FreeBytes / 1048576} of {Mebibytes(info.MemoryBytes)} of memory free{memoryClock}{l2}, shared memory {info.SharedBytesPerBlock >> 10} KiB a block{flops}{bandwidth}");
     }
 
     private static JsonObject CpuJson(IOps cpu, long memory) => new()

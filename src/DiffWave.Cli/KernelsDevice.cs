@@ -29,10 +29,6 @@ internal static class KernelsDevice
         ICudaDriver Emulator() => new EmulatedDriver(new EmulatorOptions { Threads = threads });
     }
 
-    /// <summary>The device in one phrase.</summary>
-    public static string Text(ICudaDriver driver, string reason = "") => driver is EmulatedDriver
-        ? $"{driver.Description} (sm_{driver.Device.Sm}; every access checked, no times{After(reason)})"
-        : $"cuda ({driver.Device.Name}, sm_{driver.Device.Sm}, {driver.Description}{After(reason)})";
-
-    private static string After(string reason) => reason.Length == 0 ? "" : $"; {reason}";
+    /// <summary>The device and the reason in one phrase.</summary>
+    public static string Text(ICudaDriver driver, string reason) => DeviceChoice.Phrase(driver.DeviceText, reason);
 }

@@ -37,7 +37,7 @@ internal static class KernelsProfileCommand
             KernelVersion version = KernelsText.Chosen(parsed.GetValue(name), false)[0];
             KernelShape chosen = parsed.GetValue(shape) is { } text ? KernelsText.Shape(version, text) : version.Shapes[0];
             using var driver = new EmulatedDriver(new EmulatorOptions { Reports = true });
-            session.Log($"device: {KernelsDevice.Text(driver)}");
+            session.Log($"device: {KernelsDevice.Text(driver, "counts, no times")}");
             using var runner = new KernelRunner(driver);
             IReadOnlyList<KernelCheck> checks = runner.Run(version, chosen);
             Cost cost = version.Trial(chosen).Cost;

@@ -7,7 +7,6 @@ internal sealed partial class OpsCheck
 {
     private void Backward()
     {
-        Try(nameof(IOps.LoadTraining), () => _twins.Both(side => side.Ops.LoadTraining(_config, new TrainingState(_config, Copy(_weights), keepAverage: false))));
         foreach (LossKind kind in Enum.GetValues<LossKind>()) Try(nameof(IOps.Loss), () => Loss(kind));
         Try(nameof(IOps.HeadBackward), HeadBackward);
         foreach (int layer in Layers) Try(nameof(IOps.ResidualBlockBackward), () => ResidualBlockBackward(layer));

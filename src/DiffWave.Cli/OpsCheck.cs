@@ -1,6 +1,4 @@
 using System.Globalization;
-using DiffWave.Compiler;
-using DiffWave.Cuda;
 using DiffWave.Engine;
 
 namespace DiffWave.Cli;
@@ -38,8 +36,9 @@ internal sealed partial class OpsCheck
     {
         using var twins = new TwinDevices(cpu, device, random);
         var check = new OpsCheck(twins);
-        check.Try(nameof(IOps.Load), () => twins.Both(side => side.Ops.Load(check._config, check._weights)));
+        if (!check.Try(nameof(IOps.Load), () => twins.Both(side => side.Ops.Load(check._config, check._weights)))) return check._lines;
         check.Forward();
+        if (!check.Try(nameof(IOps.LoadTraining), () => twins.Both(side => side.Ops.LoadTraining(check._config, new TrainingState(check._config, check.Copy(check._weights), keepAverage: false))))) return check._lines;
         check.Backward();
         check.Training();
         return check._lines;
@@ -87,10 +86,18 @@ internal sealed partial class OpsCheck
     }
 
     // Runs one operation; what the device, its compiler or a check of the emulator refuses is the operation's failure, and the others go on.
-    private void Try(string name, Action check)
+    private bool Try(string name, Action check)
     {
-        try { check(); }
-        catch (Exception e) when (e is CudaException or KernelCompileException) { _lines.Add(new DeviceCheckLine(name, _shape, "", double.NaN, 0, "", e.Message.ReplaceLineEndings(" "))); }
+        try
+        {
+            check();
+            return true;
+        }
+        catch (Exception e) when (Gpus.IsFailure(e))
+        {
+            _lines.Add(new DeviceCheckLine(name, _shape, "", double.NaN, 0, "", e.Message.ReplaceLineEndings(" ")));
+            return false;
+        }
     }
 
     private void Compare(string name, string result, (float[] Cpu, float[] Device) values, ErrorEstimate estimate, string reason, string? shape = null)

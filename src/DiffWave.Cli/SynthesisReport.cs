@@ -9,6 +9,7 @@ namespace DiffWave.Cli;
 internal sealed class SynthesisReport(SynthesisRequest request, ModelConfig config, DeviceChoice device, int steps, IReadOnlyList<SynthesizedFile> files)
 {
     private readonly long _peakBytes = MemoryUse.PeakBytes();
+    private readonly long? _peakGpuBytes = device.PeakGpuBytes;
 
     public void Write(TextWriter output)
     {
@@ -24,7 +25,7 @@ internal sealed class SynthesisReport(SynthesisRequest request, ModelConfig conf
             output.WriteLine(Invariant($"{file.Item.Output}: {Seconds(file.Samples):F2} s at {config.SampleRate} Hz, {bits}, made in {file.WallSeconds:F2} s ({Seconds(file.Samples) / file.WallSeconds:F2} times real time), {ClipRatio(file):P3} clipped"));
         if (files.Count > 1)
             output.WriteLine(Invariant($"total: {files.Count} files, {TotalSeconds:F2} s made in {TotalWall:F2} s ({TotalSeconds / TotalWall:F2} times real time)"));
-        output.WriteLine(Invariant($"seed {request.Seed}, schedule {request.Schedule} ({steps} steps, {sampler}), peak memory {_peakBytes / 1048576.0:F0} MiB, device {device.Text}"));
+        output.WriteLine(Invariant($"seed {request.Seed}, schedule {request.Schedule} ({steps} steps, {sampler}), peak memory {MemoryUse.Text(_peakBytes, _peakGpuBytes)}, device {device.Text}"));
     }
 
     private JsonObject ToJson()
@@ -43,6 +44,7 @@ internal sealed class SynthesisReport(SynthesisRequest request, ModelConfig conf
             ["sample_rate"] = config.SampleRate,
             ["sample_format"] = request.Format switch { WavFormat.Pcm16 => "pcm16", WavFormat.Pcm24 => "pcm24", _ => "float32" },
             ["peak_memory_bytes"] = _peakBytes,
+            ["peak_gpu_memory_bytes"] = _peakGpuBytes,
         };
         if (files.Count == 1)
         {

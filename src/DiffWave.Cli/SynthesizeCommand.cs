@@ -26,8 +26,8 @@ internal static class SynthesizeCommand
         draw the same noise and differ by rounding only.
 
         --json prints one object: model, device, device_reason, schedule, sampler, eta, steps, seed, label,
-        sample_rate, sample_format, peak_memory_bytes, audio_seconds, wall_seconds (synthesis alone, without
-        loading the model), times_real_time, clip_ratio, and input, output, png, samples. With several inputs
+        sample_rate, sample_format, peak_memory_bytes, peak_gpu_memory_bytes (null on the CPU), audio_seconds,
+        wall_seconds (synthesis alone, without loading the model), times_real_time, clip_ratio, and input, output, png, samples. With several inputs
         the last four, and the figures of each file, stand in the array files.
         """;
 

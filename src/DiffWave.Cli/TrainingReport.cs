@@ -66,7 +66,7 @@ internal sealed class TrainingReport(Session session, TrainRequest request, RunF
             {
                 ["run"] = request.Output, ["model"] = finished ? folder.ModelPath : null, ["steps"] = step, ["loss"] = _loss is null ? null : _meanLoss, ["validation_loss"] = _validationLoss,
                 ["sample_mel_l1"] = _sampleDifference, ["step_seconds"] = median, ["audio_seconds_per_second"] = median > 0 ? audio / median : null, ["checkpoint"] = checkpoint,
-                ["stopped"] = finished ? "finished" : "interrupted", ["device"] = device.Ops.Device, ["device_reason"] = device.Reason, ["peak_memory_bytes"] = MemoryUse.PeakBytes(),
+                ["stopped"] = finished ? "finished" : "interrupted", ["device"] = device.Ops.Device, ["device_reason"] = device.Reason, ["peak_memory_bytes"] = MemoryUse.PeakBytes(), ["peak_gpu_memory_bytes"] = device.PeakGpuBytes,
             }));
             return;
         }

@@ -27,7 +27,7 @@ public sealed class DevicesTests
     {
         using var cuda = new StubCuda { DeviceCount = 2 };
         string text = DiffWaveProgram.Run("devices").Succeeds().Out;
-        Assert.Contains("cuda:1 (Stub GPU 1 (sm_90), sm_90, NVIDIA driver for CUDA 13.0): 132 multiprocessors at 1980 MHz, 4096 of 4096 MiB of memory free at 2619 MHz, L2 50 MiB, shared memory 227 KiB a block, peak 66.9 TFLOP/s in float32, 3352 GB/s", text);
+        Assert.Contains("cuda:1 (Stub GPU 1 (sm_90), sm_90, driver 13.0): 132 multiprocessors at 1980 MHz, 4096 of 4096 MiB of memory free at 2619 MHz, L2 50 MiB, shared memory 227 KiB a block, peak 66.9 TFLOP/s in float32, 3352 GB/s", text);
         Assert.Contains("auto: cuda:0 (the first GPU that can be used)", text);
         JsonObject json = DiffWaveProgram.Run("devices", "--json").Succeeds().Json;
         Assert.Equal(["cpu", "cuda:0", "cuda:1", "emulator"], json["devices"]!.AsArray().Select(device => (string)device!["name"]!));

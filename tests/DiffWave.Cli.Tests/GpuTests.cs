@@ -26,12 +26,15 @@ public sealed class GpuTests : IDisposable
         RunResult run = Make(device, "gpu.wav", "--json");
         Assert.StartsWith(name, (string)run.Json["device"]!);
         Assert.StartsWith($"device: {name}", run.Error);
+        Assert.True((long)run.Json["peak_gpu_memory_bytes"]! > 4 * 300_000); // the weights, at least
         Assert.DoesNotContain("warning", run.Error);
         Assert.Equal(device == "emulator", cuda.Calls("cuLaunchKernel") == 0);
         Assert.Equal(StubCuda.Nothing, cuda.Live);
         Assert.InRange(Apart("cpu.wav", "gpu.wav"), double.Epsilon, GoldenCheckBounds.Chain);
         if (device != "cuda") return;
-        Assert.Contains($"device {name}", Make(device, "chunks.wav", "--chunk-seconds", "0.001").Out);
+        string text = Make(device, "chunks.wav", "--chunk-seconds", "0.001").Out;
+        Assert.Contains($"device {name}", text);
+        Assert.Contains("MiB of the GPU's", text);
         Assert.Equal(File.ReadAllBytes(_program["gpu.wav"]), File.ReadAllBytes(_program["chunks.wav"]));
     }
 

@@ -62,6 +62,9 @@ public sealed partial class CudaOps : IOps
     /// <inheritdoc/>
     public long SamplingBudget { get; }
 
+    /// <summary>Most bytes of device memory that were in use at once.</summary>
+    public long PeakMemoryBytes => pool.PeakBytesInUse;
+
     /// <summary>What the device's memory is used for.</summary>
     internal DeviceMemoryPool Pool => pool;
 
