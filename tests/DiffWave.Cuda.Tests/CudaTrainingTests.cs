@@ -187,7 +187,7 @@ public class CudaTrainingTests
         Setup.AssertSameBits("recomputed", results[0].Gradients.Arena, results[1].Gradients.Arena);
         var (cuda, reference) = (results[0], results[2]);
         Assert.Equal(reference.Loss, cuda.Loss, 1e-5 * reference.Loss);
-        // Both are float32. Every operation alone is held to float64 elsewhere; here it is that they are put together alike, and a wrong piece is off by its own size.
+        // Both are float32. Every operation alone is held to float64 elsewhere; here it is that they are put together alike, and a wrong piece is off by its own size; 1e-5 of that is some hundred roundings.
         foreach (ParameterInfo tensor in weights.Infos)
         {
             float[] expected = reference.Gradients[tensor.Name].ToArray(), actual = cuda.Gradients[tensor.Name].ToArray();
@@ -218,7 +218,7 @@ public class CudaTrainingTests
             bound = Math.Max(bound, Distance(expected, moved));
         }
         double distance = Distance(expected, actual), way = Distance(expected, new TrainingState(config, Weights(start), keepAverage: true));
-        Assert.True(distance <= 2 * bound, $"{distance:g3} apart after {Steps} steps, {bound:g3} by one unit in the last place of the first weights, {way:g3} from there");
+        Assert.True(distance <= bound, $"{distance:g3} apart after {Steps} steps, {bound:g3} by one unit in the last place of the first weights, {way:g3} from there");
         Assert.True(bound < way / 100); // which is little beside what was learnt
         foreach (var (cuda, reference) in cudaLosses.Zip(losses)) Assert.Equal(reference, cuda, 1e-4 * reference);
 
