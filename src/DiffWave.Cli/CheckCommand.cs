@@ -2,68 +2,151 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using DiffWave.Audio;
+using DiffWave.Cuda;
 using DiffWave.Engine;
+using DiffWave.Kernels;
 
 namespace DiffWave.Cli;
 
-/// <summary><c>diffwave check</c>: replays reference data on a device.</summary>
+/// <summary><c>diffwave check</c>: is what a device computes right?</summary>
 internal static class CheckCommand
 {
-    private const string Description = "Replay reference data of the public PyTorch implementations and compare every tensor.";
+    private const string Description = "Check what a device computes: against reference data of PyTorch, against float64, against the CPU.";
 
     private const string Notes = """
-        One line a tensor: verdict, file, name, shape, largest absolute error and its bound. Exit code 1 when
-        one is outside its bound, 3 when the folder holds nothing to check.
+        --golden replays reference data of the public PyTorch implementations and compares every tensor.
+        One line a tensor: verdict, file, name, shape, largest absolute error and its bound.
+
+        --kernels needs no data. It runs every GPU kernel at random shapes and compares with float64, and then
+        every operation of the engine, forward and backward, on random models against the CPU. One line a
+        result: verdict, what, shape, result, largest absolute error, its bound and where that comes from.
+        The seed is printed; the same seed draws the same again. Bounds of operations are derived from the
+        formula and the rounding of float32, so they hold for any order of summation. --device auto takes
+        the first GPU that works, else the emulator, which also checks every access.
+
+        Exit code 1 when something is outside its bound, 3 when the folder holds nothing to check.
         """;
 
     private const string Examples = """
         # the reference data of the repository, on one thread
         diffwave check --golden tests/Fixtures/golden --threads 1
+        # everything there is, on the GPU
+        diffwave check --golden tests/Fixtures/golden --kernels --device cuda
+        # what a GPU would compute, checked without one: about a minute
+        diffwave check --kernels --device emulator
+        # one kernel at a hundred shapes
+        diffwave check --kernels --kernel gated_activation_v2 --count 100
         """;
+
+    // What one command checked.
+    private sealed class Findings
+    {
+        public IReadOnlyList<CheckLine> Golden { get; set; } = [];
+        public List<DeviceCheckLine> Kernels { get; } = [];
+        public List<DeviceCheckLine> Operations { get; } = [];
+        public int Failed => Golden.Count(line => !line.Ok) + Kernels.Concat(Operations).Count(line => !line.Ok);
+    }
 
     public static Command Create(Session session)
     {
-        var golden = new Option<string>("--golden") { HelpName = "FOLDER", Required = true, Description = "Folder with the reference data" };
-        Option<string> device = Options.Device();
+        var golden = new Option<string>("--golden") { HelpName = "FOLDER", Description = "Folder with reference data to replay" };
+        var kernels = new Option<bool>("--kernels") { Description = "Run kernels and operations at random shapes" };
+        var kernel = new Option<string>("--kernel") { HelpName = "NAME", Description = "With --kernels: this kernel only, and no operations (see diffwave kernels list)" };
+        Option<ulong?> seed = new("--seed") { HelpName = "N", Description = "With --kernels: seed of shapes and values; default: another one each time" };
+        Option<int> count = Options.Whole("--count", "N", 1, 1_000_000, 5, "With --kernels: shapes a kernel, and models the operations are tried on");
+        Option<DeviceName> device = Options.Device();
         Option<int> threads = Options.Threads();
         Option<bool> json = Options.Json();
-        var verb = new Verb("check", Description, Notes, Examples) { golden, device, threads, json };
+        var verb = new Verb("check", Description, Notes, Examples) { golden, kernels, kernel, seed, count, device, threads, json };
+        verb.Validators.Add(result =>
+        {
+            if (result.GetResult(golden) is null && !result.GetValue(kernels)) result.AddError("nothing to check: give --golden FOLDER, --kernels, or both");
+            if (!result.GetValue(kernels) && (result.GetResult(kernel) is not null || result.GetResult(seed) is not null || result.GetResult(count) is { Implicit: false }))
+                result.AddError("--kernel, --seed and --count belong to --kernels");
+        });
         verb.SetAction(parsed =>
         {
-            string folder = parsed.GetRequiredValue(golden);
-            if (!Directory.Exists(folder)) throw new InputFileException(folder, "no such folder");
-            using DeviceChoice choice = DeviceChoice.Open(parsed.GetValue(device)!, parsed.GetValue(threads));
-            session.Log($"device: {choice.Text}");
-            IReadOnlyList<CheckLine> lines;
-            try { lines = GoldenCheck.Run(folder, choice.Ops); }
-            catch (ModelFormatException e) when (e.Path == folder) { throw new InputFileException(folder, e.Message[(folder.Length + 2)..], e); } // the folder holds nothing to check
-            int failed = lines.Count(line => !line.Ok);
-            if (parsed.GetValue(json)) session.Out.WriteLine(JsonText.Of(Json(choice, lines, failed)));
-            else WriteText(session.Out, lines, failed, choice);
-            return failed == 0 ? ExitCode.Ok : ExitCode.Failure;
+            var findings = new Findings();
+            var report = new JsonObject();
+            bool text = !parsed.GetValue(json);
+            DeviceName name = parsed.GetValue(device);
+            if (parsed.GetValue(kernels) && name.Kind == DeviceKind.Cpu) throw new UsageException("--kernels: the CPU runs no kernels, it is what they are compared with; give --device auto, cuda, cuda:N or emulator");
+            IReadOnlyList<KernelVersion> versions = parsed.GetValue(kernels) ? KernelsText.Chosen(parsed.GetValue(kernel), parsed.GetValue(kernel) is null) : [];
+            if (parsed.GetValue(golden) is { } folder) Replay(session, folder, name, parsed.GetValue(threads), findings, report, text);
+            if (parsed.GetValue(kernels))
+            {
+                ulong chosen = parsed.GetValue(seed) ?? (ulong)Random.Shared.Next();
+                var random = new Random((int)(chosen ^ chosen >> 32));
+                RunKernels(session, name, parsed.GetValue(threads), versions, withOperations: parsed.GetValue(kernel) is null, chosen, parsed.GetValue(count), random, findings, report, text);
+            }
+            if (!text) session.Out.WriteLine(JsonText.Of(report));
+            return findings.Failed == 0 ? ExitCode.Ok : ExitCode.Failure;
         });
         return verb;
     }
 
-    private static void WriteText(TextWriter output, IReadOnlyList<CheckLine> lines, int failed, DeviceChoice choice)
+    private static void Replay(Session session, string folder, DeviceName name, int threads, Findings findings, JsonObject report, bool text)
+    {
+        if (!Directory.Exists(folder)) throw new InputFileException(folder, "no such folder");
+        using DeviceChoice device = DeviceChoice.Open(session, name, threads);
+        session.Log($"device: {device.Text}");
+        try { findings.Golden = device.Run(ops => GoldenCheck.Run(folder, ops)); }
+        catch (ModelFormatException e) when (e.Path == folder) { throw new InputFileException(folder, e.Message[(folder.Length + 2)..], e); } // the folder holds nothing to check
+        if (text) WriteText(session.Out, findings.Golden, device);
+        else AddJson(report, device, findings.Golden);
+    }
+
+    private static void RunKernels(Session session, DeviceName name, int threads, IReadOnlyList<KernelVersion> versions, bool withOperations, ulong seed, int count, Random random, Findings findings, JsonObject report, bool text)
+    {
+        (ICudaDriver opened, string reason) = KernelsDevice.Open(session, name, threads);
+        using ICudaDriver driver = opened;
+        session.Log($"device: {KernelsDevice.Text(driver, reason)}");
+        session.Log(string.Create(CultureInfo.InvariantCulture, $"seed: {seed}"));
+        using (var runner = new KernelRunner(driver))
+            foreach (KernelVersion version in versions)
+                for (int i = 0; i < count; i++) Add(findings.Kernels, KernelsCheck.Run(runner, version, KernelsCheck.Draw(version, random)));
+        if (withOperations)
+        {
+            using IOps cpu = Cpu.CpuDevice.Create(threads), device = new CudaOps(driver);
+            for (int i = 0; i < count; i++) Add(findings.Operations, OpsCheck.Run(cpu, device, random));
+        }
+        List<DeviceCheckLine> all = [.. findings.Kernels, .. findings.Operations];
+        int failed = all.Count(line => !line.Ok);
+        if (text) session.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{all.Count} results: {all.Count - failed} ok, {failed} failed, on {KernelsDevice.Text(driver)}, seed {seed}"));
+        else
+            report["random"] = new JsonObject
+            {
+                ["device"] = KernelsDevice.Text(driver), ["device_reason"] = reason, ["seed"] = seed, ["count"] = count, ["total"] = all.Count, ["ok"] = all.Count - failed, ["failed"] = failed,
+                ["kernels"] = new JsonArray([.. findings.Kernels.Select(line => line.ToJson())]), ["operations"] = new JsonArray([.. findings.Operations.Select(line => line.ToJson())]),
+            };
+
+        void Add(List<DeviceCheckLine> to, IReadOnlyList<DeviceCheckLine> lines)
+        {
+            session.Cancel.ThrowIfCancellationRequested();
+            to.AddRange(lines);
+            if (text) foreach (DeviceCheckLine line in lines) session.Out.WriteLine(line);
+        }
+    }
+
+    private static void WriteText(TextWriter output, IReadOnlyList<CheckLine> lines, DeviceChoice choice)
     {
         foreach (CheckLine line in lines)
             output.WriteLine(line.IsNote
                 ? $"--    {line.File}  {line.Name}"
                 : string.Create(CultureInfo.InvariantCulture, $"{(line.Ok ? "ok  " : "FAIL")}  {line.File}  {line.Name}  {line.Shape}  error {line.MaxError:0.0E+00}  bound {line.Bound:0.0E+00}"));
-        int notes = lines.Count(line => line.IsNote), total = lines.Count - notes;
+        int notes = lines.Count(line => line.IsNote), total = lines.Count - notes, failed = lines.Count(line => !line.Ok);
         output.WriteLine($"{total} compared: {total - failed} ok, {failed} failed{(notes > 0 ? $", {notes} not checked" : "")}, on {choice.Ops.Device}");
     }
 
-    private static JsonObject Json(DeviceChoice choice, IReadOnlyList<CheckLine> lines, int failed) => new()
+    private static void AddJson(JsonObject report, DeviceChoice choice, IReadOnlyList<CheckLine> lines)
     {
-        ["device"] = choice.Ops.Device,
-        ["device_reason"] = choice.Reason,
-        ["total"] = lines.Count(line => !line.IsNote),
-        ["ok"] = lines.Count(line => line is { Ok: true, IsNote: false }),
-        ["failed"] = failed,
-        ["not_checked"] = new JsonArray([.. lines.Where(line => line.IsNote).Select(line => new JsonObject { ["file"] = line.File, ["reason"] = line.Name })]),
-        ["tensors"] = new JsonArray([.. lines.Where(line => !line.IsNote).Select(line => new JsonObject
+        report["device"] = choice.Ops.Device;
+        report["device_reason"] = choice.Reason;
+        report["total"] = lines.Count(line => !line.IsNote);
+        report["ok"] = lines.Count(line => line is { Ok: true, IsNote: false });
+        report["failed"] = lines.Count(line => !line.Ok);
+        report["not_checked"] = new JsonArray([.. lines.Where(line => line.IsNote).Select(line => new JsonObject { ["file"] = line.File, ["reason"] = line.Name })]);
+        report["tensors"] = new JsonArray([.. lines.Where(line => !line.IsNote).Select(line => new JsonObject
         {
             ["file"] = line.File,
             ["name"] = line.Name,
@@ -72,6 +155,6 @@ internal static class CheckCommand
             ["max_error"] = double.IsFinite(line.MaxError) ? line.MaxError : null,
             ["bound"] = line.Bound,
             ["ok"] = line.Ok,
-        })]),
-    };
+        })]);
+    }
 }

@@ -7,9 +7,10 @@ namespace DiffWave.Cli;
 /// <summary>What <c>diffwave demo</c> was asked for.</summary>
 /// <param name="Voice">Folder of the model and its clip.</param>
 /// <param name="Output">Folder to write.</param>
+/// <param name="Device">Where to compute.</param>
 /// <param name="Threads">CPU threads, 0 for all.</param>
 /// <param name="Seed">Of the noise, and of Griffin-Lim's first phases.</param>
-internal sealed record DemoRequest(string Voice, string Output, int Threads, ulong Seed);
+internal sealed record DemoRequest(string Voice, string Output, DeviceName Device, int Threads, ulong Seed);
 
 /// <summary>One way from the clip's mel back to sound.</summary>
 /// <param name="Name">What tables call it.</param>
@@ -66,20 +67,24 @@ internal sealed class Demo(Session session, DemoRequest request)
             throw new ModelFormatException(ModelPath, $"its conditioner is {ConfigText.Conditioning(config)}, expected a mel alone: the demo needs a vocoder");
         float[] clip = AsHeard(AudioInput.Read(session, ClipPath, config.SampleRate, "voice", ChannelMix.Average), ClipPath, config.SampleRate);
         float[] mel = new MelSpectrogram(config.Mel!).Compute(clip, out int frames);
-        using DeviceChoice device = DeviceChoice.Open("auto", request.Threads);
+        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads);
         session.Log($"device: {device.Text}");
 
-        DemoResult trained = Measure(Trained, () => Speak(device.Ops, config, new MemoryMel(mel, config.Bands, frames), Trained), model.Parameters);
-        DemoResult untrained = Measure(Untrained, () => Speak(device.Ops, config, new MemoryMel(mel, config.Bands, frames), Untrained), Initializer.Create(config, seed: 0));
-        DemoResult griffinLim = Measure(GriffinLimName, () => GriffinLim.FromMel(mel, config.Mel!, clip.Length, seed: request.Seed), null);
+        (DemoResult trained, DemoResult untrained) = device.Run(ops => (Voice(ops, Trained, model.Parameters), Voice(ops, Untrained, Initializer.Create(config, seed: 0))));
+        DemoResult griffinLim = Measure(GriffinLimName, () => GriffinLim.FromMel(mel, config.Mel!, clip.Length, seed: request.Seed));
         session.Cancel.ThrowIfCancellationRequested();
         var outcome = new DemoOutcome(model, device.Text, clip.Length, trained, untrained, griffinLim);
         Write(clip, outcome);
         return outcome;
 
-        DemoResult Measure(string name, Func<float[]> make, Parameters? parameters)
+        DemoResult Voice(IOps ops, string name, Parameters parameters)
         {
-            if (parameters is not null) device.Ops.Load(config, parameters); // not part of the time, as in synthesize
+            ops.Load(config, parameters); // not part of the time, as in synthesize
+            return Measure(name, () => Speak(ops, config, new MemoryMel(mel, config.Bands, frames), name));
+        }
+
+        DemoResult Measure(string name, Func<float[]> make)
+        {
             var clock = Stopwatch.StartNew();
             float[] made = make();
             double seconds = clock.Elapsed.TotalSeconds;

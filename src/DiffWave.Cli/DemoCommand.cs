@@ -18,6 +18,8 @@ internal static class DemoCommand
         and prints how far each is from the clip (diffwave evaluate --help explains the figures). They compare
         magnitudes, which Griffin-Lim fits by design; how natural its phases sound they do not tell: listen.
 
+        --device auto takes the first GPU that works, else the CPU, which also takes over from a GPU that fails.
+
         Files of an earlier demo are overwritten; a folder that holds anything else is refused.
 
         --json prints one object: voice, folder, device, seed, sample_rate, audio_seconds, peak_memory_bytes,
@@ -30,19 +32,22 @@ internal static class DemoCommand
         diffwave demo
         # the same with a model and a clip of your own: mine/voice.safetensors and mine/clip.wav
         diffwave demo --voice mine -o mine-demo --seed 3
+        # on the CPU although there is a GPU
+        diffwave demo --device cpu
         """;
 
     public static Command Create(Session session)
     {
         var output = new Option<string>("--output", "-o") { HelpName = "FOLDER", DefaultValueFactory = _ => "diffwave-demo", Description = "Folder to write; made if missing" };
         var voice = new Option<string>("--voice") { HelpName = "FOLDER", Description = $"Another voice: a folder with {Demo.ModelFile} and {Demo.ClipFile}. Default: the bundled one" };
+        Option<DeviceName> device = Options.Device();
         Option<int> threads = Options.Threads();
         Option<ulong> seed = Options.Seed("Seed of the noise");
         Option<bool> json = Options.Json();
-        var verb = new Verb("demo", Description, Notes, Examples) { output, voice, threads, seed, json };
+        var verb = new Verb("demo", Description, Notes, Examples) { output, voice, device, threads, seed, json };
         verb.SetAction(parsed =>
         {
-            var request = new DemoRequest(parsed.GetValue(voice) ?? Demo.BundledVoice, parsed.GetRequiredValue(output), parsed.GetValue(threads), parsed.GetValue(seed));
+            var request = new DemoRequest(parsed.GetValue(voice) ?? Demo.BundledVoice, parsed.GetRequiredValue(output), parsed.GetValue(device), parsed.GetValue(threads), parsed.GetValue(seed));
             DemoOutcome outcome = new Demo(session, request).Run();
             if (parsed.GetValue(json)) session.Out.WriteLine(JsonText.Of(ToJson(request, outcome)));
             else WriteText(session.Out, request, outcome);

@@ -1,28 +1,144 @@
 using DiffWave.Cpu;
+using DiffWave.Cuda;
+using DiffWave.Emulator;
 using DiffWave.Engine;
 
 namespace DiffWave.Cli;
 
-/// <summary>A device and why it was taken.</summary>
-/// <param name="Ops">The device; belongs to the caller.</param>
-/// <param name="Reason">Why it was taken.</param>
-internal sealed record DeviceChoice(IOps Ops, string Reason) : IDisposable
+/// <summary>
+/// The device a verb computes on, and why it is that one. Under <c>auto</c> it starts as a GPU where one can be used; when that fails in work done through <see cref="Run{T}"/>, the CPU
+/// takes over for good and does the work again. Every other device fails for good.
+/// </summary>
+internal sealed class DeviceChoice : IDisposable
 {
-    public const string NoGpu = "no GPU backend in this build";
+    private readonly Session _session;
+    private readonly int _threads;
+    private readonly List<IDisposable> _owned = []; // in order of making
+    private ICudaDriver? _driver;
+    private bool _mayFallBack;
+    private Action<IOps>? _prepare;
 
-    /// <summary>The device and the reason in one phrase, such as <c>cpu (AVX-512, 2 threads; no GPU backend in this build)</c>.</summary>
+    private DeviceChoice(Session session, int threads) => (_session, _threads) = (session, threads);
+
+    /// <summary>The device; it may change in <see cref="Run{T}"/>.</summary>
+    public IOps Ops { get; private set; } = null!;
+
+    /// <summary>Why it was taken.</summary>
+    public string Reason { get; private set; } = "";
+
+    /// <summary>The device and the reason in one phrase, such as <c>cpu (AVX-512, 2 threads; libcuda.so.1 not found)</c>.</summary>
     public string Text => Ops.Device.EndsWith(')') ? $"{Ops.Device[..^1]}; {Reason})" : $"{Ops.Device} ({Reason})";
 
-    /// <summary>Opens the device a user asked for.</summary>
-    /// <exception cref="UsageException">No device has this name.</exception>
-    /// <exception cref="NoSuchDeviceException">The device is not there.</exception>
-    public static DeviceChoice Open(string device, int threads) => device.Split(':')[0].ToLowerInvariant() switch
-    {
-        "auto" => new DeviceChoice(CpuDevice.Create(threads), NoGpu),
-        "cpu" => new DeviceChoice(CpuDevice.Create(threads), "chosen by --device"),
-        "cuda" or "gpu" => throw new NoSuchDeviceException($"--device {device}: no CUDA backend in this build; use --device cpu"),
-        _ => throw new UsageException($"--device is '{device}', expected auto, cpu or cuda"),
-    };
+    /// <summary>True as long as the CPU may take over: what cannot be taken back must wait.</summary>
+    public bool MayFallBack => _mayFallBack;
 
-    public void Dispose() => Ops.Dispose();
+    /// <summary>Opens the device a user asked for.</summary>
+    /// <exception cref="NoSuchDeviceException">The device is not there.</exception>
+    public static DeviceChoice Open(Session session, DeviceName device, int threads)
+    {
+        var choice = new DeviceChoice(session, threads);
+        try
+        {
+            choice.Open(device);
+            return choice;
+        }
+        catch
+        {
+            choice.Dispose();
+            throw;
+        }
+    }
+
+    private void Open(DeviceName device)
+    {
+        switch (device.Kind)
+        {
+            case DeviceKind.Cpu:
+                Use(CpuDevice.Create(_threads), "chosen by --device");
+                break;
+            case DeviceKind.Cuda:
+                Use(Gpus.Open(device), "chosen by --device");
+                break;
+            case DeviceKind.Emulator:
+                Use(new EmulatedDriver(new EmulatorOptions { Threads = _threads }), "chosen by --device; slow: take tiny models and short audio");
+                break;
+            default:
+                OpenFirst();
+                break;
+        }
+    }
+
+    private void OpenFirst()
+    {
+        (ICudaDriver? driver, int index, Exception? whyNone) = Gpus.First();
+        if (driver is not null)
+        {
+            _mayFallBack = true;
+            try { Use(driver, index == 0 ? "the first GPU" : $"the first GPU that can be used, cuda:{index}"); }
+            catch (Exception e) when (Gpus.IsFailure(e)) { FallBack(e); }
+        }
+        else if (Gpus.IsAbsence(whyNone!)) Use(CpuDevice.Create(_threads), Gpus.Reason(whyNone!));
+        else FallBack(whyNone!);
+    }
+
+    private void Use(IOps ops, string reason)
+    {
+        _owned.Add(ops);
+        (Ops, Reason) = (ops, reason);
+    }
+
+    private void Use(ICudaDriver driver, string reason)
+    {
+        _driver = driver;
+        _owned.Add(driver);
+        Use(new CudaOps(driver), reason);
+    }
+
+    /// <summary>A second set of weights and buffers on the same device; belongs to this choice.</summary>
+    public IOps Another()
+    {
+        IOps another = _driver is null ? CpuDevice.Create(_threads) : new CudaOps(_driver);
+        _owned.Add(another);
+        return another;
+    }
+
+    /// <summary>Makes the device ready for the work to come, and whichever takes its place.</summary>
+    public void Prepare(Action<IOps> prepare)
+    {
+        Run(ops => { prepare(ops); return true; });
+        _prepare = prepare;
+    }
+
+    /// <summary>Does work that leaves nothing behind when it fails. Under auto, when the GPU fails in it, the CPU does it again.</summary>
+    /// <param name="work">The work.</param>
+    /// <param name="repeatable">Whether it can still be done again; always when null.</param>
+    public T Run<T>(Func<IOps, T> work, Func<bool>? repeatable = null)
+    {
+        try { return work(Ops); }
+        catch (Exception e) when (_mayFallBack && Gpus.IsFailure(e) && repeatable?.Invoke() != false) { FallBack(e); }
+        _prepare?.Invoke(Ops);
+        return work(Ops);
+    }
+
+    private void FallBack(Exception e)
+    {
+        Release();
+        _driver = null;
+        _mayFallBack = false;
+        Use(CpuDevice.Create(_threads), $"the GPU failed: {Gpus.Reason(e)}");
+        _session.Warn($"the GPU cannot be used: {Gpus.Reason(e)}; computing on {Ops.Device}");
+    }
+
+    // What has failed may fail again when it is given back, and nothing can be done about it.
+    private void Release()
+    {
+        for (int i = _owned.Count - 1; i >= 0; i--)
+        {
+            try { _owned[i].Dispose(); }
+            catch (Exception e) when (Gpus.IsFailure(e)) { }
+        }
+        _owned.Clear();
+    }
+
+    public void Dispose() => Release();
 }

@@ -34,7 +34,7 @@ internal static class KernelsRunCommand
         Argument<string?> name = KernelsText.Name();
         Option<bool> all = KernelsText.All(), json = Options.Json();
         var shape = new Option<string?>("--shape") { HelpName = "NAME=SIZE,..", Description = "Run at this shape only; sizes not named are the usual ones" };
-        Option<string> device = Options.Choice("--device", "Where to run", "emulator", "cuda");
+        Option<DeviceName> device = Options.Device("emulator", "Where to run: the emulator, GPU number N, or auto: the first GPU that works, else the emulator");
         var verb = new Verb("run", "Run kernels and compare with their references.", Notes, Examples) { name, all, shape, device, json };
         verb.SetAction(parsed =>
         {
@@ -42,8 +42,9 @@ internal static class KernelsRunCommand
             string? text = parsed.GetValue(shape);
             if (text is not null && versions.Count > 1) throw new UsageException("--shape belongs to one kernel, not to --all");
             KernelShape? only = text is null ? null : KernelsText.Shape(versions[0], text);
-            using ICudaDriver driver = KernelsDevice.Open(parsed.GetValue(device)!);
-            session.Log($"device: {KernelsDevice.Text(driver)}");
+            (ICudaDriver opened, string reason) = KernelsDevice.Open(session, parsed.GetValue(device));
+            using ICudaDriver driver = opened;
+            session.Log($"device: {KernelsDevice.Text(driver, reason)}");
             using var runner = new KernelRunner(driver);
             var runs = new List<KernelRun>();
             foreach (KernelVersion version in versions)

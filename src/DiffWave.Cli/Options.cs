@@ -14,7 +14,18 @@ internal static class Options
 
     public static ChannelMix MixOf(string? word) => word == "first" ? ChannelMix.First : ChannelMix.Average;
 
-    public static Option<string> Device() => new("--device") { HelpName = "auto|cpu|cuda", DefaultValueFactory = _ => "auto", Description = "Where to compute; auto takes the fastest there is, anything else never falls back" };
+    public static Option<DeviceName> Device(string byDefault = "auto", string description = "Where to compute: auto takes the first GPU that works, else the CPU; cuda:N is GPU number N; emulator runs GPU code on the CPU, for checking. Only auto falls back")
+    {
+        var option = new Option<DeviceName>("--device")
+        {
+            HelpName = DeviceName.Forms,
+            Description = description,
+            DefaultValueFactory = _ => DeviceName.Parse(byDefault)!.Value,
+            CustomParser = result => DeviceName.Parse(Text(result)) ?? Fail<DeviceName>(result, $"--device is '{Text(result)}', expected auto, cpu, cuda, cuda:N (N from 0) or emulator"),
+        };
+        option.CompletionSources.Add("auto", "cpu", "cuda", "emulator");
+        return option;
+    }
 
     public static Option<int> Threads() => Whole("--threads", "N", 0, 1024, 0, "CPU threads, 1 to 1024; 0: one for each processor. Results do not depend on it", "-t");
 

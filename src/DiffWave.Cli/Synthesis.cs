@@ -20,7 +20,7 @@ internal sealed record SynthesisRequest
     public double? Eta { get; init; }
     public double? Seconds { get; init; }
     public ulong Seed { get; init; }
-    public required string Device { get; init; }
+    public required DeviceName Device { get; init; }
     public int Threads { get; init; }
     public double? ChunkSeconds { get; init; }
     public WavFormat Format { get; init; }
@@ -39,19 +39,24 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
     {
         if (request.Eta is not null && request.Sampler != SamplerKind.Ddim) throw new UsageException("--eta belongs to --sampler ddim");
         double[]? betas = request.Schedule is "fast" or "full" ? null : ScheduleText.Parse("--schedule", request.Schedule, "fast, full or ");
-        using DeviceChoice device = DeviceChoice.Open(request.Device, request.Threads);
-        ModelConfig config = LoadModel(device.Ops);
+        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads);
+        ModelConfig config = null!;
+        Sampler sampler = null!;
+        device.Prepare(ops =>
+        {
+            config = LoadModel(ops);
+            sampler = new Sampler(config, ops); // its buffers go with the device
+        });
         RequireFittingInputs(config);
         IReadOnlyList<SamplerStep> steps = Steps(config, betas);
         IReadOnlyList<SynthesisItem> items = SynthesisInputs.Expand(request);
         bool reportToError = request.Output == SynthesisInputs.Stdout;
         bool announce = !(reportToError && request.Json); // one JSON object alone on stderr can be read by a program
         var files = new List<SynthesizedFile>();
-        using var sampler = new Sampler(config, device.Ops);
         foreach (SynthesisItem item in items)
         {
             string what = items.Count > 1 ? $"{Path.GetFileName(item.Path)} ({files.Count + 1} of {items.Count})" : "synthesize";
-            files.Add(Make(item, config, device, sampler, steps, what, announce: announce && files.Count == 0));
+            files.Add(device.Run(_ => Make(item, config, device, sampler, steps, what, announce: announce && files.Count == 0)));
         }
         var report = new SynthesisReport(request, config, device, steps.Count, files);
         report.Write(reportToError ? session.Error : session.Out);
@@ -85,7 +90,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         };
         if (item.Picture is not null && length > Array.MaxLength) throw new OutOfMemoryException();
         float[]? drawn = item.Picture is null ? null : new float[length];
-        using WavOutput output = WavOutput.Open(item.Output, session.RawOut, config.SampleRate, request.Format, length);
+        using WavOutput output = WavOutput.Open(item.Output, session.RawOut, config.SampleRate, request.Format, length, held: device.MayFallBack);
         if (announce) session.Log($"device: {device.Text}"); // once the input is known to be good: a refusal is one line
         var clock = Stopwatch.StartNew();
         using (var progress = new ProgressReport(session, what))

@@ -17,8 +17,13 @@ internal static class SynthesizeCommand
         folder given with -o, each as it would be alone. The first failure stops. Files appear under their names
         only when they are complete; an input is never overwritten.
 
-        --mel and an unconditional model stream: memory does not grow with the length. --wav and --png hold the
-        audio in memory.
+        On the CPU --mel and an unconditional model stream: memory does not grow with the length. --wav and --png
+        hold the audio in memory.
+
+        --device auto takes the first GPU that works, else the CPU (diffwave devices tells which). Should the GPU
+        fail on the way, one warning says why, and the CPU makes the file at hand anew and all that follow; with
+        -o - nothing is written before it is complete. A device named by --device never changes. GPU and CPU
+        draw the same noise and differ by rounding only.
 
         --json prints one object: model, device, device_reason, schedule, sampler, eta, steps, seed, label,
         sample_rate, sample_format, peak_memory_bytes, audio_seconds, wall_seconds (synthesis alone, without
@@ -31,13 +36,16 @@ internal static class SynthesizeCommand
         diffwave synthesize --model base.safetensors --wav speech.flac -o copy.wav
         # every mel in a folder, all training steps, 24 bits
         diffwave synthesize -m base.safetensors --mel mels/ -o out/ --schedule full --bits 24
+        # on the second GPU, or not at all
+        diffwave synthesize -m base.safetensors --mel mels/ -o out/ --device cuda:1
         # two seconds from an unconditional model, played at once
         diffwave synthesize -m sc09.safetensors --seconds 2 --seed 7 -o - | aplay
         """;
 
     public static Command Create(Session session)
     {
-        Option<string> model = Options.Model(), device = Options.Device();
+        Option<string> model = Options.Model();
+        Option<DeviceName> device = Options.Device();
         var mel = new Option<string[]>("--mel") { HelpName = "FILE.npy|FOLDER", AllowMultipleArgumentsPerToken = true, Description = "Mel spectrogram [bands, frames], of the model's recipe (see diffwave mel); read as it is needed, so an hour needs no more memory than a minute" };
         var wav = new Option<string[]>("--wav") { HelpName = "FILE|FOLDER", AllowMultipleArgumentsPerToken = true, Description = "Audio to analyse and synthesize again: any sample rate and channels; WAV, or what libsndfile reads" };
         Option<string> mix = Options.Mix();
@@ -48,9 +56,9 @@ internal static class SynthesizeCommand
         Option<string> sampler = Options.Choice("--sampler", "Reverse step: ddpm (ancestral) or ddim", "ddpm", "ddim");
         Option<double?> eta = Options.Number("--eta", "X", 0, 1, "Noise of ddim: 0 (deterministic, the default) to 1");
         Option<double?> seconds = Options.Number("--seconds", "S", 1e-3, 1e6, "Length in seconds; default 1. With --mel or --wav: at most this much");
-        Option<ulong> seed = Options.Seed("Seed of the noise. The same seed gives the same bytes, whatever the threads and chunks");
+        Option<ulong> seed = Options.Seed("Seed of the noise. The same seed gives the same bytes on a device, whatever the threads and chunks");
         Option<int> threads = Options.Threads();
-        Option<double?> chunk = Options.Number("--chunk-seconds", "S", 1e-3, 1e4, "Audio computed at a time, in seconds: more is faster up to a point and takes more memory; default: 4096 samples or a little more. The result does not depend on it");
+        Option<double?> chunk = Options.Number("--chunk-seconds", "S", 1e-3, 1e4, "Audio computed at a time, in seconds: more is faster up to a point and takes more memory; default: on the CPU 4096 samples or a little more, on a GPU all that its memory holds. The result does not depend on it");
         Option<string> bits = Options.Choice("--bits", "Samples of the WAV file: 16- or 24-bit PCM, or 32-bit float", "16", "24", "32f");
         var png = new Option<string>("--png") { HelpName = "FILE.png|FOLDER", Description = "Also draw the spectrogram, with --wav below that of the input. Keeps the audio in memory, 4 bytes a sample" };
         Option<bool> json = Options.Json();
@@ -77,7 +85,7 @@ internal static class SynthesizeCommand
             Eta = parsed.GetValue(eta),
             Seconds = parsed.GetValue(seconds),
             Seed = parsed.GetValue(seed),
-            Device = parsed.GetValue(device)!,
+            Device = parsed.GetValue(device),
             Threads = parsed.GetValue(threads),
             ChunkSeconds = parsed.GetValue(chunk),
             Format = parsed.GetValue(bits) switch { "16" => WavFormat.Pcm16, "24" => WavFormat.Pcm24, _ => WavFormat.Float32 },

@@ -18,6 +18,10 @@ internal static class TrainCommand
         change between the parts, nothing else. A loss that is not finite stops the run with exit code 7;
         checkpoints hold finite numbers only.
 
+        --device auto takes the first GPU that works, else the CPU; a GPU that fails before the first step is done
+        is replaced by the CPU, with a warning. Later a failure ends the run: its folder holds the last checkpoint,
+        and the same command goes on from there, on any device. Bit for bit holds on the same device.
+
         Held-out clips (--validation, --held-out) are never trained on. Their loss is measured over fixed
         diffusion steps and noise, with the moving average of the weights where one is kept (--ema above 0);
         the average is also what checkpoints offer to synthesize.
@@ -26,7 +30,8 @@ internal static class TrainCommand
         alone, the result does not depend on it.
 
         --json prints one object at the end: run, model, steps, loss, validation_loss, sample_mel_l1,
-        step_seconds, audio_seconds_per_second, checkpoint, stopped, device, peak_memory_bytes.
+        step_seconds, audio_seconds_per_second, checkpoint, stopped, device, device_reason,
+        peak_memory_bytes.
         """;
 
     private const string Examples = """
@@ -34,6 +39,8 @@ internal static class TrainCommand
         diffwave train --data recordings/ --out run --config small --steps 50000
         # go on after a stop, to more steps
         diffwave train --out run --steps 100000
+        # on the GPU, or not at all; eight crops at a time keep it busy
+        diffwave train --data recordings/ --out run --config base --device cuda --micro-batch 8
         # continue from an existing model with new data
         diffwave train --data new/ --out run2 --init run/model.safetensors --lr 1e-4 --warmup 500
         # spoken digits by folder name, 16 kHz, no mel
@@ -68,7 +75,7 @@ internal static class TrainCommand
         var keepEvery = Options.Whole("--keep-every", "N", 0, int.MaxValue, 0, "Keep those whose step is a multiple of N for good; 0 for none");
         var validateEvery = Options.Whole("--validate-every", "N", 0, int.MaxValue, 500, "Steps between validations; 0 for none");
         var sampleEvery = Options.Whole("--sample-every", "N", 0, int.MaxValue, 5000, "Steps between sampled audio; 0 for none");
-        Option<string> device = Options.Device();
+        Option<DeviceName> device = Options.Device();
         Option<int> threads = Options.Threads();
         Option<bool> json = Options.Json();
         var recordings = new DatasetArguments();
@@ -86,7 +93,7 @@ internal static class TrainCommand
             Set = parsed.GetValue(set) ?? [],
             Resume = parsed.GetValue(resume)!,
             Init = parsed.GetValue(init),
-            Device = parsed.GetValue(device)!,
+            Device = parsed.GetValue(device),
             Threads = parsed.GetValue(threads),
             Json = parsed.GetValue(json),
             Plan = new TrainingPlan

@@ -11,7 +11,7 @@ internal sealed record TrainRequest
     public string[] Set { get; init; } = [];
     public required string Resume { get; init; }
     public string? Init { get; init; }
-    public required string Device { get; init; }
+    public required DeviceName Device { get; init; }
     public int Threads { get; init; }
     public bool Json { get; init; }
     public required TrainingPlan Plan { get; init; }

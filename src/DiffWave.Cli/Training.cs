@@ -18,7 +18,7 @@ internal sealed class Training(Session session, TrainRequest request)
     public int Run()
     {
         if (IsCheckpoint && request.Init is not null) throw new UsageException("--resume FILE and --init exclude each other: the first takes over a whole state, the second only weights");
-        using DeviceChoice device = DeviceChoice.Open(request.Device, request.Threads), evaluator = DeviceChoice.Open(request.Device, request.Threads);
+        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads);
         Start start = Begin();
         start = start with { Card = start.Card with { TrainedSteps = Math.Max(0, (start.Card.TrainedSteps ?? 0) - start.State.Step) } }; // those before this run
         using RunFolder? existing = start.Folder;
@@ -35,22 +35,38 @@ internal sealed class Training(Session session, TrainRequest request)
         session.Log($"device: {device.Text}");
         session.Log($"{request.Output}: {start.Text}; {ConfigText.Summary(start.Config.Model, start.State.Weights.Arena.Length)}");
         session.Log(Describe(data, start.Config));
-        return Train(start, folder, data, device, evaluator.Ops);
+        long first = start.State.Step;
+        return device.Run(ops => Train(start, folder, data, device, ops), repeatable: () => start.State.Step == first);
     }
 
-    private int Train(Start start, RunFolder folder, Dataset data, DeviceChoice device, IOps evaluator)
+    private int Train(Start start, RunFolder folder, Dataset data, DeviceChoice device, IOps ops)
     {
         RunFolderConfig config = start.Config;
-        using var trainer = new Trainer(device.Ops, config.Model, config.Training, new ReadAhead(data, config.Training.Batch), start.State);
-        using Validation? validation = data.Validation.Count > 0 ? new Validation(evaluator, config.Model, config.Training.Loss, data.Validation) : null;
-        TrainingSamples? samples = request.Plan.SampleEvery > 0 ? new TrainingSamples(evaluator, config.Model, data.Excerpts(SampleClips, SampleSeconds)) : null;
-        using var events = new EventFile(folder.EventsFolder, start.State.Step > 0 ? start.State.Step : null);
+        long first = start.State.Step;
+        using var trainer = new Trainer(ops, config.Model, config.Training, new ReadAhead(data, config.Training.Batch), start.State);
+        bool validates = request.Plan.ValidateEvery > 0 && data.Validation.Count > 0, listens = request.Plan.SampleEvery > 0;
+        IOps evaluator = validates || listens ? device.Another() : ops;
+        using Validation? validation = validates ? new Validation(evaluator, config.Model, config.Training.Loss, data.Validation) : null;
+        TrainingSamples? samples = listens ? new TrainingSamples(evaluator, config.Model, data.Excerpts(SampleClips, SampleSeconds)) : null;
+        using var events = new EventFile(folder.EventsFolder, first > 0 ? first : null);
         if (start.State.Step == 0) samples?.WriteReferences(folder, events);
         ModelCard card = start.Card with { Source = start.Card.Source ?? $"diffwave train, {data.Clips} clips" };
         var run = new TrainingRun(folder, events, trainer, start.State, request.Plan, validation, samples, data.Clips, data.Scan.Fingerprint, card);
         session.Interrupt?.Wait();
-        var report = new TrainingReport(session, request, folder, config, start.State.Step);
+        var report = new TrainingReport(session, request, folder, config, first);
         try { run.Run(report.Line, session.Cancel); }
+        catch (Exception e) when (Gpus.IsFailure(e))
+        {
+            if (start.State.Step > first) session.Log($"{request.Output}: holds {run.LastCheckpoint ?? "no checkpoint yet"}; the same command goes on from there");
+            else if (device.MayFallBack)
+            {
+                // Nothing of the attempt stays for the one on the CPU.
+                events.Dispose();
+                File.Delete(events.Path);
+                folder.CutLog(first > 0 ? first : -1);
+            }
+            throw;
+        }
         catch (TrainingDivergedException e)
         {
             throw new NotFiniteException($"{request.Output}: stopped: {e.Message}; the last good checkpoint is {run.LastCheckpoint ?? "none"}; start a new run from it (--init) with a smaller --lr or with --clip");

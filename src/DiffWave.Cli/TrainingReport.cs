@@ -66,7 +66,7 @@ internal sealed class TrainingReport(Session session, TrainRequest request, RunF
             {
                 ["run"] = request.Output, ["model"] = finished ? folder.ModelPath : null, ["steps"] = step, ["loss"] = _loss is null ? null : _meanLoss, ["validation_loss"] = _validationLoss,
                 ["sample_mel_l1"] = _sampleDifference, ["step_seconds"] = median, ["audio_seconds_per_second"] = median > 0 ? audio / median : null, ["checkpoint"] = checkpoint,
-                ["stopped"] = finished ? "finished" : "interrupted", ["device"] = device.Ops.Device, ["peak_memory_bytes"] = MemoryUse.PeakBytes(),
+                ["stopped"] = finished ? "finished" : "interrupted", ["device"] = device.Ops.Device, ["device_reason"] = device.Reason, ["peak_memory_bytes"] = MemoryUse.PeakBytes(),
             }));
             return;
         }
@@ -78,6 +78,6 @@ internal sealed class TrainingReport(Session session, TrainRequest request, RunF
         }
         string validation = _validationLoss is { } loss ? string.Create(CultureInfo.InvariantCulture, $", validation loss {loss:f4}") : "";
         session.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{(finished ? folder.ModelPath : checkpoint)}: {step} steps, loss {_meanLoss:f4}{validation}, {median:f2} s a step, ") +
-            string.Create(CultureInfo.InvariantCulture, $"{audio / Math.Max(median, 1e-9):f1} s of audio a second; see {page}"));
+            string.Create(CultureInfo.InvariantCulture, $"{audio / Math.Max(median, 1e-9):f1} s of audio a second on {device.Ops.Device}; see {page}"));
     }
 }

@@ -2,6 +2,9 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json.Nodes;
 using DiffWave.Audio;
+using DiffWave.Cuda;
+using DiffWave.Cuda.Tests;
+using DiffWave.Engine;
 
 namespace DiffWave.Cli.Tests;
 
@@ -38,8 +41,10 @@ public sealed class DiffWaveProgram : IDisposable
 
     public string this[string name] => Path.Combine(Folder, name);
 
+    /// <summary>In this process, on a machine without a GPU unless the test made one.</summary>
     internal static RunResult Run(params string[] args)
     {
+        using StubCuda? none = NativeFunctions.Substitute.Value is null ? new StubCuda { IsAbsent = true } : null;
         using StringWriter output = new(), error = new();
         using var raw = new MemoryStream();
         int code = Program.Run(args, output, error, raw);
@@ -51,6 +56,16 @@ public sealed class DiffWaveProgram : IDisposable
     {
         string path = this[$"{name}.safetensors"];
         Run(["init", "-o", path, .. init]).Succeeds();
+        return path;
+    }
+
+    /// <summary>The same with the last projection drawn, which init leaves at zero: such a model predicts nothing, on any device.</summary>
+    public string LivelyModel(string name, params string[] init)
+    {
+        string path = Model(name, init);
+        Model model = Checkpoint.Load(path);
+        PhiloxNoise.Fill(1, 1000, 0, 0, model.Parameters["output_projection.weight"]);
+        Checkpoint.Save(path, model.Config, model.Parameters, model.Card);
         return path;
     }
 

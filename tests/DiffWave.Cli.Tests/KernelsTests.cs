@@ -1,5 +1,5 @@
 using System.Text.Json.Nodes;
-using DiffWave.Cuda;
+using DiffWave.Cuda.Tests;
 
 namespace DiffWave.Cli.Tests;
 
@@ -97,7 +97,7 @@ public sealed class KernelsTests : IDisposable
     [InlineData("'m=1' is no size of this kernel", "kernels", "run", "block_sum_v1", "--shape", "m=1")]
     [InlineData("n is 1 to 2^30", "kernels", "run", "block_sum_v1", "--shape", "n=0")]
     [InlineData("channels is a multiple of 4", "kernels", "run", "gated_activation_v2", "--shape", "channels=6")]
-    [InlineData("expected emulator or cuda", "kernels", "run", "block_sum_v1", "--device", "cpu")]
+    [InlineData("kernels run on a GPU or on the emulator", "kernels", "run", "block_sum_v1", "--device", "cpu")]
     [InlineData("unknown target 'sm_81'", "kernels", "ptx", "block_sum_v1", "--target", "sm_81")]
     [InlineData("it has none", "kernels", "ptx", "block_sum_v1", "--constants", "n=1")]
     [InlineData("channels is 'x'", "kernels", "ptx", "gated_activation_v2", "--constants", "channels=x")]
@@ -107,11 +107,17 @@ public sealed class KernelsTests : IDisposable
     public void WrongUsageIsOneLine(string words, params string[] args) => DiffWaveProgram.Run(args).FailsWith(2, words);
 
     [Fact]
-    public void WithoutAGpuCudaIsNoDevice()
+    public void WithoutAGpuCudaIsNoDevice() => DiffWaveProgram.Run("kernels", "run", "block_sum_v1", "--device", "cuda").FailsWith(5, "--device cuda: ", "no NVIDIA driver");
+
+    [Fact]
+    public void AutoIsTheGpuOrTheEmulator()
     {
-        NvidiaDriver.Devices(out string? whyNone);
-        Assert.SkipWhen(whyNone is null, "this machine has a GPU");
-        DiffWaveProgram.Run("kernels", "run", "block_sum_v1", "--device", "cuda").FailsWith(5, "--device cuda: ", whyNone!);
+        Assert.StartsWith("device: emulator (sm_90; every access checked, no times; libcuda.so.1 not found)", DiffWaveProgram.Run("kernels", "run", "block_sum_v1", "--device", "auto").Succeeds().Error);
+        using var cuda = new StubCuda();
+        RunResult run = DiffWaveProgram.Run("kernels", "run", "block_sum_v1", "--device", "auto").Succeeds();
+        Assert.StartsWith("device: cuda (", run.Error);
+        Assert.True(cuda.Calls("cuLaunchKernel") > 0);
+        Assert.Equal(StubCuda.Nothing, cuda.Live);
     }
 
     [Fact]

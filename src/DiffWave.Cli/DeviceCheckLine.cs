@@ -1,0 +1,32 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+
+namespace DiffWave.Cli;
+
+/// <summary>One result of a kernel or an operation on a device, against what it should be.</summary>
+/// <param name="Name">The kernel or the operation.</param>
+/// <param name="Shape">Where it was tried.</param>
+/// <param name="Result">Which of its results; empty when it did not finish.</param>
+/// <param name="MaxError">Largest absolute error, not finite when a value is not.</param>
+/// <param name="Bound">Largest error accepted; 0 means bit for bit.</param>
+/// <param name="Reason">Where the bound comes from.</param>
+/// <param name="Failure">Why it did not finish, or null.</param>
+internal sealed record DeviceCheckLine(string Name, string Shape, string Result, double MaxError, double Bound, string Reason, string? Failure = null)
+{
+    public bool Ok => Failure is null && MaxError <= Bound;
+
+    public override string ToString() => Failure is not null ? $"FAIL  {Name}  {Shape}  {Failure}"
+        : string.Create(CultureInfo.InvariantCulture, $"{(Ok ? "ok  " : "FAIL")}  {Name}  {Shape}  {Result}  error {MaxError:0.0E+00}  bound {Bound:0.0E+00}  ({Reason})");
+
+    public JsonObject ToJson() => new()
+    {
+        ["name"] = Name,
+        ["shape"] = Shape,
+        ["result"] = Failure is null ? Result : null,
+        ["max_error"] = Failure is null && double.IsFinite(MaxError) ? MaxError : null, // JSON has no word for a value that is not finite
+        ["bound"] = Failure is null ? Bound : null,
+        ["bound_reason"] = Failure is null ? Reason : null,
+        ["error"] = Failure,
+        ["ok"] = Ok,
+    };
+}
