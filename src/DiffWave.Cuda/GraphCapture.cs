@@ -18,7 +18,11 @@ public static class GraphCapture
         }
         catch
         {
-            Cleanup.Run(() => driver.DestroyGraph(driver.EndCapture(stream)));
+            try
+            {
+                driver.DestroyGraph(driver.EndCapture(stream));
+            }
+            catch (CudaException) { } // what came first says more
             throw;
         }
         return driver.EndCapture(stream);

@@ -4,33 +4,11 @@ namespace DiffWave.Cpu.Tests;
 
 public class SamplerTests
 {
-    private static readonly NoiseSchedule Training = new(NoiseSchedule.LinearBetas(1e-4, 0.05, 50)), Fast = new([1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5]);
-
     private static NetworkCase[] Cases =>
     [
         new(Setup.Config(8, Conditioner.Mel, 5, [15, 20]), 777, 3), new(Setup.Config(16), 1, 1), new(Setup.Config(24, Conditioner.Label), 301, 3),
         new(Setup.Config(16, Conditioner.Mel | Conditioner.Label, 33, [2], philsyn: true), 600, 1), new(Setup.Config(8, Conditioner.Mel, 5, [16, 16]), 256, 1),
     ];
-
-    private static SamplerRequest Request(NetworkCase c, IReadOnlyList<SamplerStep>? steps = null) => new()
-    {
-        Steps = steps ?? SamplerStep.Chain(Fast, Training), Noise = new SeededNoise(3), Length = c.Rows, Batch = c.Batch, Mels = c.Mels, Labels = c.Labels,
-    };
-
-    private static float[][] Run(IOps ops, NetworkCase c, SamplerRequest request)
-    {
-        var audio = Enumerable.Range(0, request.Batch).Select(_ => new float[request.Length]).ToArray();
-        var done = new long[request.Batch];
-        using var sampler = new Sampler(c.Config, ops);
-        sampler.Run(request, (item, first, samples) =>
-        {
-            Assert.Equal(done[item], first); // in order, without gaps
-            samples.CopyTo(audio[item].AsSpan((int)first));
-            done[item] += samples.Length;
-        });
-        Assert.All(done, samples => Assert.Equal(request.Length, samples));
-        return audio;
-    }
 
     [Fact]
     public void SameBitsForAnyChunkMemoryBudgetAndThreads()
@@ -41,13 +19,13 @@ public class SamplerTests
         {
             ops.Load(c.Config, c.Parameters);
             three.Load(c.Config, c.Parameters);
-            float[][] expected = Run(ops, c, Request(c));
-            Compare($"{c}, three threads", Run(three, c, Request(c)));
+            float[][] expected = SamplerSetup.Run(ops, c, SamplerSetup.Request(c));
+            Compare($"{c}, three threads", SamplerSetup.Run(three, c, SamplerSetup.Request(c)));
             int grain = Network.ChunkGrain(c.Config);
-            foreach (int chunk in new[] { 1, 3 * grain, 5 * grain + 1, 100 * grain }) Compare($"{c}, chunks of {chunk}", Run(ops, c, Request(c) with { ChunkRows = chunk }));
+            foreach (int chunk in new[] { 1, 3 * grain, 5 * grain + 1, 100 * grain }) Compare($"{c}, chunks of {chunk}", SamplerSetup.Run(ops, c, SamplerSetup.Request(c) with { ChunkRows = chunk }));
             // From one step a pass, whose conditioner is not kept, to all six in one.
             foreach (long budget in new[] { 1L, 100_000, 200_000, 300_000, 500_000, 1_000_000, 2_000_000, 1L << 40 })
-                foreach (int chunk in new[] { 2 * grain, 1000 }) Compare($"{c}, {budget} bytes, chunks of {chunk}", Run(ops, c, Request(c) with { MemoryBudget = budget, ChunkRows = chunk }));
+                foreach (int chunk in new[] { 2 * grain, 1000 }) Compare($"{c}, {budget} bytes, chunks of {chunk}", SamplerSetup.Run(ops, c, SamplerSetup.Request(c) with { MemoryBudget = budget, ChunkRows = chunk }));
 
             void Compare(string what, float[][] actual)
             {
@@ -63,18 +41,13 @@ public class SamplerTests
         foreach (var c in Cases.Where(c => c.Batch > 1))
         {
             ops.Load(c.Config, c.Parameters);
-            float[][] together = Run(ops, c, Request(c));
+            float[][] together = SamplerSetup.Run(ops, c, SamplerSetup.Request(c));
             for (int item = 0; item < c.Batch; item++)
-                Setup.AssertSameBits($"{c}, item {item}", Run(ops, c, Request(c) with
+                Setup.AssertSameBits($"{c}, item {item}", SamplerSetup.Run(ops, c, SamplerSetup.Request(c) with
                 {
-                    Batch = 1, Noise = new ItemNoise(new SeededNoise(3), item), Mels = c.Mels is { } mels ? [mels[item]] : null, Labels = c.Labels.Length > 0 ? [c.Labels[item]] : [],
+                    Batch = 1, Noise = new SamplerSetup.ItemNoise(new SeededNoise(3), item), Mels = c.Mels is { } mels ? [mels[item]] : null, Labels = c.Labels.Length > 0 ? [c.Labels[item]] : [],
                 })[0], together[item]);
         }
-    }
-
-    private sealed class ItemNoise(INoise noise, int number) : INoise
-    {
-        public void Fill(int index, int item, long first, Span<float> normals) => noise.Fill(index, number + item, first, normals);
     }
 
     [Fact]
@@ -84,38 +57,16 @@ public class SamplerTests
         foreach (var c in Cases)
         {
             ops.Load(c.Config, c.Parameters);
-            float[] audio = Run(ops, c, Request(c))[0];
-            Setup.AssertAsGoodAsNaive($"audio, {c}", Chain<double>(c), Chain<float>(c), audio);
+            float[] audio = SamplerSetup.Run(ops, c, SamplerSetup.Request(c))[0];
+            Setup.AssertAsGoodAsNaive($"audio, {c}", SamplerSetup.Chain<double>(c), SamplerSetup.Chain<float>(c), audio);
         }
-    }
-
-    // x' = (x - beta / sqrt(1 - alpha_bar) eps) / sqrt(1 - beta) + sigma z (Kong et al., algorithm 2), clamped where the model's family clamps.
-    private static T[] Chain<T>(NetworkCase c) where T : struct, System.Numerics.IFloatingPointIeee754<T>
-    {
-        float[]? mel = c.Config.HasMel ? Setup.Mels(c.Config, c.Batch, c.Frames).Rows[0] : null;
-        float[] normals = new float[c.Rows];
-        new SeededNoise(3).Fill(6, 0, 0, normals);
-        T[] x = Reference<T>.Of(normals);
-        foreach (var info in Fast.ReverseChain(Training))
-        {
-            T[] eps = Reference<T>.Network(c.Config, c.Parameters, x, info.Step, mel is null ? null : Reference<T>.Of(mel), c.Labels.Length > 0 ? c.Labels[0] : 0);
-            T scale = Reference<T>.Of(1 / Math.Sqrt(1 - info.Beta)), weight = Reference<T>.Of(info.Beta / Math.Sqrt(1 - info.AlphaBar));
-            T sigma = Reference<T>.Of(info.Index == 0 ? 0 : Math.Sqrt((1 - info.PreviousAlphaBar) / (1 - info.AlphaBar) * info.Beta));
-            new SeededNoise(3).Fill(info.Index, 0, 0, normals);
-            for (int i = 0; i < x.Length; i++)
-            {
-                x[i] = scale * (x[i] - weight * eps[i]) + sigma * T.CreateChecked(normals[i]);
-                if (c.Config.ClampSamples) x[i] = T.Clamp(x[i], -T.One, T.One);
-            }
-        }
-        return x;
     }
 
     [Fact]
     public void DdimWithFullNoiseIsDdpm()
     {
         // On the training schedule itself both are the same formula; coefficients agree to float32 rounding (the eps weight is a difference of nearly equal numbers).
-        foreach (var schedule in new[] { Training, new NoiseSchedule(NoiseSchedule.LinearBetas(1e-4, 0.02, 200)) })
+        foreach (var schedule in new[] { SamplerSetup.Training, new NoiseSchedule(NoiseSchedule.LinearBetas(1e-4, 0.02, 200)) })
         {
             var ddpm = SamplerStep.Chain(schedule, schedule);
             var ddim = SamplerStep.Chain(schedule, schedule, SamplerKind.Ddim, eta: 1);
@@ -136,9 +87,9 @@ public class SamplerTests
         var c = Cases[0];
         using var ops = Setup.Device(SimdLevel.Auto);
         ops.Load(c.Config, c.Parameters);
-        var steps = SamplerStep.Chain(Fast, Training, SamplerKind.Ddim, eta: 0);
+        var steps = SamplerStep.Chain(SamplerSetup.Fast, SamplerSetup.Training, SamplerKind.Ddim, eta: 0);
         Assert.All(steps, step => Assert.Equal(0, step.Sigma));
-        float[][] audio = Run(ops, c, Request(c, steps) with { Noise = new InitialNoiseOnly(steps.Count) });
+        float[][] audio = SamplerSetup.Run(ops, c, SamplerSetup.Request(c, steps) with { Noise = new InitialNoiseOnly(steps.Count) });
         Assert.All(audio, item => Assert.All(item, value => Assert.True(float.IsFinite(value))));
     }
 
@@ -158,7 +109,7 @@ public class SamplerTests
         using var ops = Setup.Device(SimdLevel.Auto);
         ops.Load(c.Config, c.Parameters);
         var fractions = new List<double>();
-        var request = Request(c) with { MemoryBudget = 1, ChunkRows = 64 };
+        var request = SamplerSetup.Request(c) with { MemoryBudget = 1, ChunkRows = 64 };
         using var sampler = new Sampler(c.Config, ops);
         sampler.Run(request, (_, _, _) => { }, new Progress(fractions.Add));
         Assert.Equal(fractions.Order(), fractions);

@@ -27,7 +27,6 @@ public class OrdinaryCodeTests
     [InlineData("reverse_step_v1")]
     [InlineData("copy_rows_v1")]
     [InlineData("copy_rows_v2")]
-    [InlineData("finite_check_v1")]
     [InlineData("loss_sum_v1")]
     [InlineData("adam_v1")]
     [InlineData("adam_v2")]

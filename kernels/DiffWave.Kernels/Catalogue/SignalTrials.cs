@@ -90,8 +90,6 @@ public static partial class KernelCatalog
                 new(nameof(CopyRows), "one thread a value, items along y", Method(typeof(CopyRows), nameof(CopyRows.CopyV1)), any, NoConstants, Problem, shape => Copy(shape, 1)) { Name = "copy_rows_v1" },
                 new(nameof(CopyRows), "four channels a thread by 128-bit loads and stores", Method(typeof(CopyRows), nameof(CopyRows.CopyV2)), fours, NoConstants, MultipleOfFour, shape => Copy(shape, 4))
                     { Name = "copy_rows_v2" },
-                new(nameof(FiniteCheck), "one thread a value, items along y; only threads that find something write", Method(typeof(FiniteCheck), nameof(FiniteCheck.CheckV1)), any, NoConstants, Problem, Finite)
-                    { Name = "finite_check_v1" },
             ];
         }
     }
@@ -108,23 +106,6 @@ public static partial class KernelCatalog
             for (int i = 0; i < from.Length; i++) to[i] = from[i];
         }
         return new KernelTrial([Launch(shape, rows * channels / perThread, source, target, rows)], CopyRows.CopyCost(items, rows, channels), [KernelOutput.Exact("target", target.Array, expected)]);
-    }
-
-    // Every second item holds one NaN or infinity; all have some before and behind the rows looked at.
-    private static KernelTrial Finite(KernelShape shape)
-    {
-        int items = (int)shape["items"], rows = (int)shape["rows"], channels = (int)shape["channels"];
-        RowsOf x = RandomRows(21, shape, channels, 1, 1);
-        int[] found = new int[items];
-        double[] expected = new double[items];
-        for (int item = 0; item < items; item++)
-        {
-            Span<float> values = x.Array.AsSpan(item * x.ItemRows * channels, x.ItemRows * channels);
-            (values[0], values[^1]) = (float.NaN, float.PositiveInfinity);
-            if (item % 2 == 0) values[channels + (rows * channels - 1) * (item % 4 + 1) / 4] = item % 4 == 0 ? float.NaN : float.NegativeInfinity;
-            expected[item] = FiniteCheck.Reference(Run(x, item, rows)) ? 1 : 0;
-        }
-        return new KernelTrial([Launch(shape, rows * channels, x, found, rows)], FiniteCheck.CheckCost(items, rows, channels), [KernelOutput.Exact("found", found, expected)]);
     }
 
     // One launch with a thread for each of the given number of elements of an item, items along y.
