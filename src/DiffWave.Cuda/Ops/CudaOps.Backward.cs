@@ -16,6 +16,7 @@ public sealed partial class CudaOps
     {
         using var range = Range(nameof(HeadBackward));
         int batch = skips.Batch, rows = skips.Rows, channels = skips.Channels;
+        RefuseLongCrops(rows, 2L * channels);
         Rows hidden = HeadHidden(All(skips), batch, rows);
         AddColumnSums(hidden, All(dEps), Gradients.Head.Weight, batch, rows, 1);
         AddColumnSums(All(dEps), null, Gradients.Head.Bias, batch, rows, 1);
@@ -94,6 +95,7 @@ public sealed partial class CudaOps
         DeviceTensors[] stages = Weights.Values.Layers[layer].Upsampler, gradients = Gradients.Layers[layer].Upsampler;
         IReadOnlyList<int> factors = Weights.Config.UpsampleFactors;
         int batch = mel.Batch, bands = mel.Channels, last = stages.Length - 1;
+        RefuseLongCrops(upsampled.Rows, bands);
         bool fours = bands % 4 == 0, foursOfInput = fours && MelUpsampler.InputRowsV2(bands) > 0;
 
         // What each stage reads; inner ones are computed again. Planes and their gradients stand one behind the other in working memory, in the same order.
@@ -168,6 +170,12 @@ public sealed partial class CudaOps
         AddLinearGradient(Values(dLabelBias), rows, Gradients.LabelOfLayers, batch, layers, Width, outputs);
         LinearBackward(Values(dLabelBias), Weights.Values.LabelOfLayers.Weight, default, rows, batch, layers, Width, outputs, silu: false);
         Launch(kernels.LabelEmbeddingBackward.With().Add(scratch.Take<int>(ScratchUse.Labels, batch)).Add(rows).Add(Gradients.LabelTable).Add(Width), Blocks(Width, 128), 1);
+    }
+
+    // Backward takes a crop in one piece, and kernels count inside an item in 32 bits.
+    private static void RefuseLongCrops(int rows, long rowValues)
+    {
+        if (rows * rowValues > int.MaxValue) throw new ArgumentException($"crops of {rows} samples have {rows * rowValues} values an activation, at most {int.MaxValue} can be trained on: use shorter crops");
     }
 
     // ---- Gradients of layers.
