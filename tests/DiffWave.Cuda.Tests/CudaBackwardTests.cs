@@ -7,7 +7,7 @@ namespace DiffWave.Cuda.Tests;
 /// <summary>Every backward operation of <see cref="CudaOps"/> on the emulator against <see cref="ReferenceBackward{T}"/> in float64.</summary>
 public sealed class CudaBackwardTests : IDisposable
 {
-    private readonly EmulatedOps device = new();
+    private readonly OpsUnderTest device = new();
 
     private CudaOps Ops => device.Ops;
 

@@ -18,7 +18,7 @@ public class CudaNetworkTests
     [Fact]
     public void AsAccurateAsPlainFloat32()
     {
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         foreach (NetworkCase c in Cases)
         {
             device.Ops.Load(c.Config, c.Parameters);

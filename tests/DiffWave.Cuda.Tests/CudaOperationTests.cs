@@ -6,7 +6,7 @@ namespace DiffWave.Cuda.Tests;
 /// <summary>Every forward operation of <see cref="CudaOps"/> on the emulator: against float64, or for the bits where every device has the same.</summary>
 public sealed class CudaOperationTests : IDisposable
 {
-    private readonly EmulatedOps device = new();
+    private readonly OpsUnderTest device = new();
 
     private CudaOps Ops => device.Ops;
 

@@ -1,24 +1,41 @@
 using DiffWave.Emulator;
-using DiffWave.Engine;
 
 namespace DiffWave.Cuda.Tests;
 
-/// <summary>The engine on an emulated device, both disposed of together.</summary>
-internal sealed class EmulatedOps : IDisposable
+/// <summary>The engine on a device, both disposed of together: the emulator, or the first GPU where the environment variable <c>DIFFWAVE_TEST_DEVICE</c> is <c>cuda</c>.</summary>
+internal sealed class OpsUnderTest : IDisposable
 {
-    public EmulatedOps(bool checks = true, int threads = 0, CudaOptions? options = null)
-    {
-        Driver = new EmulatedDriver(new EmulatorOptions { Checks = checks, Threads = threads });
-        Ops = new CudaOps(Driver, options);
-    }
+    private const string Variable = "DIFFWAVE_TEST_DEVICE";
 
-    public EmulatedDriver Driver { get; }
+    private readonly ICudaDriver driver;
+
+    /// <param name="checks">Whether the emulator checks every access; a GPU has no such thing.</param>
+    /// <param name="threads">Threads of the emulator.</param>
+    /// <param name="options">Choices of the engine.</param>
+    public OpsUnderTest(bool checks = true, int threads = 0, CudaOptions? options = null)
+    {
+        driver = Environment.GetEnvironmentVariable(Variable) switch
+        {
+            null or "" or "emulator" => new EmulatedDriver(new EmulatorOptions { Checks = checks, Threads = threads }),
+            "cuda" => NvidiaDriver.Open(),
+            var other => throw new InvalidOperationException($"{Variable} is '{other}', expected emulator or cuda"),
+        };
+        try
+        {
+            Ops = new CudaOps(driver, options);
+        }
+        catch
+        {
+            driver.Dispose();
+            throw;
+        }
+    }
 
     public CudaOps Ops { get; }
 
     public void Dispose()
     {
         Ops.Dispose();
-        Driver.Dispose();
+        driver.Dispose();
     }
 }

@@ -17,7 +17,7 @@ public class CudaSamplerTests
     [Fact]
     public void AsAccurateAsPlainFloat32()
     {
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         foreach (NetworkCase c in Cases)
         {
             device.Ops.Load(c.Config, c.Parameters);
@@ -28,8 +28,8 @@ public class CudaSamplerTests
     [Fact]
     public void AWholeSignalAPipelineAndPassesGiveTheSameBits()
     {
-        using var device = new EmulatedOps(checks: false);
-        using var smallLaunches = new EmulatedOps(checks: false, options: new CudaOptions { LaunchValues = 600 });
+        using var device = new OpsUnderTest(checks: false);
+        using var smallLaunches = new OpsUnderTest(checks: false, options: new CudaOptions { LaunchValues = 600 });
         foreach (NetworkCase c in Cases)
         {
             device.Ops.Load(c.Config, c.Parameters);
@@ -68,7 +68,7 @@ public class CudaSamplerTests
     [Fact]
     public void AReplayedRecordingIsAFreshRun()
     {
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         CudaOps ops = device.Ops;
         NetworkCase c = new(Setup.Config(8, Conditioner.Mel | Conditioner.Label, 8, [5, 4]), 130, 2);
         Parameters other = Setup.Weights(c.Config, seed: 5);
@@ -82,7 +82,7 @@ public class CudaSamplerTests
             var mels = Enumerable.Range(0, 2).Select(item => new DiffWave.Audio.MemoryMel(Setup.Normals(8 * c.Frames, offset + (uint)item), 8, c.Frames)).ToArray();
             SamplerRequest request = SamplerSetup.Request(c, ThreeSteps) with { Noise = new SeededNoise(run), Mels = mels, Labels = [(int)run % 6, 2] };
             float[][] replayed = SamplerSetup.Run(kept, request);
-            using var fresh = new EmulatedOps(checks: false);
+            using var fresh = new OpsUnderTest(checks: false);
             fresh.Ops.Load(c.Config, weights);
             float[][] expected = SamplerSetup.Run(fresh.Ops, c, request);
             for (int item = 0; item < 2; item++) Setup.AssertSameBits($"run {run}, item {item}", expected[item], replayed[item]);
@@ -99,7 +99,7 @@ public class CudaSamplerTests
     [Fact]
     public void ARecordingThatFailsLeavesTheDeviceUsable()
     {
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         using var buffers = new Buffers(device.Ops);
         IBuffer buffer = buffers.Of([[1, 2, 3]], 1), copy = buffers.New(1, 3, 1);
         int runs = 0;
@@ -127,7 +127,7 @@ public class CudaSamplerTests
     [Fact]
     public void OutOfMemorySaysHowMuchAndWhatToDo()
     {
-        using var device = new EmulatedOps(options: new CudaOptions { MemoryBudget = 4 << 20 });
+        using var device = new OpsUnderTest(options: new CudaOptions { MemoryBudget = 4 << 20 });
         var e = Assert.Throws<CudaException>(() => device.Ops.Allocate(2, 1 << 20, 3));
         Assert.Equal("CUDA_ERROR_OUT_OF_MEMORY", e.Error);
         Assert.Contains("allocate 25165824 bytes", e.Message, StringComparison.Ordinal);

@@ -36,7 +36,7 @@ public class CudaTrainingTests
     public void AnUpdateHasTheBitsOfTheCpu(double beta1, double beta2, double epsilon, double rate, double decay)
     {
         var config = Setup.Config(5, layers: 2);
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         using IOps cpu = CpuDevice.Create(1);
         float[][] results = [.. new[] { device.Ops, cpu }.Select(ops =>
         {
@@ -66,7 +66,7 @@ public class CudaTrainingTests
     public void GradientsAreClippedToTheirNorm()
     {
         var config = Setup.Config(16, layers: 2);
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         CudaOps ops = device.Ops;
         float[][] moments = [.. new[] { 0.0, 0.25 }.Select(clip =>
         {
@@ -90,7 +90,7 @@ public class CudaTrainingTests
     public void NothingIsUpdatedFromNumbersThatAreNotFinite()
     {
         var config = Setup.Config(8, layers: 2);
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         CudaOps ops = device.Ops;
         var state = new TrainingState(config, Setup.Weights(config), keepAverage: true);
         ops.LoadTraining(config, state);
@@ -130,7 +130,7 @@ public class CudaTrainingTests
     public void DiffusionAndTheLossHaveTheBitsOfTheCpu(LossKind kind)
     {
         const int Rows = 1301;
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         using IOps cpu = CpuDevice.Create(1);
         float[][] eps = BackwardSetup.Items(3, Rows, 0), noise = BackwardSetup.Items(3, Rows, 10);
         noise[0][7] = eps[0][7];
@@ -171,7 +171,7 @@ public class CudaTrainingTests
         float[][] noise = [Setup.Normals(samples, 600), Setup.Normals(samples, 601)];
         int[] steps = [3, 40];
         float[] levels = [.. steps.Select(step => (float)new NoiseSchedule(config.TrainingBetas).AlphaBars[step])];
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         using IOps cpu = CpuDevice.Create(1);
         var results = new[] { (device.Ops, false), (device.Ops, true), (cpu, false) }.Select(way =>
         {
@@ -202,7 +202,7 @@ public class CudaTrainingTests
         ModelConfig config = Setup.Config(8, Both, bands: 8, factors: [2, 3], layers: 3, cycle: 2);
         const int Steps = 20;
         var options = new TrainingOptions { Batch = 2, MicroBatch = 2, CropFrames = 8, LearningRate = 1e-3, ClipNorm = 1, AverageDecay = 0.9, Loss = LossKind.Mse };
-        using var device = new EmulatedOps(checks: false);
+        using var device = new OpsUnderTest(checks: false);
         using IOps cpu = CpuDevice.Create(1);
         float[] start = Setup.Weights(config).Arena;
         var (expected, losses) = Train(cpu, start);
@@ -257,7 +257,7 @@ public class CudaTrainingTests
             {
                 var options = way with { Batch = 3, CropFrames = Frames, LearningRate = 1e-3, ClipNorm = 0.5, AverageDecay = 0.9 };
                 var state = new TrainingState(config, Setup.Weights(config), keepAverage: true);
-                var device = new EmulatedOps(checks: false, threads, choices);
+                var device = new OpsUnderTest(checks: false, threads, choices);
                 var trainer = new Trainer(device.Ops, config, options, new Crops(config, Frames * config.Hop), state);
                 for (int step = 0; step < 2; step++)
                 {
@@ -267,7 +267,7 @@ public class CudaTrainingTests
                     trainer.ReadState();
                     trainer.Dispose();
                     device.Dispose();
-                    device = new EmulatedOps(checks: false, threads);
+                    device = new OpsUnderTest(checks: false, threads);
                     trainer = new Trainer(device.Ops, config, options, new Crops(config, Frames * config.Hop), state);
                 }
                 trainer.ReadState();
@@ -281,7 +281,7 @@ public class CudaTrainingTests
     [Fact]
     public void TheStateComesBackAsItWent()
     {
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         CudaOps ops = device.Ops;
         foreach (int channels in new[] { 5, 8 }) // another model after the first
         {
@@ -303,7 +303,7 @@ public class CudaTrainingTests
     public void OperationsUseTheUpdatedWeightsAlsoBesideOthers()
     {
         var config = Setup.Config(8, layers: 2);
-        using var device = new EmulatedOps();
+        using var device = new OpsUnderTest();
         CudaOps ops = device.Ops;
         var state = new TrainingState(config, Setup.Weights(config), keepAverage: false);
         float[][] audio = BackwardSetup.Items(1, 40, 1);
