@@ -266,7 +266,7 @@ run_bench() {
     if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
         row bench 'not run' "$reason"
     elif limited "$pack/run" DiffWave.Bench gpu --seconds 10 --batch 16 --json "$out/bench.json" | tee "$work/bench"; then
-        while IFS= read -r line; do row bench ok "$line"; done < <(grep -E '^(kernels|synthesis|training):' "$work/bench")
+        while IFS= read -r line; do row bench ok "$line"; done < <(awk '/^kernels:/ { print } /^(synthesis|training):/ { what = $0 } /^diffwave / { print what ": " $0 }' "$work/bench")
     else
         row bench FAILED 'see log.txt'
     fi

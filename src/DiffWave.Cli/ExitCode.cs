@@ -18,7 +18,7 @@ internal static class ExitCode
           2  wrong usage
           3  bad input file (audio, mel)
           4  bad model or configuration file
-          5  no such device
+          5  no such device, or it failed
           6  out of memory
           7  stopped: the result is not finite
           130, 143  interrupted by SIGINT, SIGTERM
@@ -36,7 +36,8 @@ internal static class ExitCode
             OutOfMemoryException => (OutOfMemory, "out of memory: use a shorter --chunk-seconds, shorter audio or a smaller model"),
             NotFiniteException => (NotFinite, e.Message),
             CudaException { Error: "CUDA_ERROR_OUT_OF_MEMORY" } => (OutOfMemory, e.Message),
-            CudaException or KernelCompileException => (Failure, e.Message),
+            CudaException => (NoDevice, e.Message),
+            KernelCompileException => (Failure, e.Message),
             IOException or UnauthorizedAccessException => (Failure, e.Message),
             _ => (Failure, $"internal: {e.GetType().Name}: {e.Message}"),
         };

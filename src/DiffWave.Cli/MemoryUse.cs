@@ -6,9 +6,9 @@ namespace DiffWave.Cli;
 /// <summary>Memory the process has needed.</summary>
 internal static class MemoryUse
 {
-    /// <summary>Peaks as people read them: of the machine and, where there is one, of the GPU.</summary>
+    /// <summary>Peaks as people read them: of the machine and, where there is one, of the GPU, emulated or not.</summary>
     public static string Text(long bytes, long? gpuBytes) =>
-        string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:F0} MiB{(gpuBytes is null ? "" : string.Create(CultureInfo.InvariantCulture, $" and {gpuBytes / 1048576.0:F0} MiB of the GPU's"))}");
+        string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:F0} MiB{(gpuBytes is null ? "" : string.Create(CultureInfo.InvariantCulture, $" and {gpuBytes / 1048576.0:F0} MiB on the device"))}");
 
     /// <summary>Most physical memory the process has held so far, in bytes.</summary>
     public static long PeakBytes()

@@ -34,7 +34,7 @@ public sealed class GpuTests : IDisposable
         if (device != "cuda") return;
         string text = Make(device, "chunks.wav", "--chunk-seconds", "0.001").Out;
         Assert.Contains($"device {name}", text);
-        Assert.Contains("MiB of the GPU's", text);
+        Assert.Contains("MiB on the device", text);
         Assert.Equal(File.ReadAllBytes(_program["gpu.wav"]), File.ReadAllBytes(_program["chunks.wav"]));
     }
 
