@@ -49,6 +49,26 @@ public class EmulatorTests
         Assert.All(OnEmulator.Run(version, version.Shapes[0].With(shape)).Checks, check => Assert.True(check.Ok, check.ToString()));
     }
 
+    /// <summary>Kernels of activations: those whose shape has channels, or inputs and outputs.</summary>
+    public static TheoryData<string> OfChannels => [.. KernelCatalog.All.Where(version => Has(version, "channels") || Has(version, "outputs")).Select(version => version.Name)];
+
+    private static bool Has(KernelVersion version, string size) => version.Shapes[0].Sizes.Any(other => other.Name == size);
+
+    /// <summary>Every number of channels that models have, for one row and three items, fewer rows than the dilation, and rows that no tile divides.</summary>
+    [Theory, MemberData(nameof(OfChannels))]
+    public void SoIsEveryNumberOfChannels(string name)
+    {
+        KernelVersion version = KernelCatalog.Find(name)!;
+        foreach (int channels in new[] { 16, 24, 64, 128, 256 })
+            foreach (var (batch, rows, dilation, around) in new[] { (3, 1, 1, 0), (1, 7, 8, 5), (3, 33, 2, 2) })
+            {
+                (string Name, int Size)[] sizes = [("batch", batch), ("items", batch), ("rows", rows), ("dilation", dilation), ("before", around), ("after", around), ("channels", channels), ("inputs", channels), ("outputs", channels)];
+                KernelShape shape = version.Shapes[0].With(string.Join(',', sizes.Where(size => Has(version, size.Name)).Select(size => $"{size.Name}={size.Size}")));
+                Assert.Null(version.Problem(shape));
+                Assert.All(OnEmulator.Run(version, shape).Checks, check => Assert.True(check.Ok, $"{shape}: {check}"));
+            }
+    }
+
     [Theory, MemberData(nameof(CatalogueTests.Names), MemberType = typeof(CatalogueTests))]
     public void NothingIsInLocalMemory(string name)
     {
