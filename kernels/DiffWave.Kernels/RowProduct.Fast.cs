@@ -207,7 +207,7 @@ internal readonly struct FourRows
     private readonly int first, width, itemRows;
 
     /// <summary>The rows of an item; the address of the buffer a multiple of 16, the channels a multiple of 4.</summary>
-    public FourRows(Rows rows, int item)
+    public FourRows(Rows<float> rows, int item)
     {
         fours = Fours.Of(rows.Values.SubView((long)item * rows.ItemRows * rows.Channels));
         first = rows.First;
@@ -218,7 +218,7 @@ internal readonly struct FourRows
     /// <summary>Where a row begins, counted from the start of the item in fours.</summary>
     public int Place(int row) => (first + row) * width;
 
-    /// <summary>Where a row of a ring begins, see <see cref="Rows.RingRow"/>.</summary>
+    /// <summary>Where a row of a ring begins, see <see cref="Rows{T}.RingRow"/>.</summary>
     public int RingPlace(int row) => Place(first + row < itemRows ? row : row - itemRows);
 
     /// <summary>Four channels of the row that begins at a place.</summary>

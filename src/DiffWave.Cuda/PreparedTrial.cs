@@ -72,12 +72,17 @@ public sealed class PreparedTrial : IDisposable
     private object OnDevice(object argument) => argument switch
     {
         Array array => buffers[array],
-        RowsOf rows => new Rows(View(rows.Array), rows.ItemRows, rows.First, rows.Channels),
-        PartOf part => View(part.Array).SubView(part.First),
+        RowsOf { Array: float[] } rows => OnDevice<float>(rows),
+        RowsOf { Array: Half[] } rows => OnDevice<Half>(rows),
+        RowsOf { Array: BFloat16[] } rows => OnDevice<BFloat16>(rows),
+        RowsOf rows => throw new NotSupportedException($"rows of {rows.Array.GetType().GetElementType()} are no kernel arguments yet"),
+        PartOf part => View<float>(part.Array).SubView(part.First),
         _ => argument,
     };
 
-    private ArrayView<float> View(float[] array) => new((nint)buffers[array].Address, array.Length);
+    private Rows<T> OnDevice<T>(RowsOf rows) where T : unmanaged => new(View<T>(rows.Array), rows.ItemRows, rows.First, rows.Channels);
+
+    private ArrayView<T> View<T>(Array array) where T : unmanaged => new((nint)buffers[array].Address, array.Length);
 
     private static Dim3 Dim(Index3D index) => new(index.X, index.Y, index.Z);
 

@@ -75,8 +75,8 @@ public class OptimiserDecisionTests
     public void WindowsOverlapWhereTheyShareARow(int source, int target, int rows, bool expected)
     {
         var values = new Device.ArrayView<float>(4096, 40);
-        Assert.Equal(expected, CopyRows.Overlap(new Rows(values, 10, source, 2), new Rows(values, 10, target, 2), rows));
-        Assert.False(CopyRows.Overlap(new Rows(values, 10, source, 2), new Rows(new Device.ArrayView<float>(8192, 40), 10, target, 2), rows));
+        Assert.Equal(expected, CopyRows.Overlap(new Rows<float>(values, 10, source, 2), new Rows<float>(values, 10, target, 2), rows));
+        Assert.False(CopyRows.Overlap(new Rows<float>(values, 10, source, 2), new Rows<float>(new Device.ArrayView<float>(8192, 40), 10, target, 2), rows));
     }
 
     [Theory]

@@ -49,7 +49,7 @@ public class PhiloxNormalTests
         ulong seed = 42;
         fixed (float* p = actual)
         {
-            var (normals, key) = (new Rows(new ArrayView<float>((nint)p, length), length, 0, 1), new ArrayView<ulong>((nint)(&seed), 1));
+            var (normals, key) = (new Rows<float>(new ArrayView<float>((nint)p, length), length, 0, 1), new ArrayView<ulong>((nint)(&seed), 1));
             SequentialLaunch.Run(new(5, 1, 1), new(256, 1, 1), () => PhiloxNormal.FillV1(normals, length, key, 1, 1, 2, first, 0));
         }
         Assert.Equal(expected, actual);

@@ -92,7 +92,7 @@ public static partial class KernelCatalog
             return
             [
                 new RowsOf(Placed(x, held, Channels, held + 2 * Margin, Margin, float.NaN), held + 2 * Margin, Margin + before, Channels), step, weight, Misaligned(bias),
-                hasLabel ? label : new ArrayView<float>(), hasConditioner ? new RowsOf(Placed(conditioner, Rows, Outputs, ring, Rows / 2 + 1, float.NaN), ring, Rows / 2 + 1, Outputs) : new Rows(),
+                hasLabel ? label : new ArrayView<float>(), hasConditioner ? new RowsOf(Placed(conditioner, Rows, Outputs, ring, Rows / 2 + 1, float.NaN), ring, Rows / 2 + 1, Outputs) : new Rows<float>(),
                 new RowsOf(h, Rows + 2 * Margin, Margin, Outputs), Rows, before, after, dilation, Layer, Layers,
             ];
         }
