@@ -64,7 +64,9 @@ public sealed class PreparedTrial : IDisposable
 
     private static Array? ArrayOf(object argument) => argument switch
     {
-        RowsOf rows => rows.Array,
+        RowsOf<float> rows => rows.Array,
+        RowsOf<Half> rows => rows.Array,
+        RowsOf<BFloat16> rows => rows.Array,
         PartOf part => part.Array,
         _ => argument as Array,
     };
@@ -72,15 +74,14 @@ public sealed class PreparedTrial : IDisposable
     private object OnDevice(object argument) => argument switch
     {
         Array array => buffers[array],
-        RowsOf { Array: float[] } rows => OnDevice<float>(rows),
-        RowsOf { Array: Half[] } rows => OnDevice<Half>(rows),
-        RowsOf { Array: BFloat16[] } rows => OnDevice<BFloat16>(rows),
-        RowsOf rows => throw new NotSupportedException($"rows of {rows.Array.GetType().GetElementType()} are no kernel arguments yet"),
+        RowsOf<float> rows => OnDevice(rows),
+        RowsOf<Half> rows => OnDevice(rows),
+        RowsOf<BFloat16> rows => OnDevice(rows),
         PartOf part => View<float>(part.Array).SubView(part.First),
         _ => argument,
     };
 
-    private Rows<T> OnDevice<T>(RowsOf rows) where T : unmanaged => new(View<T>(rows.Array), rows.ItemRows, rows.First, rows.Channels);
+    private Rows<T> OnDevice<T>(RowsOf<T> rows) where T : unmanaged => new(View<T>(rows.Array), rows.ItemRows, rows.First, rows.Channels);
 
     private ArrayView<T> View<T>(Array array) where T : unmanaged => new((nint)buffers[array].Address, array.Length);
 

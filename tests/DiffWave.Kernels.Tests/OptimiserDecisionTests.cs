@@ -89,9 +89,9 @@ public class OptimiserDecisionTests
         const int items = 3, itemRows = 200, rows = 150, channels = 4;
         float[] values = [.. Enumerable.Range(0, items * itemRows * channels)], scratch = new float[items * rows * channels], expected = [.. values];
         for (int item = 0; item < items; item++) Array.Copy(values, (item * itemRows + source) * channels, expected, (item * itemRows + target) * channels, rows * channels);
-        void Copy(RowsOf from, RowsOf to) => OnEmulator.Launch(KernelCatalog.Find(version)!.Method, new Dim3((rows * channels + 255) / 256, items), null, from, to, rows);
-        Copy(new RowsOf(values, itemRows, source, channels), new RowsOf(scratch, rows, 0, channels));
-        Copy(new RowsOf(scratch, rows, 0, channels), new RowsOf(values, itemRows, target, channels));
+        void Copy(RowsOf<float> from, RowsOf<float> to) => OnEmulator.Launch(KernelCatalog.Find(version)!.Method, new Dim3((rows * channels + 255) / 256, items), null, from, to, rows);
+        Copy(new RowsOf<float>(values, itemRows, source, channels), new RowsOf<float>(scratch, rows, 0, channels));
+        Copy(new RowsOf<float>(scratch, rows, 0, channels), new RowsOf<float>(values, itemRows, target, channels));
         Assert.Equal(expected, values);
     }
 }

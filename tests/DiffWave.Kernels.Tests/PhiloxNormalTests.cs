@@ -33,7 +33,7 @@ public class PhiloxNormalTests
             {
                 float[] normals = new float[expected.Length];
                 OnEmulator.Launch(KernelCatalog.Find(name)!.Method, new Dim3(((rows + 6) / 4 + 255) / 256, items), null,
-                    new RowsOf(normals, before + rows, before, 1), rows, new[] { seed }, stream, streamStride, step, first, firstStride);
+                    new RowsOf<float>(normals, before + rows, before, 1), rows, new[] { seed }, stream, streamStride, step, first, firstStride);
                 Assert.Equal(expected.Select(BitConverter.SingleToUInt32Bits), normals.Select(BitConverter.SingleToUInt32Bits));
             }
         }
