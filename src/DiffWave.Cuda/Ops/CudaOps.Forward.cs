@@ -38,6 +38,9 @@ public sealed partial class CudaOps
         LinearOfLayers(Weights.Values.LabelOfLayers, LabelRows(labels), Values(labelBias), labels.Length, ModelConfig.LabelWidth, 2 * Weights.Config.Channels);
     }
 
+    /// <inheritdoc/>
+    public void FoldBiases(IBuffer stepBias, IBuffer? labelBias) { }
+
     // The trained row of each label, [B, 128].
     private ArrayView<float> LabelRows(ReadOnlySpan<int> labels)
     {

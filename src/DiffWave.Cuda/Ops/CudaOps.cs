@@ -62,6 +62,15 @@ public sealed partial class CudaOps : IOps
     /// <inheritdoc/>
     public long SamplingBudget { get; }
 
+    /// <inheritdoc/>
+    public int ActivationBytes => sizeof(float);
+
+    /// <inheritdoc/>
+    public bool BlocksProjectMel => false;
+
+    /// <inheritdoc/>
+    public long WorkingRowBytes(ModelConfig config) => sizeof(float) * (4L * config.Channels + 2L * config.Bands); // gate's input and output, the head's hidden layer; two stages of the upsampler
+
     /// <summary>Most bytes of device memory that were in use at once.</summary>
     public long PeakMemoryBytes => pool.PeakBytesInUse;
 
@@ -114,6 +123,10 @@ public sealed partial class CudaOps : IOps
         driver.FillAsync(address, 0, values, stream);
         return new CudaBuffer(this, address, batch, rows, channels);
     }
+
+    /// <inheritdoc/>
+    /// <exception cref="CudaException">CUDA_ERROR_OUT_OF_MEMORY: the device has not enough memory.</exception>
+    public IBuffer AllocateActivation(int batch, int rows, int channels) => Allocate(batch, rows, channels);
 
     /// <inheritdoc/>
     /// <exception cref="CudaException">CUDA_ERROR_OUT_OF_MEMORY: the device has not enough memory.</exception>
