@@ -22,4 +22,33 @@ public static partial class InputProjection
         for (int i = 0; i < RowsV2; i++)
             if (first + i < rows) target[(first + i) * channels + c] = XMath.Max(0, w * source[first + i] + b);
     }
+
+    /// <summary>Version 3. Blocks of 256 threads: rows C / (64 * 256) along x, the rows rounded up to a multiple of 8 and the blocks rounded up, B along z.</summary>
+    /// <typeparam name="T">Half or BFloat16.</typeparam>
+    /// <typeparam name="P">How it is stored.</typeparam>
+    /// <param name="audio">[B, rows, 1].</param>
+    /// <param name="weight">[C, 1].</param>
+    /// <param name="bias">[C].</param>
+    /// <param name="x">Receives [B, rows, C]; the address a multiple of 16.</param>
+    /// <param name="rows">Rows to compute, rows C below 2^31.</param>
+    /// <param name="channels">C, a multiple of 8.</param>
+    [Kernel("input_projection_v3", BlockX = 256, MinimumSm = 80)]
+    public static void ForwardV3<T, P>(Rows<float> audio, ArrayView<float> weight, ArrayView<float> bias, Rows<T> x, int rows, [Const] int channels) where T : unmanaged where P : struct, IMatrixPair<T>
+    {
+        const int Eight = 8;
+        int index = Grid.GlobalIndex.X, item = Grid.IdxZ, eights = channels / Eight, first = index / eights * RowsV2, c = index % eights;
+        if (first >= rows) return;
+        ArrayView<float> w = LocalMemory.Allocate<float>(Eight), b = LocalMemory.Allocate<float>(Eight), source = audio.Values.SubView((long)item * audio.ItemRows + audio.First);
+        for (int k = 0; k < Eight; k++) (w[k], b[k]) = (weight[c * Eight + k], bias[c * Eight + k]);
+        ArrayView<UInt4> target = x.Run(item, rows).AsAligned16().Cast<UInt4>();
+        for (int i = 0; i < RowsV2; i++)
+        {
+            if (first + i >= rows) continue;
+            float a = source[first + i];
+            target[(first + i) * eights + c] = new UInt4(Pair<T, P>(a, w, b, 0), Pair<T, P>(a, w, b, 2), Pair<T, P>(a, w, b, 4), Pair<T, P>(a, w, b, 6));
+        }
+    }
+
+    private static uint Pair<T, P>(float a, ArrayView<float> w, ArrayView<float> b, int k) where T : unmanaged where P : struct, IMatrixPair<T> =>
+        P.Pack(XMath.Max(0, w[k] * a + b[k]), XMath.Max(0, w[k + 1] * a + b[k + 1]));
 }
