@@ -26,8 +26,22 @@ public interface IMatrixOperand<T> where T : unmanaged
     static abstract uint Bits(float value);
 }
 
+/// <summary>Operands of 16 bits, two in a word.</summary>
+/// <typeparam name="T">Element type, 16 bits.</typeparam>
+public interface IMatrixPair<T> : IMatrixOperand<T> where T : unmanaged
+{
+    /// <summary>Two numbers rounded to the nearest, ties to even.</summary>
+    /// <param name="low">First in memory.</param>
+    /// <param name="high">Second in memory.</param>
+    static abstract uint Pack(float low, float high);
+
+    /// <summary>The numbers of a word.</summary>
+    /// <param name="pair">From <see cref="Pack"/>.</param>
+    static abstract Float2 Unpack(uint pair);
+}
+
 /// <summary>IEEE half precision: 11 bits, up to 65504.</summary>
-public readonly struct F16 : IMatrixOperand<Half>
+public readonly partial struct F16 : IMatrixPair<Half>
 {
     /// <inheritdoc/>
     public static int Depth => 16;
@@ -43,10 +57,16 @@ public readonly struct F16 : IMatrixOperand<Half>
 
     /// <inheritdoc/>
     public static uint Bits(float value) => BitConverter.HalfToUInt16Bits((Half)value);
+
+    /// <inheritdoc/>
+    public static uint Pack(float low, float high) => Ptx.CvtRnF16x2(low, high).Bits;
+
+    /// <inheritdoc/>
+    public static Float2 Unpack(uint pair) => new Half2(pair).ToFloat2();
 }
 
 /// <summary>The upper half of float32: 8 bits, its whole range.</summary>
-public readonly struct BF16 : IMatrixOperand<BFloat16>
+public readonly partial struct BF16 : IMatrixPair<BFloat16>
 {
     /// <inheritdoc/>
     public static int Depth => 16;
@@ -62,10 +82,16 @@ public readonly struct BF16 : IMatrixOperand<BFloat16>
 
     /// <inheritdoc/>
     public static uint Bits(float value) => Ptx.CvtRnBf16(value).Bits;
+
+    /// <inheritdoc/>
+    public static uint Pack(float low, float high) => Ptx.CvtRnBf16x2(low, high).Bits;
+
+    /// <inheritdoc/>
+    public static Float2 Unpack(uint pair) => new BFloat162(pair).ToFloat2();
 }
 
 /// <summary>float32 in memory, of which 11 bits are multiplied: rounded when it becomes an operand, ties away from zero.</summary>
-public readonly struct TF32 : IMatrixOperand<float>
+public readonly partial struct TF32 : IMatrixOperand<float>
 {
     /// <inheritdoc/>
     public static int Depth => 8;
