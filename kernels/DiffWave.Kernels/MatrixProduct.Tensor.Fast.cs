@@ -78,14 +78,14 @@ public interface IMatrixOperand<T> where T : unmanaged
 }
 
 /// <summary>IEEE half precision: 11 bits, up to 65504.</summary>
-public readonly struct F16 : IMatrixOperand<Half>
+public readonly partial struct F16 : IMatrixOperand<Half>
 {
     /// <inheritdoc/>
     public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K16F16(a, b, c);
 }
 
 /// <summary>The upper half of float32: 8 bits, its whole range.</summary>
-public readonly struct BF16 : IMatrixOperand<BFloat16>
+public readonly partial struct BF16 : IMatrixOperand<BFloat16>
 {
     /// <inheritdoc/>
     public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K16BF16(a, b, c);
