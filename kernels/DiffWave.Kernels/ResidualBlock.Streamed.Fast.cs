@@ -154,7 +154,7 @@ public static partial class ResidualBlock
         int index = Grid.IdxX;
         var tile = new TimeTile(index, rows, dilation, neighbours, S.Rows);
         CopyRows<T, S>(cut, x, mel, shared, xAt, melAt, tile, neighbours, rows, before, after);
-        for (int stage = 0; stage < S.Stages - 1; stage++) stream.Copy(shared);
+        stream.Begin(shared);
         while (index < tiles)
         {
             // The rows of this tile came with the first slice of the last product before.
@@ -457,7 +457,7 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
     private readonly StreamedCut<S> cut;
     private readonly ArrayView<UInt4> weights;
     private readonly int hiddenSteps, outputSteps, chunks;
-    private int read, write, from, left, product, remaining;
+    private int read, from, left, product, remaining;
 
     // remaining: chunks of both products of all tiles of the block.
     public WeightStream(StreamedCut<S> cut, ArrayView<UInt4> weights, int tapSteps, int melSteps, int chunks, int remaining)
@@ -469,7 +469,7 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
         hiddenSteps = 3 * tapSteps + melSteps;
         outputSteps = tapSteps;
         read = (S.Stages - 1) * S.Steps * cut.StepChunks;
-        write = from = product = 0;
+        from = product = 0;
         left = hiddenSteps;
     }
 
@@ -478,13 +478,19 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
     {
         Ptx.CpAsyncWaitGroup(S.Stages - 2);
         Group.Barrier();
-        Copy(shared);
-        read = Following(read);
+        Copy(shared, read);
+        read = read == (S.Stages - 1) * S.Steps * cut.StepChunks ? 0 : read + S.Steps * cut.StepChunks;
         return read;
     }
 
+    // The slices before the first step.
+    public void Begin(ArrayView<UInt4> shared)
+    {
+        for (int stage = 0; stage < S.Stages - 1; stage++) Copy(shared, stage * S.Steps * cut.StepChunks);
+    }
+
     // One group of asynchronous copies: a slice, or nothing behind the last.
-    public void Copy(ArrayView<UInt4> shared)
+    private void Copy(ArrayView<UInt4> shared, int write)
     {
         int thread = Group.IdxX, half = thread / cut.HalfChunks;
         for (int i = 0; i < S.Steps * cut.StepChunks / 256; i++)
@@ -493,7 +499,6 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
             if (part < 2 * left) Ptx.CpAsync16(ref shared[write + thread + 256 * i], ref weights[from + part * cut.PackedHalf + thread % cut.HalfChunks]);
         }
         Ptx.CpAsyncCommit();
-        write = Following(write);
         from += S.Steps * 2 * cut.PackedHalf;
         left -= S.Steps;
         if (left > 0) return;
@@ -503,6 +508,4 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
         left = remaining <= 0 ? 0 : product < chunks ? hiddenSteps : outputSteps;
         from = product < chunks ? product * cut.HalfChunks : hiddenSteps * 2 * cut.PackedHalf + (product - chunks) * cut.HalfChunks;
     }
-
-    private readonly int Following(int slice) => slice == (S.Stages - 1) * S.Steps * cut.StepChunks ? 0 : slice + S.Steps * cut.StepChunks;
 }
