@@ -46,9 +46,9 @@ public sealed partial class CudaOps : IOps
         scratch = new DeviceScratch(pool, () => driver.IsCapturing(stream));
         (ends, fused) = Precision switch
         {
-            Precision.Fp16 => (new StoredEnds<Half, F16>(this), new FusedBlocks<Half, F16>(this)),
-            Precision.Bf16 => (new StoredEnds<BFloat16, BF16>(this), new FusedBlocks<BFloat16, BF16>(this)),
-            Precision.Tf32 => (null, new FusedBlocks<float, TF32>(this)),
+            Precision.Fp16 => (new StoredEnds<Half, F16>(this), new StoredBlocks<Half, F16>(this)),
+            Precision.Bf16 => (new StoredEnds<BFloat16, BF16>(this), new StoredBlocks<BFloat16, BF16>(this)),
+            Precision.Tf32 => (null, new Tf32Blocks(this)),
             _ => ((StoredEnds?)null, (FusedBlocks?)null),
         };
         try
@@ -112,6 +112,8 @@ public sealed partial class CudaOps : IOps
     public void Load(ModelConfig config, Parameters parameters)
     {
         if (Problem(Precision, config) is { } problem) throw new NotSupportedException(problem);
+        if (fused?.LeastSharedBytes(config) is { } bytes && bytes > driver.Device.SharedBytesPerBlock)
+            throw new NotSupportedException($"{Name(Precision)}: at {config.Channels} channels a block takes {bytes} bytes of shared memory, {driver.Device.Name} has {driver.Device.SharedBytesPerBlock}; compute in fp32 there");
         if (loaded is null || !loaded.Fits(config))
         {
             if (current == loaded) current = null;
