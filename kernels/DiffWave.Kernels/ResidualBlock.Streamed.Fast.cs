@@ -14,7 +14,7 @@ public static partial class ResidualBlock
     /// <remarks>
     /// A tile's rows of x and mel lie in shared memory. For each chunk of channels a warp sums filter and gate of 32 channels over all rows of x and mel, gates them and stores z; then, for each chunk again, residual
     /// and skip of 32 channels over z. The weights of both products, in the order in which lanes read them, arrive in slices a few steps ahead, copied once for all warps; beside the last chunk of a tile the rows
-    /// of the next one arrive. Every row of a shared tile begins 16 bytes of banks after the one before it: neither ldmatrix nor the gate's stores meet a conflict.
+    /// of the next one arrive. Every row of x and z begins 16 bytes of banks after the one before it: neither ldmatrix nor the gate's stores meet a conflict.
     /// </remarks>
     /// <typeparam name="T">What activations and weights are stored as.</typeparam>
     /// <typeparam name="P">Its product.</typeparam>
@@ -63,7 +63,7 @@ public static partial class ResidualBlock
         stream.Begin(shared);
         while (index < tiles)
         {
-            // The rows of this tile came with the first slice of the last product before.
+            // The rows of this tile came in one group with the slice of the first step of the last product before.
             Ptx.CpAsyncWaitGroup(Math.Min(S.Stages - 2, channels / cut.StepValues / S.Steps - 1));
             long vector = ((long)tile.Item * layers + layer) * 2 * channels;
             for (int chunk = 0; chunk < Loop.Rolled(cut.Chunks); chunk++)
@@ -74,14 +74,16 @@ public static partial class ResidualBlock
                 for (int tap = 0; tap < Loop.Rolled(Taps); tap++, aRead += neighbours * cut.RowPitch)
                     for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
                     {
+                        WeightStream<S>.Await();
                         int read = stream.Next(shared);
-                        Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, read + bRead, S.Steps, false, sums);
+                        Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, 1, read + bRead, S.Steps, false, sums);
                     }
-                aRead = melAt + matrixRow * cut.MelPitch + lane / 16;
+                aRead = melAt + cut.MelPlace(matrixRow, lane / 16);
                 for (int step = 0; step < Loop.Rolled(cut.MelSteps); step += S.Steps)
                 {
+                    WeightStream<S>.Await();
                     int read = stream.Next(shared);
-                    Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.MelPitch, read + bRead, cut.MelSteps - step, false, sums);
+                    Multiply<T, P, S>(cut, shared, StreamedCut<S>.Later(aRead, step, cut.MelTurns), cut.MelPitch, cut.MelTurns, read + bRead, cut.MelSteps - step, false, sums);
                 }
                 Gate<T, P, S>(cut, shared, (cut.RingChunks + sumRow * cut.RowPitch + first / cut.PieceValues) * 4 + j, sums);
             }
@@ -95,9 +97,10 @@ public static partial class ResidualBlock
                 int aRead = cut.RingChunks + matrixRow * cut.RowPitch + lane / 16;
                 for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
                 {
-                    int read = stream.Next(shared);
+                    WeightStream<S>.Await();
                     if (step == 0 && chunk == cut.Chunks - 1 && index < tiles) CopyRows<T, S>(cut, x, mel, shared, xAt, melAt, next, neighbours, rows, before, after);
-                    Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, read + bRead, S.Steps, true, sums);
+                    int read = stream.Next(shared);
+                    Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, 1, read + bRead, S.Steps, true, sums);
                 }
                 Finish<T, P, S>(cut, y, skips, tile, sumRow, first / cut.PieceValues + P.FirstPiece(j), rows, layer, layers, sums);
             }
@@ -118,11 +121,11 @@ public static partial class ResidualBlock
         }
         if (cut.MelSteps == 0) return;
         from = Pieces(mel, tile.Item);
-        for (int i = Group.IdxX; i < S.Rows * 2 * cut.MelSteps; i += StreamedThreads)
+        for (int i = Group.IdxX; i < Loop.Rolled(S.Rows * cut.MelPitch); i += StreamedThreads)
         {
-            int row = i / (2 * cut.MelSteps), piece = i % (2 * cut.MelSteps), time = tile.Time(row);
+            int row = i / cut.MelPitch, piece = i % cut.MelPitch, time = tile.Time(row);
             bool exists = time < rows && piece < cut.MelPieces;
-            Ptx.CpAsync16(ref shared[melAt + row * cut.MelPitch + piece], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
+            Ptx.CpAsync16(ref shared[melAt + cut.MelPlace(row, piece)], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
         }
     }
 
@@ -161,7 +164,7 @@ public static partial class ResidualBlock
     private static float Outside(TimeTile tile, int row, int tap, int rows, int before, int after)
     {
         int time = tile.Time(row) + (tap - 1) * tile.Dilation;
-        return time < -before || time >= rows + after ? 1 : 0;
+        return time < -before | time >= rows + after ? 1 : 0;
     }
 
     // The output's bias, and in the residual half x.
@@ -196,7 +199,7 @@ public static partial class ResidualBlock
     private static Float2 Pair(ArrayView<Float4> start, int tile) => tile % 2 == 0 ? new(start[tile / 2].X, start[tile / 2].Y) : new(start[tile / 2].Z, start[tile / 2].W);
 
     // A slice of the product: the warp's rows times both halves of its 32 channels.
-    private static void Multiply<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int aRead, int pitch, int bRead, int steps, bool rounded, ArrayView<Float4> sums)
+    private static void Multiply<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int aRead, int pitch, int turns, int bRead, int steps, bool rounded, ArrayView<Float4> sums)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<UInt4> aParts = LocalMemory.Allocate<UInt4>(sums.IntLength / 8), bParts = LocalMemory.Allocate<UInt4>(4);
@@ -205,7 +208,7 @@ public static partial class ResidualBlock
             if (step > 0 && step >= steps) continue;
             for (int i = 0; i < aParts.IntLength; i++)
             {
-                UInt4 part = Ptx.LdMatrixX4(ref shared[aRead + 2 * step + 16 * i * pitch]);
+                UInt4 part = Ptx.LdMatrixX4(ref shared[StreamedCut<S>.Later(aRead, step, turns) + 16 * i * pitch]);
                 aParts[i] = rounded ? part : P.Operand(part);
             }
             for (int u = 0; u < 4; u++) bParts[u] = shared[bRead + step * cut.StepChunks + u / 2 * cut.HalfChunks + u % 2 * 32];

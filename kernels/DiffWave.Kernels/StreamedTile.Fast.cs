@@ -114,10 +114,16 @@ internal readonly struct StreamedCut<S>(int channels, int bands, int elementByte
     public int RowPieces => Channels / PieceValues;
     public int RowPitch => RowPieces + 1;
 
-    // A row of mel, with zeros up to whole steps of 16 bands, and an odd number between two rows.
+    // A row of mel, with zeros up to whole steps of 16 bands. It is no whole number of lines of banks: rows as ldmatrix reads them, eight, change the places of this many pieces, the largest power of two
+    // up to 8 that divides a row's.
     public int MelPieces => bands / PieceValues;
     public int MelSteps => (bands + 15) / 16 * (elementBytes / 2);
-    public int MelPitch => 2 * MelSteps + 1;
+    public int MelPitch => 2 * MelSteps;
+    public int MelTurns => MelPitch % 8 == 0 ? 8 : MelPitch % 4 == 0 ? 4 : 2;
+    public int MelPlace(int row, int piece) => row * MelPitch + (piece ^ row / (8 / MelTurns) % MelTurns);
+
+    // From the place of a piece of the first step to that of one some steps further.
+    public static int Later(int place, int step, int turns) => turns <= 2 ? place + 2 * step : (place ^ 2 * step % turns) + 2 * step / turns * turns;
 
     // Chunks of channels, and steps of a tap.
     public int Chunks => Channels / ChunkChannels;
@@ -135,7 +141,7 @@ internal readonly struct StreamedCut<S>(int channels, int bands, int elementByte
 
     public int RingChunks => S.Stages * SliceChunks;
     public int GatedChunks => S.Rows * RowPitch;
-    public int MelChunks => MelSteps == 0 ? 0 : S.Rows * MelPitch;
+    public int MelChunks => S.Rows * MelPitch;
 }
 
 // The weights of a layer in the order in which blocks use them, slice by slice: the first product's for each chunk of channels, then the second's, tile after tile.
@@ -155,11 +161,16 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
         left = cut.HiddenSteps;
     }
 
-    // Where the next slice lies, once all threads are done with the one before and all have copied this one; the copy of a later one begins.
-    public int Next(ArrayView<UInt4> shared)
+    // Until all threads are done with the slice before and have copied the next one, and whatever they copied before it.
+    public static void Await()
     {
         Ptx.CpAsyncWaitGroup(S.Stages - 2);
         Group.Barrier();
+    }
+
+    // Where the next slice lies; the copy of a later one begins in place of the one before.
+    public int Next(ArrayView<UInt4> shared)
+    {
         Copy(shared, read);
         read = read == (S.Stages - 1) * cut.SliceChunks ? 0 : read + cut.SliceChunks;
         return read;
