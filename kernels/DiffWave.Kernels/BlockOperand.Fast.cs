@@ -50,12 +50,12 @@ public readonly partial struct F16 : IBlockOperand<Half>
     /// <inheritdoc/>
     public static UInt4 Operand(UInt4 stored) => stored;
 
-    /// <summary>tanh(filter) sigmoid(gate), each by tanh.approx: relative error up to 2^-11 of both.</summary>
+    /// <summary>tanh(filter) sigmoid(gate) by the hardware's tanh: absolute error up to 2^-11 + 2^-12.</summary>
     /// <inheritdoc/>
-    public static float Gate(float filter, float gate) => ApproximateGate.Of(filter, gate);
+    public static float Gate(float filter, float gate) => GatedActivation.Approximate(filter, gate);
 
     /// <inheritdoc/>
-    public static void StoreGated(ArrayView<uint> words, int word, Float2 pair) => words[word] = Ptx.CvtRnF16x2(pair.X, pair.Y).Bits;
+    public static void StoreGated(ArrayView<uint> words, int word, Float2 pair) => words[word] = Pack(pair.X, pair.Y);
 
     /// <inheritdoc/>
     public static int FirstPiece(int j) => j;
@@ -67,18 +67,10 @@ public readonly partial struct F16 : IBlockOperand<Half>
     public static void Arrange(ArrayView<Float2> pairs) { }
 
     /// <inheritdoc/>
-    public static void Unpack(ArrayView<UInt4> pieces, int first, ArrayView<Float2> pairs)
-    {
-        UInt4 piece = pieces[first];
-        pairs[0] = new Half2(piece.X).ToFloat2();
-        pairs[1] = new Half2(piece.Y).ToFloat2();
-        pairs[2] = new Half2(piece.Z).ToFloat2();
-        pairs[3] = new Half2(piece.W).ToFloat2();
-    }
+    public static void Unpack(ArrayView<UInt4> pieces, int first, ArrayView<Float2> pairs) => PairPieces<Half, F16>.Unpack(pieces[first], pairs);
 
     /// <inheritdoc/>
-    public static void Pack(ArrayView<Float2> pairs, ArrayView<UInt4> pieces) => pieces[0] = new UInt4(Ptx.CvtRnF16x2(pairs[0].X, pairs[0].Y).Bits,
-        Ptx.CvtRnF16x2(pairs[1].X, pairs[1].Y).Bits, Ptx.CvtRnF16x2(pairs[2].X, pairs[2].Y).Bits, Ptx.CvtRnF16x2(pairs[3].X, pairs[3].Y).Bits);
+    public static void Pack(ArrayView<Float2> pairs, ArrayView<UInt4> pieces) => pieces[0] = PairPieces<Half, F16>.Pack(pairs);
 }
 
 public readonly partial struct BF16 : IBlockOperand<BFloat16>
@@ -86,12 +78,12 @@ public readonly partial struct BF16 : IBlockOperand<BFloat16>
     /// <inheritdoc/>
     public static UInt4 Operand(UInt4 stored) => stored;
 
-    /// <summary>tanh(filter) sigmoid(gate), each by tanh.approx: relative error up to 2^-11 of both.</summary>
+    /// <summary>tanh(filter) sigmoid(gate) by the hardware's tanh: absolute error up to 2^-11 + 2^-12.</summary>
     /// <inheritdoc/>
-    public static float Gate(float filter, float gate) => ApproximateGate.Of(filter, gate);
+    public static float Gate(float filter, float gate) => GatedActivation.Approximate(filter, gate);
 
     /// <inheritdoc/>
-    public static void StoreGated(ArrayView<uint> words, int word, Float2 pair) => words[word] = Ptx.CvtRnBf16x2(pair.X, pair.Y).Bits;
+    public static void StoreGated(ArrayView<uint> words, int word, Float2 pair) => words[word] = Pack(pair.X, pair.Y);
 
     /// <inheritdoc/>
     public static int FirstPiece(int j) => j;
@@ -103,30 +95,18 @@ public readonly partial struct BF16 : IBlockOperand<BFloat16>
     public static void Arrange(ArrayView<Float2> pairs) { }
 
     /// <inheritdoc/>
-    public static void Unpack(ArrayView<UInt4> pieces, int first, ArrayView<Float2> pairs)
-    {
-        UInt4 piece = pieces[first];
-        pairs[0] = new BFloat162(piece.X).ToFloat2();
-        pairs[1] = new BFloat162(piece.Y).ToFloat2();
-        pairs[2] = new BFloat162(piece.Z).ToFloat2();
-        pairs[3] = new BFloat162(piece.W).ToFloat2();
-    }
+    public static void Unpack(ArrayView<UInt4> pieces, int first, ArrayView<Float2> pairs) => PairPieces<BFloat16, BF16>.Unpack(pieces[first], pairs);
 
     /// <inheritdoc/>
-    public static void Pack(ArrayView<Float2> pairs, ArrayView<UInt4> pieces) => pieces[0] = new UInt4(Ptx.CvtRnBf16x2(pairs[0].X, pairs[0].Y).Bits,
-        Ptx.CvtRnBf16x2(pairs[1].X, pairs[1].Y).Bits, Ptx.CvtRnBf16x2(pairs[2].X, pairs[2].Y).Bits, Ptx.CvtRnBf16x2(pairs[3].X, pairs[3].Y).Bits);
+    public static void Pack(ArrayView<Float2> pairs, ArrayView<UInt4> pieces) => pieces[0] = PairPieces<BFloat16, BF16>.Pack(pairs);
 }
 
-/// <summary>Stored as float32, multiplied with 11 bits and float32's range.</summary>
-public readonly struct TF32 : IBlockOperand<float>
+public readonly partial struct TF32 : IBlockOperand<float>
 {
     private const float Log2E = 1.44269504f;
 
     /// <inheritdoc/>
-    public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K8TF32(a, b, c);
-
-    /// <inheritdoc/>
-    public static UInt4 Operand(UInt4 stored) => new(Rounded(stored.X), Rounded(stored.Y), Rounded(stored.Z), Rounded(stored.W));
+    public static UInt4 Operand(UInt4 stored) => new(Bits(Interop.IntAsFloat(stored.X)), Bits(Interop.IntAsFloat(stored.Y)), Bits(Interop.IntAsFloat(stored.Z)), Bits(Interop.IntAsFloat(stored.W)));
 
     /// <summary>
     /// tanh(filter) sigmoid(gate) as (1 - u) / ((1 + u) (1 + v)) with u = exp(-2 |filter|) and v = exp(-gate) by ex2.approx: absolute error below 2^-20, a relative error of 2^-22 in both exponentials
@@ -142,8 +122,8 @@ public readonly struct TF32 : IBlockOperand<float>
     /// <inheritdoc/>
     public static void StoreGated(ArrayView<uint> words, int word, Float2 pair)
     {
-        words[word] = Ptx.CvtRnaTf32(pair.X);
-        words[word + 4] = Ptx.CvtRnaTf32(pair.Y);
+        words[word] = Bits(pair.X);
+        words[word + 4] = Bits(pair.Y);
     }
 
     /// <inheritdoc/>
@@ -182,17 +162,18 @@ public readonly struct TF32 : IBlockOperand<float>
         for (int i = 0; i < 2; i++)
             pieces[i] = new UInt4(Interop.FloatAsInt(pairs[2 * i].X), Interop.FloatAsInt(pairs[2 * i].Y), Interop.FloatAsInt(pairs[2 * i + 1].X), Interop.FloatAsInt(pairs[2 * i + 1].Y));
     }
-
-    private static uint Rounded(uint word) => Ptx.CvtRnaTf32(Interop.IntAsFloat(word));
 }
 
-/// <summary>The gate with the hardware's tanh.</summary>
-internal static class ApproximateGate
+// Eight numbers of 16 bits in four words.
+internal static class PairPieces<T, P> where T : unmanaged where P : struct, IMatrixPair<T>
 {
-    // sigmoid(x) = 1/2 + 1/2 tanh(x / 2)
-    public static float Of(float filter, float gate)
+    public static void Unpack(UInt4 piece, ArrayView<Float2> pairs)
     {
-        float half = 0.5f * Ptx.TanhApprox(filter);
-        return MathF.FusedMultiplyAdd(half, Ptx.TanhApprox(0.5f * gate), half);
+        pairs[0] = P.Unpack(piece.X);
+        pairs[1] = P.Unpack(piece.Y);
+        pairs[2] = P.Unpack(piece.Z);
+        pairs[3] = P.Unpack(piece.W);
     }
+
+    public static UInt4 Pack(ArrayView<Float2> pairs) => new(P.Pack(pairs[0].X, pairs[0].Y), P.Pack(pairs[1].X, pairs[1].Y), P.Pack(pairs[2].X, pairs[2].Y), P.Pack(pairs[3].X, pairs[3].Y));
 }

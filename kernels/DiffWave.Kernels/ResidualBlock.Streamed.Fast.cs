@@ -1,104 +1,10 @@
 namespace DiffWave.Kernels;
 
-/// <summary>How the streamed residual block is cut: rows of a tile, how its eight warps share a chunk of channels, and the ring of weights.</summary>
-public interface IStreamedTile
-{
-    /// <summary>Rows of a tile, R: 64 or 128.</summary>
-    static abstract int Rows { get; }
-
-    /// <summary>Warps side by side, 1, 2 or 4: a warp computes both halves of 32 channels, so that a chunk is 32 times as many; C is a multiple of it.</summary>
-    static abstract int WarpsAcross { get; }
-
-    /// <summary>Steps of 32 bytes of a row in a slice of weights: 1, 2 or 4; divides those of C channels.</summary>
-    static abstract int Steps { get; }
-
-    /// <summary>Slices in shared memory, at least 2.</summary>
-    static abstract int Stages { get; }
-}
-
-/// <summary>128 rows, chunks of 128 channels, four slices of 16 KiB: 16 bits at C = 128.</summary>
-public readonly struct StreamedTile128 : IStreamedTile
-{
-    /// <inheritdoc/>
-    public static int Rows => 128;
-
-    /// <inheritdoc/>
-    public static int WarpsAcross => 4;
-
-    /// <inheritdoc/>
-    public static int Steps => 2;
-
-    /// <inheritdoc/>
-    public static int Stages => 4;
-}
-
-/// <summary>128 rows, chunks of 128 channels, four slices of 8 KiB, which leaves room for rows of 512 bytes: 16 bits at C = 256, TF32 at C = 128.</summary>
-public readonly struct StreamedTile128Wide : IStreamedTile
-{
-    /// <inheritdoc/>
-    public static int Rows => 128;
-
-    /// <inheritdoc/>
-    public static int WarpsAcross => 4;
-
-    /// <inheritdoc/>
-    public static int Steps => 1;
-
-    /// <inheritdoc/>
-    public static int Stages => 4;
-}
-
-/// <summary>64 rows, chunks of 128 channels, four slices of 8 KiB, which leaves room for rows of 1 KiB: TF32 at C = 256.</summary>
-public readonly struct StreamedTile64Wide : IStreamedTile
-{
-    /// <inheritdoc/>
-    public static int Rows => 64;
-
-    /// <inheritdoc/>
-    public static int WarpsAcross => 4;
-
-    /// <inheritdoc/>
-    public static int Steps => 1;
-
-    /// <inheritdoc/>
-    public static int Stages => 4;
-}
-
-/// <summary>128 rows, chunks of 64 channels, three slices of 16 KiB: TF32 at C = 64.</summary>
-public readonly struct StreamedTile64Channels : IStreamedTile
-{
-    /// <inheritdoc/>
-    public static int Rows => 128;
-
-    /// <inheritdoc/>
-    public static int WarpsAcross => 2;
-
-    /// <inheritdoc/>
-    public static int Steps => 4;
-
-    /// <inheritdoc/>
-    public static int Stages => 3;
-}
-
-/// <summary>128 rows, chunks of 32 channels, three slices of 8 KiB: TF32 at any other C, a multiple of 32.</summary>
-public readonly struct StreamedTile32Channels : IStreamedTile
-{
-    /// <inheritdoc/>
-    public static int Rows => 128;
-
-    /// <inheritdoc/>
-    public static int WarpsAcross => 1;
-
-    /// <inheritdoc/>
-    public static int Steps => 4;
-
-    /// <inheritdoc/>
-    public static int Stages => 3;
-}
-
 public static partial class ResidualBlock
 {
-    private const int Threads = 256;
+    /// <summary>Threads of a block of the streamed version.</summary>
+    public const int StreamedThreads = 256;
+
     private const float RootHalf = 0.707106781f;
 
     /// <summary>
@@ -108,14 +14,14 @@ public static partial class ResidualBlock
     /// <remarks>
     /// A tile's rows of x and mel lie in shared memory. For each chunk of channels a warp sums filter and gate of 32 channels over all rows of x and mel, gates them and stores z; then, for each chunk again, residual
     /// and skip of 32 channels over z. The weights of both products, in the order in which lanes read them, arrive in slices a few steps ahead, copied once for all warps; beside the last chunk of a tile the rows
-    /// of the next one arrive. Every row of a shared tile begins 16 bytes of banks after the one before it: neither ldmatrix nor the gate's stores meet a conflict.
+    /// of the next one arrive. Every row of x and z begins 16 bytes of banks after the one before it: neither ldmatrix nor the gate's stores meet a conflict.
     /// </remarks>
     /// <typeparam name="T">What activations and weights are stored as.</typeparam>
     /// <typeparam name="P">Its product.</typeparam>
     /// <typeparam name="S">The cut.</typeparam>
     /// <param name="x">[B, rows, C], input of the layer; the rows before and behind too.</param>
     /// <param name="mel">[B, rows, M], upsampled; not read without bands.</param>
-    /// <param name="weights">The layer's, packed by BlockWeights.</param>
+    /// <param name="weights">[L, <see cref="BlockWeights.Size"/>], of all layers, by <see cref="BlockWeights"/>.</param>
     /// <param name="bias">[B, L, 2C], what an interior row starts from.</param>
     /// <param name="edges">[B, L, 2, 2C], subtracted where tap 0 or tap 2 lies outside.</param>
     /// <param name="outputBias">[B, L, 2C].</param>
@@ -125,15 +31,16 @@ public static partial class ResidualBlock
     /// <param name="rows">Rows to compute.</param>
     /// <param name="before">Rows that exist before the first one.</param>
     /// <param name="after">Rows that exist behind the last one.</param>
-    /// <param name="layer">The layer, 0 to L - 1.</param>
-    /// <param name="layers">L.</param>
     /// <param name="dilation">d.</param>
     /// <param name="neighbours">q, by <see cref="StreamedNeighbours{S}"/>.</param>
-    /// <param name="channels">C, a multiple of 32.</param>
-    /// <param name="bands">M, rows of a multiple of 16 bytes; 0 without mel.</param>
-    [Kernel("residual_block_streamed_v1", BlockX = Threads, MinimumSm = 80)]
-    public static void ForwardStreamed<T, P, S>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
-        int tiles, int rows, int before, int after, int layer, int layers, int dilation, int neighbours, [Const] int channels, [Const] int bands)
+    /// <param name="layer">The layer, 0 to L - 1.</param>
+    /// <param name="layers">L.</param>
+    /// <param name="channels">C, a multiple of the channels of a chunk.</param>
+    /// <param name="bands">M, rows of a multiple of 16 bytes; 0 without a mel.</param>
+    /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
+    [Kernel("residual_block_streamed_v3", BlockX = StreamedThreads, MinimumSm = 80)]
+    public static void StreamedV3<T, P, S>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
+        int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<UInt4> shared = SharedMemory.GetDynamic<UInt4>();
@@ -147,9 +54,8 @@ public static partial class ResidualBlock
         int matrixRow = warpRow + FragmentRow<T>(lane % 8) + lane / 8 % 2 * 8, sumRow = warpRow + FragmentRow<T>(lane / 4), j = lane % 4;
         int bRead = warpChannel * 2 + lane;
 
-        // Bounds of loops over steps come from arguments, so that the loops stay loops.
-        int chunks = x.Channels / cut.ChunkChannels, tapSteps = x.Channels / cut.StepValues, melSteps = bands > 0 ? (mel.Channels + 15) / 16 * (16 / cut.StepValues) : 0;
-        var stream = new WeightStream<S>(cut, weights.AsAligned16().Cast<UInt4>(), tapSteps, melSteps, chunks, chunks * 2 * ((tiles - Grid.IdxX + Grid.DimX - 1) / Grid.DimX));
+        int packed = BlockWeights.Size(channels, bands);
+        var stream = new WeightStream<S>(cut, weights.SubView((long)layer * packed, packed).AsAligned16().Cast<UInt4>(), (tiles - Grid.IdxX + Grid.DimX - 1) / Grid.DimX);
 
         int index = Grid.IdxX;
         var tile = new TimeTile(index, rows, dilation, neighbours, S.Rows);
@@ -157,41 +63,44 @@ public static partial class ResidualBlock
         stream.Begin(shared);
         while (index < tiles)
         {
-            // The rows of this tile came with the first slice of the last product before.
+            // The rows of this tile came in one group with the slice of the first step of the last product before.
             Ptx.CpAsyncWaitGroup(Math.Min(S.Stages - 2, channels / cut.StepValues / S.Steps - 1));
             long vector = ((long)tile.Item * layers + layer) * 2 * channels;
-            for (int chunk = 0; chunk < chunks; chunk++)
+            for (int chunk = 0; chunk < Loop.Rolled(cut.Chunks); chunk++)
             {
                 int first = chunk * cut.ChunkChannels + warpChannel;
-                StartHidden(cut, sums, bias.SubView(vector + first + 8 * j), edges.SubView(2 * vector + first + 8 * j), tile, sumRow, rows, before, after);
+                StartHidden(cut, sums, bias.SubView(vector + first + 8 * j), edges.SubView(2 * vector + first + 8 * j), gateFirst, tile, sumRow, rows, before, after);
                 int aRead = xAt + matrixRow * cut.RowPitch + lane / 16;
-                for (int tap = 0; tap < 3; tap++, aRead += neighbours * cut.RowPitch)
-                    for (int step = 0; step < tapSteps; step += S.Steps)
+                for (int tap = 0; tap < Loop.Rolled(Taps); tap++, aRead += neighbours * cut.RowPitch)
+                    for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
                     {
+                        WeightStream<S>.Await();
                         int read = stream.Next(shared);
-                        Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, read + bRead, S.Steps, false, sums);
+                        Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, 1, read + bRead, S.Steps, false, sums);
                     }
-                aRead = melAt + matrixRow * cut.MelPitch + lane / 16;
-                for (int step = 0; step < melSteps; step += S.Steps)
+                aRead = melAt + cut.MelPlace(matrixRow, lane / 16);
+                for (int step = 0; step < Loop.Rolled(cut.MelSteps); step += S.Steps)
                 {
+                    WeightStream<S>.Await();
                     int read = stream.Next(shared);
-                    Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.MelPitch, read + bRead, melSteps - step, false, sums);
+                    Multiply<T, P, S>(cut, shared, StreamedCut<S>.Later(aRead, step, cut.MelTurns), cut.MelPitch, cut.MelTurns, read + bRead, cut.MelSteps - step, false, sums);
                 }
                 Gate<T, P, S>(cut, shared, (cut.RingChunks + sumRow * cut.RowPitch + first / cut.PieceValues) * 4 + j, sums);
             }
 
             index += Grid.DimX;
             var next = new TimeTile(Math.Min(index, tiles - 1), rows, dilation, neighbours, S.Rows);
-            for (int chunk = 0; chunk < chunks; chunk++)
+            for (int chunk = 0; chunk < Loop.Rolled(cut.Chunks); chunk++)
             {
                 int first = chunk * cut.ChunkChannels + warpChannel;
                 StartOutput<T, P, S>(cut, shared, xAt + (sumRow + neighbours) * cut.RowPitch + first / cut.PieceValues + j * cut.LanePieces, outputBias.SubView(vector + first + 8 * j), sums);
                 int aRead = cut.RingChunks + matrixRow * cut.RowPitch + lane / 16;
-                for (int step = 0; step < tapSteps; step += S.Steps)
+                for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
                 {
+                    WeightStream<S>.Await();
+                    if (step == 0 && chunk == cut.Chunks - 1 && index < tiles) CopyRows<T, S>(cut, x, mel, shared, xAt, melAt, next, neighbours, rows, before, after);
                     int read = stream.Next(shared);
-                    if (step == 0 && chunk == chunks - 1 && index < tiles) CopyRows<T, S>(cut, x, mel, shared, xAt, melAt, next, neighbours, rows, before, after);
-                    Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, read + bRead, S.Steps, true, sums);
+                    Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, 1, read + bRead, S.Steps, true, sums);
                 }
                 Finish<T, P, S>(cut, y, skips, tile, sumRow, first / cut.PieceValues + P.FirstPiece(j), rows, layer, layers, sums);
             }
@@ -204,7 +113,7 @@ public static partial class ResidualBlock
         where T : unmanaged where S : struct, IStreamedTile
     {
         ArrayView<UInt4> from = Pieces(x, tile.Item);
-        for (int i = Group.IdxX; i < (S.Rows + 2 * neighbours) * cut.RowPieces; i += Threads)
+        for (int i = Group.IdxX; i < (S.Rows + 2 * neighbours) * cut.RowPieces; i += StreamedThreads)
         {
             int row = i / cut.RowPieces, piece = i % cut.RowPieces, time = tile.Time(row - neighbours);
             bool exists = time >= -before && time < rows + after;
@@ -212,11 +121,11 @@ public static partial class ResidualBlock
         }
         if (cut.MelSteps == 0) return;
         from = Pieces(mel, tile.Item);
-        for (int i = Group.IdxX; i < S.Rows * 2 * cut.MelSteps; i += Threads)
+        for (int i = Group.IdxX; i < Loop.Rolled(S.Rows * cut.MelPitch); i += StreamedThreads)
         {
-            int row = i / (2 * cut.MelSteps), piece = i % (2 * cut.MelSteps), time = tile.Time(row);
+            int row = i / cut.MelPitch, piece = i % cut.MelPitch, time = tile.Time(row);
             bool exists = time < rows && piece < cut.MelPieces;
-            Ptx.CpAsync16(ref shared[melAt + row * cut.MelPitch + piece], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
+            Ptx.CpAsync16(ref shared[melAt + cut.MelPlace(row, piece)], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
         }
     }
 
@@ -225,20 +134,20 @@ public static partial class ResidualBlock
         rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * rows.Channels).AsAligned16().Cast<UInt4>();
 
     // The bias, without what the taps outside would add to it.
-    private static void StartHidden<S>(StreamedCut<S> cut, ArrayView<Float4> sums, ArrayView<float> bias, ArrayView<float> edges, TimeTile tile, int sumRow, int rows, int before, int after)
+    private static void StartHidden<S>(StreamedCut<S> cut, ArrayView<Float4> sums, ArrayView<float> bias, ArrayView<float> edges, bool gateFirst, TimeTile tile, int sumRow, int rows, int before, int after)
         where S : struct, IStreamedTile
     {
         ArrayView<Float4> start = LocalMemory.Allocate<Float4>(4);
-        LoadHalves(bias, start, cut.Channels);
+        LoadHalves(bias, start, cut.Channels, gateFirst);
         for (int i = 0; i < sums.IntLength; i++)
         {
             Float2 pair = Pair(start, i % 8);
             sums[i] = new Float4(pair.X, pair.Y, pair.X, pair.Y);
         }
         if (tile.First - tile.Dilation >= -before && tile.Time(S.Rows - 1) + tile.Dilation < rows + after) return;
-        for (int tap = 0; tap < 3; tap += 2)
+        for (int tap = 0; tap < Taps; tap += 2)
         {
-            LoadHalves(edges.SubView(tap * cut.Channels), start, cut.Channels);
+            LoadHalves(edges.SubView(tap * cut.Channels), start, cut.Channels, gateFirst);
             for (int i = 0; i < sums.IntLength / 8; i++)
             {
                 float upper = Outside(tile, sumRow + 16 * i, tap, rows, before, after), lower = Outside(tile, sumRow + 16 * i + 8, tap, rows, before, after);
@@ -255,7 +164,7 @@ public static partial class ResidualBlock
     private static float Outside(TimeTile tile, int row, int tap, int rows, int before, int after)
     {
         int time = tile.Time(row) + (tap - 1) * tile.Dilation;
-        return time < -before || time >= rows + after ? 1 : 0;
+        return time < -before | time >= rows + after ? 1 : 0;
     }
 
     // The output's bias, and in the residual half x.
@@ -265,7 +174,7 @@ public static partial class ResidualBlock
         ArrayView<Float4> start = LocalMemory.Allocate<Float4>(4);
         ArrayView<UInt4> pieces = LocalMemory.Allocate<UInt4>(cut.LanePieces);
         ArrayView<Float2> upper = LocalMemory.Allocate<Float2>(4), lower = LocalMemory.Allocate<Float2>(4);
-        LoadHalves(bias, start, cut.Channels);
+        LoadHalves(bias, start, cut.Channels, false);
         for (int i = 0; i < sums.IntLength / 8; i++)
         {
             for (int piece = 0; piece < cut.LanePieces; piece++) pieces[piece] = shared[xRead + 16 * i * cut.RowPitch + piece];
@@ -280,17 +189,17 @@ public static partial class ResidualBlock
         }
     }
 
-    // A lane's eight values of each half of a vector of 2C.
-    private static void LoadHalves(ArrayView<float> vector, ArrayView<Float4> start, int channels)
+    // A lane's eight values of each half of a vector of 2C, or of the second half before the first.
+    private static void LoadHalves(ArrayView<float> vector, ArrayView<Float4> start, int channels, bool swapped)
     {
         ArrayView<Float4> fours = vector.AsAligned16().Cast<Float4>();
-        for (int i = 0; i < 4; i++) start[i] = Ptx.LdGlobalNc(ref fours[i / 2 * channels / 4 + i % 2]);
+        for (int i = 0; i < 4; i++) start[i] = Ptx.LdGlobalNc(ref fours[(i >= 2 != swapped ? channels / 4 : 0) + i % 2]);
     }
 
     private static Float2 Pair(ArrayView<Float4> start, int tile) => tile % 2 == 0 ? new(start[tile / 2].X, start[tile / 2].Y) : new(start[tile / 2].Z, start[tile / 2].W);
 
     // A slice of the product: the warp's rows times both halves of its 32 channels.
-    private static void Multiply<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int aRead, int pitch, int bRead, int steps, bool rounded, ArrayView<Float4> sums)
+    private static void Multiply<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int aRead, int pitch, int turns, int bRead, int steps, bool rounded, ArrayView<Float4> sums)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<UInt4> aParts = LocalMemory.Allocate<UInt4>(sums.IntLength / 8), bParts = LocalMemory.Allocate<UInt4>(4);
@@ -299,7 +208,7 @@ public static partial class ResidualBlock
             if (step > 0 && step >= steps) continue;
             for (int i = 0; i < aParts.IntLength; i++)
             {
-                UInt4 part = Ptx.LdMatrixX4(ref shared[aRead + 2 * step + 16 * i * pitch]);
+                UInt4 part = Ptx.LdMatrixX4(ref shared[StreamedCut<S>.Later(aRead, step, turns) + 16 * i * pitch]);
                 aParts[i] = rounded ? part : P.Operand(part);
             }
             for (int u = 0; u < 4; u++) bParts[u] = shared[bRead + step * cut.StepChunks + u / 2 * cut.HalfChunks + u % 2 * 32];
@@ -383,7 +292,7 @@ public static partial class ResidualBlock
     // lanes read every second 16 bytes, and rows beside each other fill the gaps.
     private static int FragmentRow<T>(int i) where T : unmanaged => Interop.SizeOf<T>() == 2 ? i / 2 + i % 2 * 4 : i;
 
-    /// <summary>Dynamic shared memory of <see cref="ForwardStreamed"/> in bytes.</summary>
+    /// <summary>Dynamic shared memory of <see cref="StreamedV3"/> in bytes.</summary>
     /// <typeparam name="S">The cut.</typeparam>
     /// <param name="channels">C.</param>
     /// <param name="bands">M; 0 without a mel.</param>
@@ -395,7 +304,7 @@ public static partial class ResidualBlock
         return 16 * (cut.RingChunks + cut.GatedChunks + cut.MelChunks + (S.Rows + 2 * neighbours) * cut.RowPitch);
     }
 
-    /// <summary>q for a launch of <see cref="ForwardStreamed"/>: that of <see cref="TimeTile.Neighbours"/>, or the largest for which a tile fits into shared memory.</summary>
+    /// <summary>q for a launch of <see cref="StreamedV3"/>: that of <see cref="TimeTile.Neighbours"/>, or the largest for which a tile fits into shared memory.</summary>
     /// <typeparam name="S">The cut.</typeparam>
     /// <param name="rows">Rows of an item.</param>
     /// <param name="dilation">d.</param>
@@ -412,100 +321,5 @@ public static partial class ResidualBlock
         if (needed > sharedBytes)
             throw new ArgumentOutOfRangeException(nameof(sharedBytes), sharedBytes, $"{channels} channels of {elementBytes} bytes and {bands} bands need {needed} bytes of shared memory a block: choose another precision");
         return neighbours;
-    }
-}
-
-// Sizes of a tile in shared memory, in units of 16 bytes ("pieces" of rows, "chunks" of weights), all known when the kernel is compiled.
-internal readonly struct StreamedCut<S>(int channels, int bands, int elementBytes) where S : struct, IStreamedTile
-{
-    public readonly int Channels = channels;
-
-    private readonly int elementBytes = elementBytes, bands = bands;
-
-    // Values of 16 bytes and of a step.
-    public int PieceValues => 16 / elementBytes;
-    public int StepValues => 32 / elementBytes;
-
-    // What a lane reads and writes of a row's group of 32 channels.
-    public int LanePieces => elementBytes / 2;
-
-    // A row of x or z, one more between two rows.
-    public int RowPieces => Channels / PieceValues;
-    public int RowPitch => RowPieces + 1;
-
-    // A row of mel, with zeros up to whole steps of 16 bands, and an odd number between two rows.
-    public int MelPieces => bands / PieceValues;
-    public int MelSteps => (bands + 15) / 16 * (elementBytes / 2);
-    public int MelPitch => 2 * MelSteps + 1;
-
-    public int WarpRows => S.Rows * S.WarpsAcross / 8;
-    public int ChunkChannels => 32 * S.WarpsAcross;
-
-    // Weights of a step: those of a chunk's one half, of both, and of all channels' one half.
-    public int HalfChunks => 2 * ChunkChannels;
-    public int StepChunks => 2 * HalfChunks;
-    public int PackedHalf => 2 * Channels;
-
-    public int RingChunks => S.Stages * S.Steps * StepChunks;
-    public int GatedChunks => S.Rows * RowPitch;
-    public int MelChunks => MelSteps == 0 ? 0 : S.Rows * MelPitch;
-}
-
-// The weights of a layer in the order in which blocks use them, slice by slice: the first product's for each chunk of channels, then the second's, tile after tile.
-internal struct WeightStream<S> where S : struct, IStreamedTile
-{
-    private readonly StreamedCut<S> cut;
-    private readonly ArrayView<UInt4> weights;
-    private readonly int hiddenSteps, outputSteps, chunks;
-    private int read, from, left, product, remaining;
-
-    // remaining: chunks of both products of all tiles of the block.
-    public WeightStream(StreamedCut<S> cut, ArrayView<UInt4> weights, int tapSteps, int melSteps, int chunks, int remaining)
-    {
-        this.cut = cut;
-        this.weights = weights;
-        this.chunks = chunks;
-        this.remaining = remaining;
-        hiddenSteps = 3 * tapSteps + melSteps;
-        outputSteps = tapSteps;
-        read = (S.Stages - 1) * S.Steps * cut.StepChunks;
-        from = product = 0;
-        left = hiddenSteps;
-    }
-
-    // Where the next slice lies, once all threads are done with the one before and all have copied this one; the copy of a later one begins.
-    public int Next(ArrayView<UInt4> shared)
-    {
-        Ptx.CpAsyncWaitGroup(S.Stages - 2);
-        Group.Barrier();
-        Copy(shared, read);
-        read = read == (S.Stages - 1) * S.Steps * cut.StepChunks ? 0 : read + S.Steps * cut.StepChunks;
-        return read;
-    }
-
-    // The slices before the first step.
-    public void Begin(ArrayView<UInt4> shared)
-    {
-        for (int stage = 0; stage < S.Stages - 1; stage++) Copy(shared, stage * S.Steps * cut.StepChunks);
-    }
-
-    // One group of asynchronous copies: a slice, or nothing behind the last.
-    private void Copy(ArrayView<UInt4> shared, int write)
-    {
-        int thread = Group.IdxX, half = thread / cut.HalfChunks;
-        for (int i = 0; i < S.Steps * cut.StepChunks / 256; i++)
-        {
-            int part = half + i * (256 / cut.HalfChunks); // of the halves of the slice's steps
-            if (part < 2 * left) Ptx.CpAsync16(ref shared[write + thread + 256 * i], ref weights[from + part * cut.PackedHalf + thread % cut.HalfChunks]);
-        }
-        Ptx.CpAsyncCommit();
-        from += S.Steps * 2 * cut.PackedHalf;
-        left -= S.Steps;
-        if (left > 0) return;
-        remaining--;
-        product++;
-        if (product == 2 * chunks) product = 0;
-        left = remaining <= 0 ? 0 : product < chunks ? hiddenSteps : outputSteps;
-        from = product < chunks ? product * cut.HalfChunks : hiddenSteps * 2 * cut.PackedHalf + (product - chunks) * cut.HalfChunks;
     }
 }
