@@ -5,7 +5,6 @@ public static partial class ResidualBlock
     /// <summary>Threads of a block of the streamed version.</summary>
     public const int StreamedThreads = 256;
 
-    private const float RootHalf = 0.707106781f;
 
     /// <summary>
     /// The residual block with weights that stream through shared memory. Blocks of 256 threads, any number along x up to <paramref name="tiles"/>: each walks tiles of the signal, the result is the same for
