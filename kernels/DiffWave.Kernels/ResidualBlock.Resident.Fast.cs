@@ -10,7 +10,7 @@ public static partial class ResidualBlock
 
     // A block is two teams of four warps, each with tiles of its own: while one team feeds the tensor cores, the other gates and stores. A warp computes 32 rows of a tile with all their 2C columns, so that
     // filter and gate of a channel meet in one lane, and z goes from the sums of GEMM 1 to the operands of GEMM 2 without leaving the lane's registers.
-    private const int Teams = 2, TeamThreads = 128, WarpRows = 32, BothTeams = 1 + Teams; // barriers: one a team, one for both
+    private const int Teams = 2, TeamThreads = 128, WarpRows = 32, BothTeams = 1 + Teams, MostNeighbours = 64; // barriers: one a team, one for both
     private const int Chunk = 8; // values of 16 bytes: what a copy moves, a lane addresses for ldmatrix, and owns of 32 channels of a row
     private const int Quad = 4;  // lanes that share a row
     private const int SharedLimit = 227 * 1024; // bytes a block can have on sm_90
@@ -50,7 +50,7 @@ public static partial class ResidualBlock
         ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(channels / 2); // [2 tiles of 16 rows][2C / 8 tiles of columns]
         ArrayView<UInt4> z = LocalMemory.Allocate<UInt4>(channels / 8);      // [2 tiles of 16 rows][C / 16 steps of k]
         int team = Group.IdxX / TeamThreads, member = Group.IdxX % TeamThreads, lane = member % 32, warpRow = member / 32 * WarpRows;
-        int weightValues = ResidentWeights(channels, bands), tileValues = (ResidentRows + 2 * neighbours) * channels, melWidth = MelWidth(bands), steps = channels / 16;
+        int weightValues = ResidentWeights(channels, bands), tileValues = (ResidentRows + 2 * neighbours) * channels, melWidth = MelWidth(bands), steps = channels / 16, melSteps = melWidth / 16;
         int read = weightValues + team * 2 * tileValues, write = read + tileValues, melAt = weightValues + Teams * 2 * tileValues + (team * ResidentRows + warpRow) * melWidth;
         int first = -before, end = rows + after, low = dilation - before, high = end - dilation; // rows of x; rows whose tap 0 and tap 2 are among them
 
@@ -61,11 +61,8 @@ public static partial class ResidualBlock
         for (int i = Group.IdxX * Chunk; i < weightValues; i += ResidentThreads * Chunk) Ptx.CpAsync16(ref shared[i], ref weights[(long)layer * weightValues + i]);
         int index = team * Grid.DimX + Grid.IdxX;
         var tile = new TimeTile(index, rows, dilation, neighbours, ResidentRows);
-        if (index < tiles)
-        {
-            CopyRows(x, shared, read, tile, neighbours, first, end, channels);
-            CopyMel(mel, shared, melAt, tile, warpRow, rows, bands);
-        }
+        CopyRows(x, shared, read, tile, neighbours, first, index < tiles ? end : first, channels);
+        for (int pass = 0; pass < Loop.Rolled(melWidth / Chunk); pass++) CopyMel(mel, shared, melAt, tile, pass, warpRow, index < tiles ? rows : 0, bands);
         Ptx.CpAsyncWaitAll();
         Group.Barrier(); // the weights are there
 
@@ -76,56 +73,60 @@ public static partial class ResidualBlock
         {
             index += Teams * Grid.DimX;
             var next = new TimeTile(index, rows, dilation, neighbours, ResidentRows);
-            Ptx.CpAsyncWaitAll();
-            Group.NamedBarrier(1 + team, TeamThreads); // the tile is there, and the team is done with the one before
-            if (index < tiles) CopyRows(x, shared, write, next, neighbours, first, end, channels);
-
+            int nextEnd = index < tiles ? end : first, nextRows = index < tiles ? rows : 0; // behind the last tile nothing is there to be copied
             long itemLayer = (long)tile.Item * layers + layer;
             Begin(sums, Fours.Of(bias.SubView(itemLayer * 2 * channels)), eight, channels, gateFirst);
+            Ptx.CpAsyncWaitAll();
+            Group.NamedBarrier(1 + team, TeamThreads); // the tile is there, and the team is done with the one before
+            CopyRows(x, shared, write, next, neighbours, first, nextEnd, channels);
             if (tile.Time(warpRow) < low || tile.Time(warpRow + WarpRows - 1) >= high)
                 TakeEdges(sums, Fours.Of(edges.SubView(itemLayer * 4 * channels)), tile, row, eight, low, high, channels, gateFirst);
 
-            // GEMM 1, the mel first: its rows are the warp's own, and the next tile's can follow at once.
-            for (int step = 0; step < melWidth / 16; step++)
+            // GEMM 1, and between its steps the copies of the next tile. The mel comes first: its rows are the warp's own, so that the next ones can take their place at once.
+            for (int step = 0; step < melSteps; step++)
+            {
                 MultiplyStep<T, P>(shared, Later(melRead, step, melWidth), melWidth, Taps * steps + step, lane, sums, channels);
-            if (bands > 0)
-            {
-                Warp.Barrier();
-                if (index < tiles) CopyMel(mel, shared, melAt, next, warpRow, rows, bands);
             }
-            for (int tap = 0; tap < Taps; tap++)
+            if (bands > 0) Warp.Barrier();
+            for (int step = 0; step < Taps * steps; step++)
             {
-                int tapRead = read + Place(warpRow + partRow + tap * neighbours, part, channels);
-                for (int step = 0; step < steps; step++) MultiplyStep<T, P>(shared, Later(tapRead, step, channels), channels, tap * steps + step, lane, sums, channels);
+                int tapRead = read + Place(warpRow + partRow + step / steps * neighbours, part, channels);
+                MultiplyStep<T, P>(shared, Later(tapRead, step % steps, channels), channels, step, lane, sums, channels);
+                for (int pass = 0; pass < melWidth / Chunk && step == 0; pass++) CopyMel(mel, shared, melAt, next, pass, warpRow, nextRows, bands);
             }
             if (leads) Group.NamedArrive(BothTeams, ResidentThreads);
             leads = false;
 
-            ArrayView<UInt4> skipped = LoadSkips(skips, tile, row, eight, rows, layer, channels); // they arrive while the lane gates
+            // The lane's rows in the buffers, in units of its eight channels; negative where there are none. The skips arrive while the lane gates.
+            ArrayView<int> at = LocalMemory.Allocate<int>(4);
+            for (int i = 0; i < 4; i++) at[i] = tile.Time(row + 8 * i) < rows ? tile.Time(row + 8 * i) * (channels / Chunk) + eight : -1;
+            ArrayView<UInt4> all = Eights(skips, tile.Item, channels), skipped = LocalMemory.Allocate<UInt4>(channels / 8);
+            for (int i = 0; i < channels / 8; i++)
+            {
+                UInt4 values = new(0, 0, 0, 0);
+                if (layer > 0 & at[i % 4] >= 0) values = all[at[i % 4] + i / 4 * Quad];
+                skipped[i] = values;
+            }
             Gate<T, P>(sums, z, channels);
 
             ArrayView<Float4> start = Fours.Of(outputBias.SubView(itemLayer * 2 * channels));
-            int stepsBefore = Taps * steps + melWidth / 16;
             if (layer < layers - 1)
             {
-                Project<T, P>(shared, z, sums, start, 0, stepsBefore, lane, channels);
+                Project<T, P>(shared, z, sums, start, 0, Taps * steps + melSteps, lane, channels);
                 ArrayView<UInt4> ys = Eights(y, tile.Item, channels), xs = shared.AsAligned16().Cast<UInt4>();
-                int xRead = (read + Place(row + neighbours, eight, channels)) / Chunk;
-                for (int i = 0; i < 4; i++)
-                    for (int group = 0; group < channels / 32; group++)
-                    {
-                        UInt4 sum = Added<T, P>(xs[Later(xRead * Chunk, 2 * group, channels) / Chunk + i * channels], sums, i, group, channels, RootHalf);
-                        if (tile.Time(row + 8 * i) < rows) ys[tile.Time(row + 8 * i) * (channels / Chunk) + 4 * group + eight] = sum;
-                    }
-            }
-            Project<T, P>(shared, z, sums, start, 1, stepsBefore, lane, channels);
-            ArrayView<UInt4> all = Eights(skips, tile.Item, channels);
-            for (int i = 0; i < 4; i++)
-                for (int group = 0; group < channels / 32; group++)
+                int own = read + Place(row + neighbours, eight, channels);
+                for (int i = 0; i < channels / 8; i++)
                 {
-                    UInt4 sum = Added<T, P>(skipped[i * (channels / 32) + group], sums, i, group, channels, 1);
-                    if (tile.Time(row + 8 * i) < rows) all[tile.Time(row + 8 * i) * (channels / Chunk) + 4 * group + eight] = sum;
+                    UInt4 sum = Added<T, P>(xs[Later(own, i / 4 * 2, channels) / Chunk + i % 4 * channels], sums, i % 4, i / 4, channels, true);
+                    if (at[i % 4] >= 0) ys[at[i % 4] + i / 4 * Quad] = sum;
                 }
+            }
+            Project<T, P>(shared, z, sums, start, 1, Taps * steps + melSteps, lane, channels);
+            for (int i = 0; i < channels / 8; i++)
+            {
+                UInt4 sum = Added<T, P>(skipped[i], sums, i % 4, i / 4, channels, false);
+                if (at[i % 4] >= 0) all[at[i % 4] + i / 4 * Quad] = sum;
+            }
             tile = next;
             (read, write) = (write, read);
         }
@@ -151,9 +152,7 @@ public static partial class ResidualBlock
     /// <returns>q; 0 where the weights of such a layer leave no room for any tile.</returns>
     public static int ResidentNeighbours(int rows, int dilation, int channels, int bands)
     {
-        int q = TimeTile.Neighbours(rows, dilation, ResidentRows);
-        while (q > 0 && ResidentSharedBytes(channels, bands, q) > SharedLimit) q /= 2;
-        return q;
+        return Math.Min(TimeTile.Neighbours(rows, dilation, ResidentRows), Most(channels, bands));
     }
 
     private static int MelWidth(int bands) => (bands + 15) / 16 * 16;
@@ -162,7 +161,7 @@ public static partial class ResidualBlock
     private static int TileRow(int i, int channels) => channels >= 64 ? i / 2 + i % 2 * 4 : i;
 
     // Where 16 bytes of a row lie in a tile of rows as long: eight consecutive rows, which ldmatrix reads at once, in the eight different parts of the 128 bytes of banks.
-    private static int Place(int row, int chunk, int width) => row * width + (chunk ^ row / (8 / Turns(width)) % Turns(width)) * Chunk;
+    private static int Place(int row, int chunk, int width) => row * width + (chunk ^ (int)((uint)row / (uint)(8 / Turns(width)) % (uint)Turns(width))) * Chunk;
 
     // From the place of the first chunk or its neighbour to that of one 2 step further.
     private static int Later(int place, int step, int width) => (place ^ 2 * step % Turns(width) * Chunk) + 2 * step / Turns(width) * Turns(width) * Chunk;
@@ -173,29 +172,35 @@ public static partial class ResidualBlock
     private static ArrayView<UInt4> Eights<T>(Rows<T> rows, int item, int channels) where T : unmanaged =>
         rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * channels).AsAligned16().Cast<UInt4>();
 
+    // The most neighbours that fit.
+    private static int Most(int channels, int bands)
+    {
+        int q = MostNeighbours;
+        while (q > 0 && ResidentSharedBytes(channels, bands, q) > SharedLimit) q /= 2;
+        return q;
+    }
+
     // The rows of x a tile reads; those that do not exist become zero.
     private static void CopyRows<T>(Rows<T> x, ArrayView<T> shared, int to, TimeTile tile, int neighbours, int first, int end, int channels) where T : unmanaged
     {
         ArrayView<T> values = x.Values.SubView((long)tile.Item * x.ItemRows * channels);
-        int member = Group.IdxX % TeamThreads, chunk = member % (channels / Chunk);
-        for (int row = member / (channels / Chunk); row < ResidentRows + 2 * neighbours; row += TeamThreads / (channels / Chunk))
+        int chunks = channels / Chunk, member = Group.IdxX % TeamThreads, chunk = member % chunks;
+        to += Place(member / chunks, chunk, channels);
+        for (int row = member / chunks - neighbours; row < ResidentRows + neighbours; row += TeamThreads / chunks, to += TeamThreads * Chunk)
         {
-            int time = tile.Time(row - neighbours);
-            Ptx.CpAsync16(ref shared[to + Place(row, chunk, channels)], ref values[(x.First + time) * channels + chunk * Chunk], time >= first && time < end ? 16 : 0);
+            int time = tile.Time(row);
+            Ptx.CpAsync16(ref shared[to], ref values[(x.First + time) * channels + chunk * Chunk], (uint)(time - first) < (uint)(end - first) ? 16 : 0);
         }
     }
 
-    // The rows of the mel of this warp.
-    private static void CopyMel<T>(Rows<T> mel, ArrayView<T> shared, int to, TimeTile tile, int warpRow, int rows, int bands) where T : unmanaged
+    // A pass over the rows of the mel of this warp, of M' / 8: 512 bytes one after the other.
+    private static void CopyMel<T>(Rows<T> mel, ArrayView<T> shared, int to, TimeTile tile, int pass, int warpRow, int rows, int bands) where T : unmanaged
     {
-        if (bands == 0) return;
+        int width = MelWidth(bands), chunks = width / Chunk;
+        uint index = (uint)(Group.IdxX % 32 + 32 * pass);
+        int row = (int)(index / (uint)chunks), chunk = (int)(index % (uint)chunks), time = tile.Time(warpRow + row);
         ArrayView<T> values = mel.Values.SubView((long)tile.Item * mel.ItemRows * bands);
-        int chunks = MelWidth(bands) / Chunk;
-        for (int i = Group.IdxX % 32; i < Loop.Rolled(WarpRows * chunks); i += 32)
-        {
-            int row = i / chunks, chunk = i % chunks, time = tile.Time(warpRow + row);
-            Ptx.CpAsync16(ref shared[to + Place(row, chunk, MelWidth(bands))], ref values[(mel.First + time) * bands + chunk * Chunk], time < rows && chunk * Chunk < bands ? 16 : 0);
-        }
+        Ptx.CpAsync16(ref shared[to + Place(row, chunk, width)], ref values[(mel.First + time) * bands + chunk * Chunk], time < rows & chunk * Chunk < bands ? 16 : 0);
     }
 
     // Every row begins with the bias. In the order of fragments the filter comes first, whatever the model's order.
@@ -297,32 +302,18 @@ public static partial class ResidualBlock
                 MultiplyPair<T, P>(fragments[((stepsBefore + step) * (channels / 8) + half * (channels / 16) + i) * 32 + lane], z[step], z[channels / 16 + step], sums, 2 * i, channels / 8);
     }
 
-    // The skips of this lane, zero for the first layer: [4 rows][C / 32].
-    private static ArrayView<UInt4> LoadSkips<T>(Rows<T> skips, TimeTile tile, int row, int eight, int rows, int layer, int channels) where T : unmanaged
-    {
-        ArrayView<UInt4> all = Eights(skips, tile.Item, channels), loaded = LocalMemory.Allocate<UInt4>(channels / 8);
-        for (int i = 0; i < 4; i++)
-            for (int group = 0; group < channels / 32; group++)
-            {
-                UInt4 values = new(0, 0, 0, 0);
-                if (layer > 0 && tile.Time(row + 8 * i) < rows) values = all[tile.Time(row + 8 * i) * (channels / Chunk) + 4 * group + eight];
-                loaded[i * (channels / 32) + group] = values;
-            }
-        return loaded;
-    }
-
-    // Eight channels of the lane's row i, 0 to 3: the sums of four tiles of columns and what is given, times a factor.
-    private static UInt4 Added<T, P>(UInt4 values, ArrayView<Float4> sums, int i, int group, int channels, float factor) where T : unmanaged where P : struct, IMatrixPair<T>
+    // Eight channels of the lane's row i, 0 to 3: what is given and the sums of four tiles of columns; the residual path divides by sqrt(2).
+    private static UInt4 Added<T, P>(UInt4 values, ArrayView<Float4> sums, int i, int group, int channels, bool residual) where T : unmanaged where P : struct, IMatrixPair<T>
     {
         int at = i / 2 * (channels / 8) + 4 * group;
-        bool lower = i % 2 == 1;
-        return new UInt4(AddedPair<T, P>(values.X, sums[at], lower, factor), AddedPair<T, P>(values.Y, sums[at + 1], lower, factor),
-            AddedPair<T, P>(values.Z, sums[at + 2], lower, factor), AddedPair<T, P>(values.W, sums[at + 3], lower, factor));
+        return new UInt4(AddedPair<T, P>(values.X, sums[at], i, residual), AddedPair<T, P>(values.Y, sums[at + 1], i, residual),
+            AddedPair<T, P>(values.Z, sums[at + 2], i, residual), AddedPair<T, P>(values.W, sums[at + 3], i, residual));
     }
 
-    private static uint AddedPair<T, P>(uint pair, Float4 sum, bool lower, float factor) where T : unmanaged where P : struct, IMatrixPair<T>
+    private static uint AddedPair<T, P>(uint pair, Float4 sum, int i, bool residual) where T : unmanaged where P : struct, IMatrixPair<T>
     {
         Float2 values = P.Unpack(pair);
-        return P.Pack((values.X + (lower ? sum.Z : sum.X)) * factor, (values.Y + (lower ? sum.W : sum.Y)) * factor);
+        float x = values.X + (i % 2 == 0 ? sum.X : sum.Z), y = values.Y + (i % 2 == 0 ? sum.Y : sum.W);
+        return residual ? P.Pack(x * RootHalf, y * RootHalf) : P.Pack(x, y);
     }
 }
