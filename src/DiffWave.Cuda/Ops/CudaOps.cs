@@ -33,12 +33,12 @@ public sealed partial class CudaOps : IOps
     /// <param name="driver">The device; stays the caller's, who disposes of it afterwards. Several may share it.</param>
     /// <param name="options">Choices; null: the defaults.</param>
     /// <exception cref="CudaException">The driver refuses.</exception>
-    /// <exception cref="NotSupportedException">The device has no tensor cores for the precision.</exception>
+    /// <exception cref="UnsupportedPrecisionException">The device has no tensor cores for the precision.</exception>
     public CudaOps(ICudaDriver driver, CudaOptions? options = null)
     {
         (this.driver, this.options) = (driver, options ?? new CudaOptions());
         if (Precision != Precision.Fp32 && driver.Device.Sm < LeastSm)
-            throw new NotSupportedException($"{Name(Precision)} needs tensor cores of sm_{LeastSm} or later, {driver.Device.Name} is sm_{driver.Device.Sm}: compute in fp32 there");
+            throw new UnsupportedPrecisionException($"{Name(Precision)} needs tensor cores of sm_{LeastSm} or later, {driver.Device.Name} is sm_{driver.Device.Sm}: compute in fp32 there");
         stream = driver.CreateStream();
         pool = new DeviceMemoryPool(driver, stream, this.options.MemoryBudget);
         runner = new KernelRunner(driver);
@@ -108,12 +108,12 @@ public sealed partial class CudaOps : IOps
     private DeviceWeights Weights => current ?? throw new InvalidOperationException("no weights are loaded: call Load first");
 
     /// <inheritdoc/>
-    /// <exception cref="NotSupportedException">The precision cannot serve the model: see <see cref="Problem"/>.</exception>
+    /// <exception cref="UnsupportedPrecisionException">The precision cannot serve the model: see <see cref="Problem"/>.</exception>
     public void Load(ModelConfig config, Parameters parameters)
     {
-        if (Problem(Precision, config) is { } problem) throw new NotSupportedException(problem);
+        if (Problem(Precision, config) is { } problem) throw new UnsupportedPrecisionException(problem);
         if (fused?.LeastSharedBytes(config) is { } bytes && bytes > driver.Device.SharedBytesPerBlock)
-            throw new NotSupportedException($"{Name(Precision)}: at {config.Channels} channels a block takes {bytes} bytes of shared memory, {driver.Device.Name} has {driver.Device.SharedBytesPerBlock}; compute in fp32 there");
+            throw new UnsupportedPrecisionException($"{Name(Precision)}: at {config.Channels} channels a block takes {bytes} bytes of shared memory, {driver.Device.Name} has {driver.Device.SharedBytesPerBlock}; compute in fp32 there");
         if (loaded is null || !loaded.Fits(config))
         {
             if (current == loaded) current = null;

@@ -14,3 +14,6 @@ public enum Precision
     /// <summary>Activations and what is multiplied in bfloat16: 8 bits, the range of float32. On tensor cores.</summary>
     Bf16,
 }
+
+/// <summary>A precision that a device or a model has no kernels for, or that an operation does not compute in. The message says what to do.</summary>
+public sealed class UnsupportedPrecisionException(string message) : NotSupportedException(message);
