@@ -43,7 +43,13 @@ var gpuDevice = new Option<string>("--device") { Description = "cuda, cuda:N or 
 var gpu = new Command("gpu", "everything that is first asked of a GPU: registers, spills, occupancy and time of every kernel; synthesis; training") { gpuDevice, preset, seconds, clips, rounds, json };
 gpu.SetAction(p => Save(p.GetValue(json), "gpu", GpuBench.Run(p.GetValue(gpuDevice)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(rounds))));
 
-return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, compiler, emulator }.Parse(args).Invoke();
+var precisionDevice = new Option<string>("--device") { Description = "cuda, cuda:N or emulator", DefaultValueFactory = _ => "emulator" };
+var models = new Option<string[]>("--models") { Description = "presets, with random weights, and folders of voices (voice.safetensors, clip.wav)", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => ["src/DiffWave.Cli/Voice", "base"] };
+var shortSeconds = new Option<double>("--seconds") { Description = "length of the signal, in whole frames", DefaultValueFactory = _ => 0.05 };
+var precision = new Command("precision", "what tf32, fp16 and bf16 cost in accuracy: predicted noise and audio beside fp32") { precisionDevice, models, shortSeconds, json };
+precision.SetAction(p => Save(p.GetValue(json), "precision", PrecisionBench.Run(p.GetValue(precisionDevice)!, p.GetValue(models)!, p.GetValue(shortSeconds))));
+
+return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, compiler, emulator, precision }.Parse(args).Invoke();
 
 static void Save(string? path, string name, object results)
 {
