@@ -21,8 +21,8 @@ internal static class GpuBench
             };
             result["kernels"] = KernelResources.Run(driver, rounds);
         }
-        result["synthesis"] = new[] { 1, batch }.Distinct().Select(clips => SynthesisBench.Run(device, preset, seconds, clips, full: false, 1, default, rounds, null, "", false)).ToArray();
-        result["training"] = TrainingBench.Run(device, preset, batch, CropFrames, recompute: false, 1, default, rounds, null, "");
+        result["synthesis"] = new[] { 1, batch }.Distinct().Select(clips => SynthesisBench.Run(device, preset, seconds, clips, full: false, 1, default, rounds, null)).ToArray();
+        result["training"] = TrainingBench.Run(device, preset, batch, CropFrames, recompute: false, 1, default, rounds, null);
         return result;
     }
 }
