@@ -15,7 +15,7 @@ public static partial class ColumnSum
     /// <param name="scale">Factor of every sum.</param>
     /// <param name="weighted">Whether rows have weights.</param>
     [Kernel("column_sum_v2", BlockX = FoursV2, BlockY = LanesV2)]
-    public static void SumV2(Rows x, Rows weights, ArrayView<float> partial, int rows, float scale, [Const] bool weighted)
+    public static void SumV2(Rows<float> x, Rows<float> weights, ArrayView<float> partial, int rows, float scale, [Const] bool weighted)
     {
         ArrayView<Float4> sums = SharedMemory.Allocate<Float4>(LanesV2 * FoursV2);
         int width = x.Channels / 4, four = Grid.IdxX * FoursV2 + Group.IdxX, slice = Grid.IdxY, item = Grid.IdxZ, end = four < width ? XMath.Min((slice + 1) * SliceSum.SliceRows, rows) : 0;

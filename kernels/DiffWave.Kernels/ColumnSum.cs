@@ -46,7 +46,7 @@ public static partial class ColumnSum
     /// <param name="scale">Factor of every sum.</param>
     /// <param name="weighted">Whether rows have weights.</param>
     [Kernel("column_sum_v1", BlockX = ThreadsV1)]
-    public static void SumV1(Rows x, Rows weights, ArrayView<float> partial, int rows, float scale, [Const] bool weighted)
+    public static void SumV1(Rows<float> x, Rows<float> weights, ArrayView<float> partial, int rows, float scale, [Const] bool weighted)
     {
         int column = Grid.GlobalIndex.X, slice = Grid.IdxY, item = Grid.IdxZ;
         if (column >= x.Channels) return;

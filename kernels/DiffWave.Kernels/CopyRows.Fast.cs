@@ -7,7 +7,7 @@ public static partial class CopyRows
     /// <param name="target">Receives [B, rows, C]; the address a multiple of 16; must not <see cref="Overlap"/> the source.</param>
     /// <param name="rows">Rows of an item; rows x C is at most 2^30.</param>
     [Kernel("copy_rows_v2", BlockX = 256)]
-    public static void CopyV2(Rows source, Rows target, int rows)
+    public static void CopyV2(Rows<float> source, Rows<float> target, int rows)
     {
         int item = Grid.IdxY, index = Grid.GlobalIndex.X;
         if (index >= rows * (target.Channels / 4)) return;

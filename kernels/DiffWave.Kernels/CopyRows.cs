@@ -15,7 +15,7 @@ public static partial class CopyRows
     /// <param name="source">Where rows are read.</param>
     /// <param name="target">Where they are written.</param>
     /// <param name="rows">Rows of an item.</param>
-    public static bool Overlap(Rows source, Rows target, int rows) =>
+    public static bool Overlap(Rows<float> source, Rows<float> target, int rows) =>
         source.Values.Address == target.Values.Address && source.First != target.First && Math.Abs((long)source.First - target.First) < rows;
 
     /// <summary>Version 1. Grid: x over tiles of 256 values of an item (rows x C), y over items.</summary>
@@ -23,7 +23,7 @@ public static partial class CopyRows
     /// <param name="target">Receives [B, rows, C]; must not <see cref="Overlap"/> the source.</param>
     /// <param name="rows">Rows of an item; rows x C is at most 2^30.</param>
     [Kernel("copy_rows_v1", BlockX = 256)]
-    public static void CopyV1(Rows source, Rows target, int rows)
+    public static void CopyV1(Rows<float> source, Rows<float> target, int rows)
     {
         int item = Grid.IdxY, index = Grid.GlobalIndex.X;
         if (index >= rows * target.Channels) return;

@@ -30,7 +30,7 @@ public static class Diffusion
     /// <param name="noisy">Receives [B, T, 1]; may be one of the inputs.</param>
     /// <param name="rows">T, at most 2^30.</param>
     [Kernel("diffusion_v1", BlockX = 256, Contract = false)]
-    public static void DiffuseV1(Rows audio, Rows noise, ArrayView<float> alphaBars, Rows noisy, int rows)
+    public static void DiffuseV1(Rows<float> audio, Rows<float> noise, ArrayView<float> alphaBars, Rows<float> noisy, int rows)
     {
         int item = Grid.IdxY, row = Grid.GlobalIndex.X;
         if (row >= rows) return;

@@ -19,7 +19,7 @@ public static partial class DilatedConv
     /// <param name="hasLabel">Whether there is a label bias.</param>
     /// <param name="hasConditioner">Whether there is a conditioner.</param>
     [Kernel("dilated_conv_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
-    public static void ForwardV2(Rows x, ArrayView<float> stepBias, ArrayView<float> packed, ArrayView<float> bias, ArrayView<float> labelBias, Rows conditioner, Rows h,
+    public static void ForwardV2(Rows<float> x, ArrayView<float> stepBias, ArrayView<float> packed, ArrayView<float> bias, ArrayView<float> labelBias, Rows<float> conditioner, Rows<float> h,
         int rows, int before, int after, int dilation, int layer, int layers, [Const] bool hasLabel, [Const] bool hasConditioner)
     {
         int item = Grid.IdxZ, channels = x.Channels, outputs = h.Channels;

@@ -12,7 +12,7 @@ public static partial class DilatedConvBackward
     /// <param name="hasY">Whether the layer has y: all but the last.</param>
     /// <param name="stepInResidual">Whether the residual includes the step.</param>
     [Kernel("dilated_conv_backward_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
-    public static void BackwardV2(ArrayView<float> packed, Rows dPreGate, Rows dX, ArrayView<float> stepPartial, int rows, int dilation, [Const] bool hasY, [Const] bool stepInResidual)
+    public static void BackwardV2(ArrayView<float> packed, Rows<float> dPreGate, Rows<float> dX, ArrayView<float> stepPartial, int rows, int dilation, [Const] bool hasY, [Const] bool stepInResidual)
     {
         int item = Grid.IdxZ, channels = dX.Channels;
         ArrayView<Float4> steps = SharedMemory.Allocate<Float4>(RowProduct.RowGroups * RowProduct.TileFours); // what the rows of each thread add to the step's gradient

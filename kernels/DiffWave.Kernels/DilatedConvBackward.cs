@@ -66,7 +66,7 @@ public static partial class DilatedConvBackward
     /// <param name="hasY">Whether the layer has y: all but the last.</param>
     /// <param name="stepInResidual">Whether the residual includes the step.</param>
     [Kernel("dilated_conv_backward_v1", BlockX = LanesV1, BlockY = RowsV1)]
-    public static void BackwardV1(ArrayView<float> weights, Rows dPreGate, Rows dX, ArrayView<float> stepPartial, int rows, int dilation, [Const] bool hasY, [Const] bool stepInResidual)
+    public static void BackwardV1(ArrayView<float> weights, Rows<float> dPreGate, Rows<float> dX, ArrayView<float> stepPartial, int rows, int dilation, [Const] bool hasY, [Const] bool stepInResidual)
     {
         ArrayView<float> sums = SharedMemory.Allocate<float>(RowsV1 * LanesV1);
         int channels = dX.Channels, i = Grid.IdxY * LanesV1 + Group.IdxX, item = Grid.IdxZ;

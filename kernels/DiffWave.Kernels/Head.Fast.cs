@@ -15,7 +15,7 @@ public static partial class Head
     /// <param name="rows">Rows to compute.</param>
     /// <param name="channels">C, a multiple of 4.</param>
     [Kernel("head_v2", BlockX = ThreadsV2)]
-    public static void ForwardV2(Rows h, ArrayView<float> weight, ArrayView<float> bias, Rows eps, int rows, [Const] int channels)
+    public static void ForwardV2(Rows<float> h, ArrayView<float> weight, ArrayView<float> bias, Rows<float> eps, int rows, [Const] int channels)
     {
         ArrayView<Float4> factors = SharedMemory.Allocate<Float4>(channels / 4); // weights need not lie at multiples of 16 bytes
         for (int c = Group.IdxX; c < channels; c += ThreadsV2) factors.Cast<float>()[c] = weight[c];

@@ -34,7 +34,7 @@ public static partial class Head
     /// <param name="eps">Receives [B, rows, 1].</param>
     /// <param name="rows">Rows to compute.</param>
     [Kernel("head_v1", BlockX = 256)]
-    public static void ForwardV1(Rows h, ArrayView<float> weight, ArrayView<float> bias, Rows eps, int rows)
+    public static void ForwardV1(Rows<float> h, ArrayView<float> weight, ArrayView<float> bias, Rows<float> eps, int rows)
     {
         int row = Grid.GlobalIndex.X, item = Grid.IdxZ;
         if (row >= rows) return;

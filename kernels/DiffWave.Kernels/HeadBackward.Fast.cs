@@ -13,7 +13,7 @@ public static partial class HeadBackward
     /// <param name="rows">T.</param>
     /// <param name="channels">C, a multiple of 4.</param>
     [Kernel("head_backward_v2", BlockX = Threads)]
-    public static void BackwardV2(Rows hidden, Rows dEps, ArrayView<float> weights, Rows dHidden, int rows, [Const] int channels)
+    public static void BackwardV2(Rows<float> hidden, Rows<float> dEps, ArrayView<float> weights, Rows<float> dHidden, int rows, [Const] int channels)
     {
         ArrayView<float> shared = SharedMemory.Allocate<float>(channels); // because the weights may begin anywhere
         for (int i = Group.IdxX; i < Loop.Rolled(channels); i += Threads) shared[i] = weights[i];

@@ -34,7 +34,7 @@ public static partial class HeadBackward
     /// <param name="dHidden">Receives C channels; may be <paramref name="hidden"/>.</param>
     /// <param name="rows">T.</param>
     [Kernel("head_backward_v1", BlockX = Threads)]
-    public static void BackwardV1(Rows hidden, Rows dEps, ArrayView<float> weights, Rows dHidden, int rows)
+    public static void BackwardV1(Rows<float> hidden, Rows<float> dEps, ArrayView<float> weights, Rows<float> dHidden, int rows)
     {
         int channels = hidden.Channels, row = Grid.GlobalIndex.X / channels, c = Grid.GlobalIndex.X % channels, item = Grid.IdxZ;
         if (row >= rows) return;

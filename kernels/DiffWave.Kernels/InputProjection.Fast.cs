@@ -13,7 +13,7 @@ public static partial class InputProjection
     /// <param name="rows">Rows to compute, rows C below 2^31.</param>
     /// <param name="channels">C.</param>
     [Kernel("input_projection_v2", BlockX = 256)]
-    public static void ForwardV2(Rows audio, ArrayView<float> weight, ArrayView<float> bias, Rows x, int rows, [Const] int channels)
+    public static void ForwardV2(Rows<float> audio, ArrayView<float> weight, ArrayView<float> bias, Rows<float> x, int rows, [Const] int channels)
     {
         int index = Grid.GlobalIndex.X, item = Grid.IdxZ, first = index / channels * RowsV2, c = index % channels;
         if (first >= rows) return;

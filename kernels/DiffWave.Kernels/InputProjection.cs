@@ -33,7 +33,7 @@ public static partial class InputProjection
     /// <param name="x">Receives [B, rows, C].</param>
     /// <param name="rows">Rows to compute, rows C below 2^31.</param>
     [Kernel("input_projection_v1", BlockX = 256)]
-    public static void ForwardV1(Rows audio, ArrayView<float> weight, ArrayView<float> bias, Rows x, int rows)
+    public static void ForwardV1(Rows<float> audio, ArrayView<float> weight, ArrayView<float> bias, Rows<float> x, int rows)
     {
         int index = Grid.GlobalIndex.X, item = Grid.IdxZ, channels = x.Channels;
         if (index >= rows * channels) return;

@@ -54,7 +54,7 @@ public static class InputProjectionBackward
     /// <param name="partial">Receives B slices x 2C: dw of a slice, then dbias.</param>
     /// <param name="rows">T.</param>
     [Kernel("input_projection_backward_weights_v1", BlockX = 32, BlockY = Warps)]
-    public static void WeightsV1(Rows audio, Rows x, Rows dx, ArrayView<float> partial, int rows)
+    public static void WeightsV1(Rows<float> audio, Rows<float> x, Rows<float> dx, ArrayView<float> partial, int rows)
     {
         ArrayView<float> weightSums = SharedMemory.Allocate<float>(Warps * 32), biasSums = SharedMemory.Allocate<float>(Warps * 32);
         int item = Grid.IdxZ, c = Grid.IdxY * 32 + Group.IdxX, channels = x.Channels, first = Grid.IdxX * SliceSum.SliceRows, end = XMath.Min(rows, first + SliceSum.SliceRows);
@@ -86,7 +86,7 @@ public static class InputProjectionBackward
     /// <param name="dAudio">Receives B x T x 1.</param>
     /// <param name="rows">T.</param>
     [Kernel("input_projection_backward_audio_v1", BlockX = Warps * 32)]
-    public static void AudioV1(ArrayView<float> weight, Rows x, Rows dx, Rows dAudio, int rows)
+    public static void AudioV1(ArrayView<float> weight, Rows<float> x, Rows<float> dx, Rows<float> dAudio, int rows)
     {
         int item = Grid.IdxZ, row = Grid.IdxX * Warps + Warp.WarpIdx;
         if (row >= rows) return;

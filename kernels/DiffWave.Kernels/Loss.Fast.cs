@@ -12,7 +12,7 @@ public static partial class Loss
     /// <param name="scale">Factor of the gradient: 1 / number of samples that count in the whole batch.</param>
     /// <param name="squared">True: MSE, false: L1.</param>
     [Kernel("loss_v2", BlockX = GroupSum.Threads)]
-    public static void LossV2(Rows eps, Rows noise, ArrayView<int> validSamples, Rows dEps, ArrayView<double> partial, int rows, float scale, [Const] bool squared)
+    public static void LossV2(Rows<float> eps, Rows<float> noise, ArrayView<int> validSamples, Rows<float> dEps, ArrayView<double> partial, int rows, float scale, [Const] bool squared)
     {
         int item = Grid.IdxY, valid = validSamples[item], row = Grid.IdxX * SliceRows + 4 * Group.IdxX;
         double sum = 0; // of the same four samples in the same order on either way
@@ -39,7 +39,7 @@ public static partial class Loss
     }
 
     // Whether an item's first row lies on a multiple of 16 bytes.
-    private static bool StartsFour(Rows signal, int item) => (item * signal.ItemRows + signal.First & 3) == 0;
+    private static bool StartsFour(Rows<float> signal, int item) => (item * signal.ItemRows + signal.First & 3) == 0;
 
-    private static ArrayView<Float4> Fours(Rows signal, int item, int rows) => signal.Run(item, rows).AsAligned16().Cast<Float4>();
+    private static ArrayView<Float4> Fours(Rows<float> signal, int item, int rows) => signal.Run(item, rows).AsAligned16().Cast<Float4>();
 }

@@ -58,7 +58,7 @@ public static partial class Loss
     /// <param name="scale">Factor of the gradient: 1 / number of samples that count in the whole batch.</param>
     /// <param name="squared">True: MSE, false: L1.</param>
     [Kernel("loss_v1", BlockX = GroupSum.Threads)]
-    public static void LossV1(Rows eps, Rows noise, ArrayView<int> validSamples, Rows dEps, ArrayView<double> partial, int rows, float scale, [Const] bool squared)
+    public static void LossV1(Rows<float> eps, Rows<float> noise, ArrayView<int> validSamples, Rows<float> dEps, ArrayView<double> partial, int rows, float scale, [Const] bool squared)
     {
         int item = Grid.IdxY, valid = validSamples[item];
         ArrayView<float> predicted = eps.Run(item, rows), truth = noise.Run(item, rows), gradient = dEps.Run(item, rows);

@@ -29,7 +29,7 @@ public static partial class MelUpsampler
     /// <param name="factor">f.</param>
     /// <param name="shift">Time of output row 0, counted from f times that of input row 0, plus f/2.</param>
     [Kernel("mel_upsampler_v2", BlockX = Threads)]
-    public static void ForwardV2(Rows x, Rows y, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift)
+    public static void ForwardV2(Rows<float> x, Rows<float> y, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift)
     {
         // Of each phase r: the three weights of tap r + f, which meets the input before, then those of tap r; zero for a tap there is not.
         ArrayView<float> table = SharedMemory.Allocate<float>(8 * Phases);
@@ -67,7 +67,7 @@ public static partial class MelUpsampler
         return ThroughSlope(sum, sum);
     }
 
-    private static Strip StripOf(Rows x, int item, int row, int rows, int c)
+    private static Strip StripOf(Rows<float> x, int item, int row, int rows, int c)
     {
         var strip = new Strip();
         if (row < 0 || row >= rows) return strip;
@@ -94,7 +94,7 @@ public static partial class MelUpsampler
     /// <param name="inputs">I.</param>
     /// <param name="factor">f.</param>
     [Kernel("mel_upsampler_backward_input_v2", BlockX = Threads)]
-    public static void BackwardInputV2(Rows y, Rows dy, ArrayView<float> weight, Rows dx, int inputs, int factor)
+    public static void BackwardInputV2(Rows<float> y, Rows<float> dy, ArrayView<float> weight, Rows<float> dx, int inputs, int factor)
     {
         ArrayView<float> table = SharedMemory.Allocate<float>(4 * TapTile), up = SharedMemory.Allocate<float>(Threads), down = SharedMemory.Allocate<float>(Threads);
         int thread = Group.IdxX, bands = dx.Channels, fours = bands / 4, rows = InputRowsV2(bands), i = Grid.IdxX * rows + thread / fours, c = thread % fours, item = Grid.IdxZ;
@@ -143,7 +143,7 @@ public static partial class MelUpsampler
     /// <param name="inputs">I.</param>
     /// <param name="factor">f.</param>
     [Kernel("mel_upsampler_backward_weights_v2", BlockX = Threads)]
-    public static void BackwardWeightsV2(Rows x, Rows y, Rows dy, ArrayView<float> partial, int inputs, int factor)
+    public static void BackwardWeightsV2(Rows<float> x, Rows<float> y, Rows<float> dy, ArrayView<float> partial, int inputs, int factor)
     {
         ArrayView<float> biasSums = SharedMemory.Allocate<float>(Warps);
         int item = Grid.IdxZ, fours = x.Channels / 4, taps = Taps(factor), values = 3 * taps + 1, first = Grid.IdxX * SliceRows(factor), end = XMath.Min(inputs, first + SliceRows(factor));

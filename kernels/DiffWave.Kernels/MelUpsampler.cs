@@ -125,7 +125,7 @@ public static partial class MelUpsampler
     /// <param name="factor">f.</param>
     /// <param name="shift">Time of output row 0, counted from f times that of input row 0, plus f/2.</param>
     [Kernel("mel_upsampler_v1", BlockX = Warps * 32)]
-    public static void ForwardV1(Rows x, Rows y, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift)
+    public static void ForwardV1(Rows<float> x, Rows<float> y, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift)
     {
         int item = Grid.IdxZ, bands = y.Channels, t = Grid.GlobalIndex.X / bands, m = Grid.GlobalIndex.X % bands;
         if (t >= outputs) return;
@@ -152,7 +152,7 @@ public static partial class MelUpsampler
     /// <param name="inputs">I.</param>
     /// <param name="factor">f.</param>
     [Kernel("mel_upsampler_backward_input_v1", BlockX = Warps * 32)]
-    public static void BackwardInputV1(Rows y, Rows dy, ArrayView<float> weight, Rows dx, int inputs, int factor)
+    public static void BackwardInputV1(Rows<float> y, Rows<float> dy, ArrayView<float> weight, Rows<float> dx, int inputs, int factor)
     {
         int item = Grid.IdxZ, bands = dx.Channels, i = Grid.GlobalIndex.X / bands, m = Grid.GlobalIndex.X % bands;
         if (i >= inputs) return;
@@ -178,7 +178,7 @@ public static partial class MelUpsampler
     /// <param name="inputs">I.</param>
     /// <param name="factor">f.</param>
     [Kernel("mel_upsampler_backward_weights_v1", BlockX = Warps * 32)]
-    public static void BackwardWeightsV1(Rows x, Rows y, Rows dy, ArrayView<float> partial, int inputs, int factor)
+    public static void BackwardWeightsV1(Rows<float> x, Rows<float> y, Rows<float> dy, ArrayView<float> partial, int inputs, int factor)
     {
         int item = Grid.IdxZ, bands = x.Channels, taps = Taps(factor), values = 3 * taps + 1, first = Grid.IdxX * SliceRows(factor), end = XMath.Min(inputs, first + SliceRows(factor));
         ArrayView<float> sums = partial.SubView(((long)item * Grid.DimX + Grid.IdxX) * values, values);
@@ -192,7 +192,7 @@ public static partial class MelUpsampler
     }
 
     // This lane's part of the sum of x[i, m] g[f i + rowShift, m + bandShift] over input rows from first to before end.
-    private static float TapSum(Rows x, Rows y, Rows dy, int item, int first, int end, int inputs, int factor, int bandShift, int rowShift)
+    private static float TapSum(Rows<float> x, Rows<float> y, Rows<float> dy, int item, int first, int end, int inputs, int factor, int bandShift, int rowShift)
     {
         float sum = 0;
         for (int i = first; i < end; i++)
@@ -210,7 +210,7 @@ public static partial class MelUpsampler
     }
 
     // This lane's part of the sum of g over output rows from first to before end.
-    private static float ResultSum(Rows y, Rows dy, int item, int first, int end)
+    private static float ResultSum(Rows<float> y, Rows<float> dy, int item, int first, int end)
     {
         float sum = 0;
         for (int t = first; t < end; t++)

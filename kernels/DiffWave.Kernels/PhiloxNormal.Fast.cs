@@ -12,7 +12,7 @@ public static partial class PhiloxNormal
     /// <param name="first">Number of the first element of item 0, at least 0.</param>
     /// <param name="firstStride">What it grows by from item to item.</param>
     [Kernel("philox_normal_v2", BlockX = 256)]
-    public static void FillV2(Rows normals, int rows, ArrayView<ulong> seed, uint stream, uint streamStride, uint step, long first, long firstStride)
+    public static void FillV2(Rows<float> normals, int rows, ArrayView<ulong> seed, uint stream, uint streamStride, uint step, long first, long firstStride)
     {
         int item = Grid.IdxY;
         ulong key = seed[0];

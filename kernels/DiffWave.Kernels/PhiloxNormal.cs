@@ -58,7 +58,7 @@ public static partial class PhiloxNormal
     /// <param name="first">Number of the first element of item 0, at least 0.</param>
     /// <param name="firstStride">What it grows by from item to item.</param>
     [Kernel("philox_normal_v1", BlockX = 256)]
-    public static void FillV1(Rows normals, int rows, ArrayView<ulong> seed, uint stream, uint streamStride, uint step, long first, long firstStride)
+    public static void FillV1(Rows<float> normals, int rows, ArrayView<ulong> seed, uint stream, uint streamStride, uint step, long first, long firstStride)
     {
         int item = Grid.IdxY;
         long start = first + item * firstStride, block = start / 4 + Grid.GlobalIndex.X;

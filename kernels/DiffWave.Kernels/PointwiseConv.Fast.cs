@@ -11,7 +11,7 @@ public static partial class PointwiseConv
     /// <param name="scale">s.</param>
     /// <param name="relu">Whether negative results become 0.</param>
     [Kernel("pointwise_conv_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
-    public static void ForwardV2(Rows x, ArrayView<float> packed, ArrayView<float> bias, Rows y, int rows, float scale, [Const] bool relu)
+    public static void ForwardV2(Rows<float> x, ArrayView<float> packed, ArrayView<float> bias, Rows<float> y, int rows, float scale, [Const] bool relu)
     {
         var product = new Product { X = new(x, Grid.IdxZ), Y = new(y, Grid.IdxZ), Bias = bias, Scale = scale, Relu = relu };
         RowProduct.Run(product, packed, y.Channels, rows, 1, x.Channels, y.Channels);

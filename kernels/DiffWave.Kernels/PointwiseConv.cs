@@ -42,7 +42,7 @@ public static partial class PointwiseConv
     /// <param name="scale">s.</param>
     /// <param name="relu">Whether negative results become 0.</param>
     [Kernel("pointwise_conv_v1", BlockX = 256)]
-    public static void ForwardV1(Rows x, ArrayView<float> weight, ArrayView<float> bias, Rows y, int rows, float scale, [Const] bool relu)
+    public static void ForwardV1(Rows<float> x, ArrayView<float> weight, ArrayView<float> bias, Rows<float> y, int rows, float scale, [Const] bool relu)
     {
         int index = Grid.GlobalIndex.X, item = Grid.IdxZ, inputs = x.Channels, outputs = y.Channels;
         if (index >= rows * outputs) return;

@@ -10,7 +10,7 @@ public static partial class PointwiseConvBackward
     /// <param name="scale">Factor of the product.</param>
     /// <param name="accumulate">Whether to add to what dX holds.</param>
     [Kernel("pointwise_conv_backward_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
-    public static void BackwardV2(ArrayView<float> packed, Rows dY, Rows dX, int rows, float scale, [Const] bool accumulate)
+    public static void BackwardV2(ArrayView<float> packed, Rows<float> dY, Rows<float> dX, int rows, float scale, [Const] bool accumulate)
     {
         var product = new Product { DY = new(dY, Grid.IdxZ), DX = new(dX, Grid.IdxZ), Scale = scale, Accumulate = accumulate };
         RowProduct.Run(product, packed, dX.Channels, rows, 1, dY.Channels, dX.Channels);

@@ -41,7 +41,7 @@ public static partial class PointwiseConvBackward
     /// <param name="scale">Factor of the product.</param>
     /// <param name="accumulate">Whether to add to what dX holds.</param>
     [Kernel("pointwise_conv_backward_v1", BlockX = Threads)]
-    public static void BackwardV1(ArrayView<float> weights, Rows dY, Rows dX, int rows, float scale, [Const] bool accumulate)
+    public static void BackwardV1(ArrayView<float> weights, Rows<float> dY, Rows<float> dX, int rows, float scale, [Const] bool accumulate)
     {
         int inputs = dX.Channels, row = Grid.GlobalIndex.X / inputs, i = Grid.GlobalIndex.X % inputs, item = Grid.IdxZ;
         if (row >= rows) return;

@@ -18,7 +18,7 @@ public static partial class ResidualOutput
     /// <param name="layers">L.</param>
     /// <param name="includesStep">Whether the residual path carries x + step.</param>
     [Kernel("residual_output_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
-    public static void ForwardV2(Rows x, Rows gated, ArrayView<float> stepBias, ArrayView<float> packed, ArrayView<float> bias, Rows y, Rows skips, int rows, int layer, int layers,
+    public static void ForwardV2(Rows<float> x, Rows<float> gated, ArrayView<float> stepBias, ArrayView<float> packed, ArrayView<float> bias, Rows<float> y, Rows<float> skips, int rows, int layer, int layers,
         [Const] bool includesStep)
     {
         int item = Grid.IdxZ, channels = gated.Channels, firstOutput = layer == layers - 1 ? channels : 0;

@@ -63,7 +63,7 @@ public static partial class ResidualOutput
     /// <param name="layers">L.</param>
     /// <param name="includesStep">Whether the residual path carries x + step.</param>
     [Kernel("residual_output_v1", BlockX = 256)]
-    public static void ForwardV1(Rows x, Rows gated, ArrayView<float> stepBias, ArrayView<float> weight, ArrayView<float> bias, Rows y, Rows skips, int rows, int layer, int layers,
+    public static void ForwardV1(Rows<float> x, Rows<float> gated, ArrayView<float> stepBias, ArrayView<float> weight, ArrayView<float> bias, Rows<float> y, Rows<float> skips, int rows, int layer, int layers,
         [Const] bool includesStep)
     {
         int index = Grid.GlobalIndex.X, item = Grid.IdxZ, channels = gated.Channels;

@@ -10,7 +10,7 @@ public static partial class ResidualOutputBackward
     /// <param name="rows">T.</param>
     /// <param name="hasY">Whether the layer has y: all but the last.</param>
     [Kernel("residual_output_backward_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
-    public static void BackwardV2(ArrayView<float> packed, Rows dY, Rows dSkips, Rows dZ, int rows, [Const] bool hasY)
+    public static void BackwardV2(ArrayView<float> packed, Rows<float> dY, Rows<float> dSkips, Rows<float> dZ, int rows, [Const] bool hasY)
     {
         int item = Grid.IdxZ, channels = dZ.Channels;
         var product = new Product { DSkips = new(dSkips, item), DZ = new(dZ, item), HasY = hasY };

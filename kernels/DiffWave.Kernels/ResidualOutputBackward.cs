@@ -46,7 +46,7 @@ public static partial class ResidualOutputBackward
     /// <param name="rows">T.</param>
     /// <param name="hasY">Whether the layer has y: all but the last.</param>
     [Kernel("residual_output_backward_v1", BlockX = Threads)]
-    public static void BackwardV1(ArrayView<float> weights, Rows dY, Rows dSkips, Rows dZ, int rows, [Const] bool hasY)
+    public static void BackwardV1(ArrayView<float> weights, Rows<float> dY, Rows<float> dSkips, Rows<float> dZ, int rows, [Const] bool hasY)
     {
         int channels = dZ.Channels, row = Grid.GlobalIndex.X / channels, c = Grid.GlobalIndex.X % channels, item = Grid.IdxZ;
         if (row >= rows) return;

@@ -42,7 +42,7 @@ public static class ReverseStep
     /// <param name="sigma">Standard deviation of the added noise.</param>
     /// <param name="clamp">Whether to clamp after adding the noise; NaN stays NaN.</param>
     [Kernel("reverse_step_v1", BlockX = 256, Contract = false)]
-    public static void StepV1(Rows x, Rows eps, Rows noise, Rows y, int rows, float scale, float epsWeight, float sigma, [Const] bool clamp)
+    public static void StepV1(Rows<float> x, Rows<float> eps, Rows<float> noise, Rows<float> y, int rows, float scale, float epsWeight, float sigma, [Const] bool clamp)
     {
         int item = Grid.IdxY, row = Grid.GlobalIndex.X;
         if (row >= rows) return;

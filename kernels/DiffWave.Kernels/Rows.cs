@@ -1,14 +1,15 @@
 namespace DiffWave.Kernels;
 
 /// <summary>Rows of an activation [B, rows, C] in device memory, channel-last and densely packed, from one row on.</summary>
+/// <typeparam name="T">float, or the 16 bits a value is stored in.</typeparam>
 /// <param name="values">The whole activation, B x rows x C.</param>
 /// <param name="itemRows">Rows an item holds.</param>
 /// <param name="first">The row that counts as row 0 here.</param>
 /// <param name="channels">C.</param>
-public readonly struct Rows(ArrayView<float> values, int itemRows, int first, int channels)
+public readonly struct Rows<T>(ArrayView<T> values, int itemRows, int first, int channels) where T : unmanaged
 {
     /// <summary>The whole activation, B x rows x C.</summary>
-    public readonly ArrayView<float> Values = values;
+    public readonly ArrayView<T> Values = values;
 
     /// <summary>Rows an item holds.</summary>
     public readonly int ItemRows = itemRows;
@@ -22,15 +23,15 @@ public readonly struct Rows(ArrayView<float> values, int itemRows, int first, in
     /// <summary>The C values of a row.</summary>
     /// <param name="item">0 to B - 1.</param>
     /// <param name="row">Counted from the first; negative for rows before it.</param>
-    public ArrayView<float> Row(int item, int row) => Values.SubView(((long)item * ItemRows + First + row) * Channels, Channels);
+    public ArrayView<T> Row(int item, int row) => Values.SubView(((long)item * ItemRows + First + row) * Channels, Channels);
 
     /// <summary>The values of the first <paramref name="rows"/> rows of an item, row after row: rows x C.</summary>
     /// <param name="item">0 to B - 1.</param>
     /// <param name="rows">Rows, with fewer than 2^31 values.</param>
-    public ArrayView<float> Run(int item, int rows) => Values.SubView(((long)item * ItemRows + First) * Channels, rows * Channels);
+    public ArrayView<T> Run(int item, int rows) => Values.SubView(((long)item * ItemRows + First) * Channels, rows * Channels);
 
     /// <summary>The C values of a row of a ring: rows past the end of an item continue at its start.</summary>
     /// <param name="item">0 to B - 1.</param>
     /// <param name="row">Counted from the first; at least 0 and before the first row comes round again.</param>
-    public ArrayView<float> RingRow(int item, int row) => Row(item, First + row < ItemRows ? row : row - ItemRows);
+    public ArrayView<T> RingRow(int item, int row) => Row(item, First + row < ItemRows ? row : row - ItemRows);
 }

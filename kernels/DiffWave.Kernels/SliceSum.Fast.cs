@@ -15,7 +15,7 @@ public static partial class SliceSum
     /// <param name="taps">Its taps; 1 keeps the order.</param>
     /// <param name="accumulate">Whether to add to what the target holds.</param>
     [Kernel("slice_sum_v2", BlockX = ThreadsV2)]
-    public static void SumV2(ArrayView<float> partial, Rows target, int slices, int inputs, int taps, [Const] bool accumulate)
+    public static void SumV2(ArrayView<float> partial, Rows<float> target, int slices, int inputs, int taps, [Const] bool accumulate)
     {
         int value = Grid.IdxX * ThreadsV2 + Group.IdxX, group = Grid.IdxZ, values = target.Channels;
         if (value >= values) return;

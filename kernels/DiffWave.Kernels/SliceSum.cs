@@ -51,7 +51,7 @@ public static partial class SliceSum
     /// <param name="taps">Its taps; 1 keeps the order.</param>
     /// <param name="accumulate">Whether to add to what the target holds.</param>
     [Kernel("slice_sum_v1", BlockX = Threads)]
-    public static void SumV1(ArrayView<float> partial, Rows target, int slices, int inputs, int taps, [Const] bool accumulate)
+    public static void SumV1(ArrayView<float> partial, Rows<float> target, int slices, int inputs, int taps, [Const] bool accumulate)
     {
         int value = Grid.GlobalIndex.X, group = Grid.IdxZ, values = target.Channels, at = Canonical(value, inputs, taps);
         if (value >= values) return;

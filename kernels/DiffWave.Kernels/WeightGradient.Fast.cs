@@ -18,7 +18,7 @@ public static partial class WeightGradient
     /// <param name="taps">K, 1 or 3.</param>
     /// <param name="hasStep">Whether there is a step to add.</param>
     [Kernel("weight_gradient_v2", BlockX = ThreadsV2)]
-    public static void GradientV2(Rows d, Rows x, Rows step, ArrayView<float> partial, int rows, int dilation, float scale, [Const] int taps, [Const] bool hasStep)
+    public static void GradientV2(Rows<float> d, Rows<float> x, Rows<float> step, ArrayView<float> partial, int rows, int dilation, float scale, [Const] int taps, [Const] bool hasStep)
     {
         ArrayView<Float4> dTile = SharedMemory.Allocate<Float4>(2 * TileFoursV2), xTile = SharedMemory.Allocate<Float4>(2 * TileFoursV2); // two of 8 rows x 64: one is read, the next comes
         ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(16); // 8 outputs of 2 fours
@@ -81,7 +81,7 @@ public static partial class WeightGradient
     }
 
     // All rows of an item, four channels at a time.
-    private static ArrayView<Float4> Item(Rows rows, int item) => Fours.Of(rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * rows.Channels));
+    private static ArrayView<Float4> Item(Rows<float> rows, int item) => Fours.Of(rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * rows.Channels));
 
     // Zero outside [0, end).
     private static Float4 Existing(ArrayView<Float4> source, int at, int row, int end)

@@ -60,7 +60,7 @@ public static partial class WeightGradient
     /// <param name="taps">K, 1 or 3.</param>
     /// <param name="hasStep">Whether there is a step to add.</param>
     [Kernel("weight_gradient_v1", BlockX = Threads)]
-    public static void GradientV1(Rows d, Rows x, Rows step, ArrayView<float> partial, int rows, int dilation, float scale, [Const] int taps, [Const] bool hasStep)
+    public static void GradientV1(Rows<float> d, Rows<float> x, Rows<float> step, ArrayView<float> partial, int rows, int dilation, float scale, [Const] int taps, [Const] bool hasStep)
     {
         int value = Grid.GlobalIndex.X, slice = Grid.IdxY, item = Grid.IdxZ, inputs = x.Channels, values = d.Channels * taps * inputs;
         if (value >= values) return;

@@ -64,7 +64,9 @@ public sealed class PreparedTrial : IDisposable
 
     private static Array? ArrayOf(object argument) => argument switch
     {
-        RowsOf rows => rows.Array,
+        RowsOf<float> rows => rows.Array,
+        RowsOf<Half> rows => rows.Array,
+        RowsOf<BFloat16> rows => rows.Array,
         PartOf part => part.Array,
         _ => argument as Array,
     };
@@ -72,12 +74,16 @@ public sealed class PreparedTrial : IDisposable
     private object OnDevice(object argument) => argument switch
     {
         Array array => buffers[array],
-        RowsOf rows => new Rows(View(rows.Array), rows.ItemRows, rows.First, rows.Channels),
-        PartOf part => View(part.Array).SubView(part.First),
+        RowsOf<float> rows => OnDevice(rows),
+        RowsOf<Half> rows => OnDevice(rows),
+        RowsOf<BFloat16> rows => OnDevice(rows),
+        PartOf part => View<float>(part.Array).SubView(part.First),
         _ => argument,
     };
 
-    private ArrayView<float> View(float[] array) => new((nint)buffers[array].Address, array.Length);
+    private Rows<T> OnDevice<T>(RowsOf<T> rows) where T : unmanaged => new(View<T>(rows.Array), rows.ItemRows, rows.First, rows.Channels);
+
+    private ArrayView<T> View<T>(Array array) where T : unmanaged => new((nint)buffers[array].Address, array.Length);
 
     private static Dim3 Dim(Index3D index) => new(index.X, index.Y, index.Z);
 

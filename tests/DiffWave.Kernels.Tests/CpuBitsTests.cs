@@ -18,7 +18,7 @@ public sealed class CpuBitsTests : IDisposable
     public void Diffusion(int items, int rows)
     {
         float[] levels = [.. ((float[])[0.3f, 1, 0]).Take(items)];
-        RowsOf audio = Signal(items, rows, 1), noise = Signal(items, rows, 2), noisy = Signal(items, rows, 3);
+        RowsOf<float> audio = Signal(items, rows, 1), noise = Signal(items, rows, 2), noisy = Signal(items, rows, 3);
         using IBuffer from = Uploaded(audio, items), added = Uploaded(noise, items), to = Uploaded(noisy, items);
         cpu.Diffuse(from, added, levels, to);
         Launch("diffusion_v1", rows, items, null, audio, noise, levels, noisy, rows);
@@ -32,7 +32,7 @@ public sealed class CpuBitsTests : IDisposable
     public void ReverseStep(int items, int rows, float sigma, bool clamp, bool inPlace)
     {
         const float scale = 1.0123f, epsWeight = 0.0456f;
-        RowsOf x = Signal(items, rows, 1), eps = Signal(items, rows, 2), noise = Signal(items, rows, 3), y = inPlace ? x : Signal(items, rows, 4);
+        RowsOf<float> x = Signal(items, rows, 1), eps = Signal(items, rows, 2), noise = Signal(items, rows, 3), y = inPlace ? x : Signal(items, rows, 4);
         Special(x, items, rows);
         if (sigma == 0) Array.Fill(noise.Array, float.NaN); // not read, or everything is NaN
         using IBuffer from = Uploaded(x, items), predicted = Uploaded(eps, items), added = Uploaded(noise, items), to = Uploaded(y, items);
@@ -49,7 +49,7 @@ public sealed class CpuBitsTests : IDisposable
     {
         const float scale = 1f / 777;
         LossKind kind = squared ? LossKind.Mse : LossKind.L1;
-        RowsOf eps = Signal(items, rows, 1), noise = Signal(items, rows, 2), dEps = Signal(items, rows, 3);
+        RowsOf<float> eps = Signal(items, rows, 1), noise = Signal(items, rows, 2), dEps = Signal(items, rows, 3);
         int[] valid = [.. ((int[])[rows, rows / 2, 0]).Take(items)];
         for (int row = 0; row < rows; row += 5) noise.Array[noise.First + row] = eps.Array[eps.First + row];
         using IBuffer predicted = Uploaded(eps, items), truth = Uploaded(noise, items), gradient = Uploaded(dEps, items);
@@ -69,7 +69,7 @@ public sealed class CpuBitsTests : IDisposable
     public void LossesThatAreNotFiniteAreTheCpusToo(string version, bool squared)
     {
         const int items = 3, rows = 12;
-        RowsOf eps = Signal(items, rows, 1), noise = Signal(items, rows, 2), dEps = Signal(items, rows, 3);
+        RowsOf<float> eps = Signal(items, rows, 1), noise = Signal(items, rows, 2), dEps = Signal(items, rows, 3);
         int[] valid = [12, 12, 5];
         eps.Array[eps.First + 3] = float.NaN;
         noise.Array[noise.ItemRows + noise.First + 7] = float.PositiveInfinity;
@@ -90,12 +90,12 @@ public sealed class CpuBitsTests : IDisposable
     public void ABatchCutIntoCallsHasTheSameSums(string version)
     {
         const int items = 4, rows = 2051;
-        RowsOf eps = Signal(items, rows, 1), noise = Signal(items, rows, 2), dEps = Signal(items, rows, 3);
+        RowsOf<float> eps = Signal(items, rows, 1), noise = Signal(items, rows, 2), dEps = Signal(items, rows, 3);
         int[] valid = [rows, 2000, 1024, 7];
         double[] together = LossOn(version, true, eps, noise, valid, dEps, rows, 1), apart = new double[items];
         for (int item = 0; item < items; item++)
         {
-            RowsOf Alone(RowsOf signal) => new(signal.Array[(item * signal.ItemRows)..((item + 1) * signal.ItemRows)], signal.ItemRows, signal.First, 1);
+            RowsOf<float> Alone(RowsOf<float> signal) => new(signal.Array[(item * signal.ItemRows)..((item + 1) * signal.ItemRows)], signal.ItemRows, signal.First, 1);
             apart[item] = LossOn(version, true, Alone(eps), Alone(noise), [valid[item]], Alone(dEps), rows, 1)[0];
         }
         Assert.Equal(together, apart);
@@ -166,7 +166,7 @@ public sealed class CpuBitsTests : IDisposable
         return norm[0];
     }
 
-    private static double[] LossOn(string version, bool squared, RowsOf eps, RowsOf noise, int[] valid, RowsOf dEps, int rows, float scale)
+    private static double[] LossOn(string version, bool squared, RowsOf<float> eps, RowsOf<float> noise, int[] valid, RowsOf<float> dEps, int rows, float scale)
     {
         int slices = Loss.Slices(rows);
         double[] partial = new double[valid.Length * slices], sums = new double[valid.Length];
@@ -198,17 +198,17 @@ public sealed class CpuBitsTests : IDisposable
     }
 
     // Signals in buffers of different lengths, some aligned to 16 bytes and some not.
-    private static RowsOf Signal(int items, int rows, int number)
+    private static RowsOf<float> Signal(int items, int rows, int number)
     {
         int before = number % 2 * 4, itemRows = before + rows + number % 3;
         float[] values = new float[items * itemRows];
         Normals((uint)number, values);
-        return new RowsOf(values, itemRows, before, 1);
+        return new RowsOf<float>(values, itemRows, before, 1);
     }
 
     private static void Normals(uint stream, float[] values) => PhiloxNoise.Fill(7, stream, 0, 0, values);
 
-    private static void Special(RowsOf signal, int items, int rows)
+    private static void Special(RowsOf<float> signal, int items, int rows)
     {
         float[] special = [float.NaN, float.PositiveInfinity, float.NegativeInfinity, -0f, 1, -1, float.MaxValue, float.Epsilon];
         for (int item = 0; item < items; item++)
@@ -217,12 +217,12 @@ public sealed class CpuBitsTests : IDisposable
 
     private static Window At(IBuffer buffer) => new(buffer, 0);
 
-    private static Span<float> Item(RowsOf signal, int item, int rows) => signal.Array.AsSpan(item * signal.ItemRows + signal.First, rows);
+    private static Span<float> Item(RowsOf<float> signal, int item, int rows) => signal.Array.AsSpan(item * signal.ItemRows + signal.First, rows);
 
-    private static int RowsIn(RowsOf signal) => signal.ItemRows - signal.First;
+    private static int RowsIn(RowsOf<float> signal) => signal.ItemRows - signal.First;
 
     // The rows from the first on, of every item.
-    private IBuffer Uploaded(RowsOf signal, int items)
+    private IBuffer Uploaded(RowsOf<float> signal, int items)
     {
         IBuffer buffer = cpu.AllocateSignal(items, RowsIn(signal));
         for (int item = 0; item < items; item++) cpu.Upload(Item(signal, item, RowsIn(signal)), buffer, item, 0);
@@ -232,7 +232,7 @@ public sealed class CpuBitsTests : IDisposable
     private static void Launch(string name, int rows, int items, IReadOnlyDictionary<string, object>? constants, params object[] arguments) =>
         OnEmulator.Launch(KernelCatalog.Find(name)!.Method, new Dim3((rows + 255) / 256, items), constants, arguments);
 
-    private void AssertBits(IBuffer expected, RowsOf actual, int items)
+    private void AssertBits(IBuffer expected, RowsOf<float> actual, int items)
     {
         float[] values = new float[RowsIn(actual)];
         for (int item = 0; item < items; item++)

@@ -44,7 +44,7 @@ public sealed class GradientSumTests : IDisposable
         int count = SliceSum.Slices(Rows);
         KernelVersion slices = KernelCatalog.Find(fast ? "weight_gradient_v2" : "weight_gradient_v1")!, sum = KernelCatalog.Find(fast ? "slice_sum_v2" : "slice_sum_v1")!;
         ulong onD = Upload(d), onX = Upload(x), onGradient = Upload(gradient), partial = driver.Allocate(sizeof(float) * batch * count * Values);
-        Rows dRows = Of(onD, d.Length, Rows, Outputs), xRows = Of(onX, x.Length, Rows, Inputs), target = Of(onGradient, Values, 1, Values);
+        Rows<float> dRows = Of(onD, d.Length, Rows, Outputs), xRows = Of(onX, x.Length, Rows, Inputs), target = Of(onGradient, Values, 1, Values);
         var sums = new DeviceArray(partial, (long)batch * count * Values, typeof(float));
 
         LoadedKernel first = runner.Load(slices.Method, new Dictionary<string, object> { ["taps"] = Taps, ["hasStep"] = false });
@@ -56,7 +56,7 @@ public sealed class GradientSumTests : IDisposable
         foreach (ulong address in (ulong[])[onD, onX, onGradient, partial]) driver.Free(address);
     }
 
-    private static Rows Of(ulong address, int length, int rows, int channels) => new(new ArrayView<float>((nint)address, length), rows, 0, channels);
+    private static Rows<float> Of(ulong address, int length, int rows, int channels) => new(new ArrayView<float>((nint)address, length), rows, 0, channels);
 
     private ulong Upload(float[] values)
     {

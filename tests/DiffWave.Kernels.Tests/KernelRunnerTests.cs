@@ -57,7 +57,7 @@ public sealed class KernelRunnerTests : IDisposable
     public void ArgumentsLieWhereTheKernelReadsThem()
     {
         CompiledKernel kernel = runner.Load(Method("philox_normal_v1")).Compiled;
-        byte[] packed = KernelArguments.Pack(kernel, [new Rows(new ArrayView<float>(unchecked((nint)0x1122334455667788), 99), 5, 6, 1), 3, new DeviceArray(0x0102030405060708, 1, typeof(ulong)), 7u, 9u, 8u, -2L, 4L]);
+        byte[] packed = KernelArguments.Pack(kernel, [new Rows<float>(new ArrayView<float>(unchecked((nint)0x1122334455667788), 99), 5, 6, 1), 3, new DeviceArray(0x0102030405060708, 1, typeof(ulong)), 7u, 9u, 8u, -2L, 4L]);
         T Read<T>(string name, int offset = 0) where T : struct => System.Runtime.InteropServices.MemoryMarshal.Read<T>(packed.AsSpan(kernel.Parameters.Single(parameter => parameter.Name == name).Offset + offset));
         Assert.Equal((0x1122334455667788UL, 99L, 5, 6, 1), (Read<ulong>("normals"), Read<long>("normals", 8), Read<int>("normals", 16), Read<int>("normals", 20), Read<int>("normals", 24)));
         Assert.Equal((3, 0x0102030405060708UL, 1L, 7u, 9u), (Read<int>("rows"), Read<ulong>("seed"), Read<long>("seed", 8), Read<uint>("stream"), Read<uint>("streamStride")));

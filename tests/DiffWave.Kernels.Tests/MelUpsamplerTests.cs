@@ -42,7 +42,7 @@ public sealed class MelUpsamplerTests : IDisposable
         float[] y = new float[Batch * Inputs * factor * Bands];
         Array.Fill(y, float.NaN);
         DeviceArray x = OnDevice(Values(Batch * Inputs * Bands)), weight = OnDevice(Values(3 * MelUpsampler.Taps(factor))), bias = OnDevice(Values(1)), result = OnDevice(y);
-        Rows RowsFrom(DeviceArray array, int itemRows, long first) => new(new ArrayView<float>((nint)array.Address, array.Length), itemRows, (int)first, Bands);
+        Rows<float> RowsFrom(DeviceArray array, int itemRows, long first) => new(new ArrayView<float>((nint)array.Address, array.Length), itemRows, (int)first, Bands);
         LoadedKernel kernel = runner.Load(typeof(MelUpsampler).GetMethod(version)!);
         foreach (var (first, end) in cuts.Zip(cuts.Skip(1)))
         {

@@ -46,7 +46,7 @@ internal static class OnEmulator
             var addresses = new Dictionary<Array, ulong>(ReferenceEqualityComparer.Instance);
             try
             {
-                foreach (Array array in arguments.Select(argument => argument is RowsOf rows ? rows.Array : argument as Array).OfType<Array>())
+                foreach (Array array in arguments.Select(argument => argument is RowsOf<float> rows ? rows.Array : argument as Array).OfType<Array>())
                 {
                     if (addresses.ContainsKey(array)) continue;
                     addresses.Add(array, Driver.Allocate(Math.Max(1, Buffer.ByteLength(array))));
@@ -55,7 +55,7 @@ internal static class OnEmulator
                 Runner.Launch(Runner.Load(kernel, constants), grid, new Dim3(256), 0, 0, [.. arguments.Select(argument => argument switch
                 {
                     Array array => new DeviceArray(addresses[array], array.Length, array.GetType().GetElementType()!),
-                    RowsOf rows => new Rows(new ArrayView<float>((nint)addresses[rows.Array], rows.Array.Length), rows.ItemRows, rows.First, rows.Channels),
+                    RowsOf<float> rows => new Rows<float>(new ArrayView<float>((nint)addresses[rows.Array], rows.Array.Length), rows.ItemRows, rows.First, rows.Channels),
                     _ => argument,
                 })]);
                 foreach (var (array, address) in addresses) Driver.CopyToHost(Bytes(array), address);

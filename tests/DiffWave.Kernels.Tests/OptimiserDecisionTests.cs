@@ -75,8 +75,8 @@ public class OptimiserDecisionTests
     public void WindowsOverlapWhereTheyShareARow(int source, int target, int rows, bool expected)
     {
         var values = new Device.ArrayView<float>(4096, 40);
-        Assert.Equal(expected, CopyRows.Overlap(new Rows(values, 10, source, 2), new Rows(values, 10, target, 2), rows));
-        Assert.False(CopyRows.Overlap(new Rows(values, 10, source, 2), new Rows(new Device.ArrayView<float>(8192, 40), 10, target, 2), rows));
+        Assert.Equal(expected, CopyRows.Overlap(new Rows<float>(values, 10, source, 2), new Rows<float>(values, 10, target, 2), rows));
+        Assert.False(CopyRows.Overlap(new Rows<float>(values, 10, source, 2), new Rows<float>(new Device.ArrayView<float>(8192, 40), 10, target, 2), rows));
     }
 
     [Theory]
@@ -89,9 +89,9 @@ public class OptimiserDecisionTests
         const int items = 3, itemRows = 200, rows = 150, channels = 4;
         float[] values = [.. Enumerable.Range(0, items * itemRows * channels)], scratch = new float[items * rows * channels], expected = [.. values];
         for (int item = 0; item < items; item++) Array.Copy(values, (item * itemRows + source) * channels, expected, (item * itemRows + target) * channels, rows * channels);
-        void Copy(RowsOf from, RowsOf to) => OnEmulator.Launch(KernelCatalog.Find(version)!.Method, new Dim3((rows * channels + 255) / 256, items), null, from, to, rows);
-        Copy(new RowsOf(values, itemRows, source, channels), new RowsOf(scratch, rows, 0, channels));
-        Copy(new RowsOf(scratch, rows, 0, channels), new RowsOf(values, itemRows, target, channels));
+        void Copy(RowsOf<float> from, RowsOf<float> to) => OnEmulator.Launch(KernelCatalog.Find(version)!.Method, new Dim3((rows * channels + 255) / 256, items), null, from, to, rows);
+        Copy(new RowsOf<float>(values, itemRows, source, channels), new RowsOf<float>(scratch, rows, 0, channels));
+        Copy(new RowsOf<float>(scratch, rows, 0, channels), new RowsOf<float>(values, itemRows, target, channels));
         Assert.Equal(expected, values);
     }
 }

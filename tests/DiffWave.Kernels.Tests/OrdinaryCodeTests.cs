@@ -59,7 +59,7 @@ public class OrdinaryCodeTests
             object OnHost(object argument) => argument switch
             {
                 Array array => View(array),
-                RowsOf rows => new Rows((ArrayView<float>)View(rows.Array), rows.ItemRows, rows.First, rows.Channels),
+                RowsOf<float> rows => new Rows<float>((ArrayView<float>)View(rows.Array), rows.ItemRows, rows.First, rows.Channels),
                 PartOf part => ((ArrayView<float>)View(part.Array)).SubView(part.First),
                 _ => argument,
             };

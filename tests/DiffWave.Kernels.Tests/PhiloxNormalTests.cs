@@ -33,7 +33,7 @@ public class PhiloxNormalTests
             {
                 float[] normals = new float[expected.Length];
                 OnEmulator.Launch(KernelCatalog.Find(name)!.Method, new Dim3(((rows + 6) / 4 + 255) / 256, items), null,
-                    new RowsOf(normals, before + rows, before, 1), rows, new[] { seed }, stream, streamStride, step, first, firstStride);
+                    new RowsOf<float>(normals, before + rows, before, 1), rows, new[] { seed }, stream, streamStride, step, first, firstStride);
                 Assert.Equal(expected.Select(BitConverter.SingleToUInt32Bits), normals.Select(BitConverter.SingleToUInt32Bits));
             }
         }
@@ -49,7 +49,7 @@ public class PhiloxNormalTests
         ulong seed = 42;
         fixed (float* p = actual)
         {
-            var (normals, key) = (new Rows(new ArrayView<float>((nint)p, length), length, 0, 1), new ArrayView<ulong>((nint)(&seed), 1));
+            var (normals, key) = (new Rows<float>(new ArrayView<float>((nint)p, length), length, 0, 1), new ArrayView<ulong>((nint)(&seed), 1));
             SequentialLaunch.Run(new(5, 1, 1), new(256, 1, 1), () => PhiloxNormal.FillV1(normals, length, key, 1, 1, 2, first, 0));
         }
         Assert.Equal(expected, actual);

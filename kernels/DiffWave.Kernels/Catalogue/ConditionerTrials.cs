@@ -54,7 +54,7 @@ public static partial class KernelCatalog
         var grids = grid(batch, outputs, bands, factor, shift);
         float[] window = WindowOf(x, batch, inputs, (int)low, count, float.NaN), y = WindowOf(Unwritten(naive.Length), batch, inputs * factor, first, outputs, 7f);
         KernelOutput output = KernelOutput.Float32("y", y, WindowOf(expected, batch, inputs * factor, first, outputs, 7), WindowOf(naive, batch, inputs * factor, first, outputs, 7f), Largest(magnitude));
-        return new KernelTrial([new(new(grids.X, grids.Y, grids.Z), new(Threads, 1, 1), 0, new RowsOf(window, before + count + after, before, bands), new RowsOf(y, before + outputs + after, before, bands),
+        return new KernelTrial([new(new(grids.X, grids.Y, grids.Z), new(Threads, 1, 1), 0, new RowsOf<float>(window, before + count + after, before, bands), new RowsOf<float>(y, before + outputs + after, before, bands),
             weight, bias, count, outputs, factor, shift)], MelUpsampler.ForwardCost(batch, count, outputs, bands, factor), [output]);
 
         T[] WindowOf<T>(T[] rows, int items, int itemRows, int from, int held, T around)
@@ -81,8 +81,8 @@ public static partial class KernelCatalog
         MelUpsampler.ReferenceBackwardInput(y, dy, weight, expected.AsSpan(), inputs, bands, factor);
         MelUpsampler.ReferenceBackwardInput(y, dy, weight, naive.AsSpan(), inputs, bands, factor);
         MelUpsampler.ReferenceBackwardInput(y, Absolute(dy), Absolute(weight), magnitude.AsSpan(), inputs, bands, factor);
-        RowsOf outputs(float[] array) => new(array, inputs * factor, 0, bands);
-        return new KernelTrial([new(new(blocks(inputs, bands), 1, batch), new(Threads, 1, 1), 0, outputs(y), outputs(dy), weight, new RowsOf(dx, inputs, 0, bands), inputs, factor)],
+        RowsOf<float> outputs(float[] array) => new(array, inputs * factor, 0, bands);
+        return new KernelTrial([new(new(blocks(inputs, bands), 1, batch), new(Threads, 1, 1), 0, outputs(y), outputs(dy), weight, new RowsOf<float>(dx, inputs, 0, bands), inputs, factor)],
             MelUpsampler.BackwardInputCost(batch, inputs, bands, factor), [KernelOutput.Float32("dx", dx, expected, naive, Largest(magnitude))]);
     }
 
@@ -95,8 +95,8 @@ public static partial class KernelCatalog
         MelUpsampler.ReferenceBackwardWeights(x, y, dy, expected.AsSpan(), inputs, bands, factor);
         MelUpsampler.ReferenceBackwardWeights(x, y, dy, naive.AsSpan(), inputs, bands, factor);
         MelUpsampler.ReferenceBackwardWeights(Absolute(x), y, Absolute(dy), magnitude.AsSpan(), inputs, bands, factor);
-        RowsOf outputs(float[] array) => new(array, inputs * factor, 0, bands);
-        return new KernelTrial([new(new(slices, 1, batch), new(Threads, 1, 1), 0, new RowsOf(x, inputs, 0, bands), outputs(y), outputs(dy), partial, inputs, factor)],
+        RowsOf<float> outputs(float[] array) => new(array, inputs * factor, 0, bands);
+        return new KernelTrial([new(new(slices, 1, batch), new(Threads, 1, 1), 0, new RowsOf<float>(x, inputs, 0, bands), outputs(y), outputs(dy), partial, inputs, factor)],
             MelUpsampler.BackwardWeightsCost(batch, inputs, bands, factor), [KernelOutput.Float32("partial", partial, expected, naive, Largest(magnitude))]);
     }
 
@@ -126,7 +126,7 @@ public static partial class KernelCatalog
         InputProjectionBackward.ReferenceWeights(audio, x, dx, expected.AsSpan(), rows, channels);
         InputProjectionBackward.ReferenceWeights(audio, x, dx, naive.AsSpan(), rows, channels);
         InputProjectionBackward.ReferenceWeights(Absolute(audio), x, Absolute(dx), magnitude.AsSpan(), rows, channels);
-        return new KernelTrial([new(new(slices, Blocks(channels, 32), batch), new(32, Threads / 32, 1), 0, new RowsOf(audio, rows, 0, 1), new RowsOf(x, rows, 0, channels), new RowsOf(dx, rows, 0, channels),
+        return new KernelTrial([new(new(slices, Blocks(channels, 32), batch), new(32, Threads / 32, 1), 0, new RowsOf<float>(audio, rows, 0, 1), new RowsOf<float>(x, rows, 0, channels), new RowsOf<float>(dx, rows, 0, channels),
             partial, rows)], InputProjectionBackward.WeightsCost(batch, rows, channels), [KernelOutput.Float32("partial", partial, expected, naive, Largest(magnitude))]);
     }
 
@@ -138,7 +138,7 @@ public static partial class KernelCatalog
         InputProjectionBackward.ReferenceAudio(weight, x, dx, expected.AsSpan());
         InputProjectionBackward.ReferenceAudio(weight, x, dx, naive.AsSpan());
         InputProjectionBackward.ReferenceAudio(Absolute(weight), x, Absolute(dx), magnitude.AsSpan());
-        return new KernelTrial([new(new(Blocks(rows, Threads / 32), 1, batch), new(Threads, 1, 1), 0, weight, new RowsOf(x, rows, 0, channels), new RowsOf(dx, rows, 0, channels),
-            new RowsOf(dAudio, rows, 0, 1), rows)], InputProjectionBackward.AudioCost(batch, rows, channels), [KernelOutput.Float32("dAudio", dAudio, expected, naive, Largest(magnitude))]);
+        return new KernelTrial([new(new(Blocks(rows, Threads / 32), 1, batch), new(Threads, 1, 1), 0, weight, new RowsOf<float>(x, rows, 0, channels), new RowsOf<float>(dx, rows, 0, channels),
+            new RowsOf<float>(dAudio, rows, 0, 1), rows)], InputProjectionBackward.AudioCost(batch, rows, channels), [KernelOutput.Float32("dAudio", dAudio, expected, naive, Largest(magnitude))]);
     }
 }

@@ -91,9 +91,9 @@ public static partial class KernelCatalog
             int held = before + Rows + after, ring = Rows + 1; // one row more than is read, so that the ring turns inside the launch and a row of it is none of ours
             return
             [
-                new RowsOf(Placed(x, held, Channels, held + 2 * Margin, Margin, float.NaN), held + 2 * Margin, Margin + before, Channels), step, weight, Misaligned(bias),
-                hasLabel ? label : new ArrayView<float>(), hasConditioner ? new RowsOf(Placed(conditioner, Rows, Outputs, ring, Rows / 2 + 1, float.NaN), ring, Rows / 2 + 1, Outputs) : new Rows(),
-                new RowsOf(h, Rows + 2 * Margin, Margin, Outputs), Rows, before, after, dilation, Layer, Layers,
+                new RowsOf<float>(Placed(x, held, Channels, held + 2 * Margin, Margin, float.NaN), held + 2 * Margin, Margin + before, Channels), step, weight, Misaligned(bias),
+                hasLabel ? label : new ArrayView<float>(), hasConditioner ? new RowsOf<float>(Placed(conditioner, Rows, Outputs, ring, Rows / 2 + 1, float.NaN), ring, Rows / 2 + 1, Outputs) : new Rows<float>(),
+                new RowsOf<float>(h, Rows + 2 * Margin, Margin, Outputs), Rows, before, after, dilation, Layer, Layers,
             ];
         }
 
@@ -148,7 +148,7 @@ public static partial class KernelCatalog
             return (Framed(y, T.CreateChecked(Kept)), Framed(skips, T.CreateChecked(Kept)));
         }
         T[] Framed<T>(T[] values, T around) => Placed(values, rows, channels, itemRows, Margin, around);
-        RowsOf Window(float[] buffer) => new(buffer, itemRows, Margin, channels);
+        RowsOf<float> Window(float[] buffer) => new(buffer, itemRows, Margin, channels);
         var (yExpected, skipsExpected) = Results<double>(values => values);
         var (yNaive, skipsNaive) = Results<float>(values => values);
         var (yMagnitude, skipsMagnitude) = Results<double>(Absolute);
@@ -197,8 +197,8 @@ public static partial class KernelCatalog
         float[] y = Turned(Unwritten(expected.Length), Kept);
         var (read, blocks, threads) = launch(weight, rows, inputs, outputs);
         return new KernelTrial(
-            [new(new(blocks, 1, batch), new(threads, 1, 1), 0, new RowsOf(Placed(x, rows, inputs, rows + 2 * Margin, Margin, float.NaN), rows + 2 * Margin, Margin, inputs), read, Misaligned(bias),
-                new RowsOf(y, ring, rows / 2 + 1, outputs), rows, scale)],
+            [new(new(blocks, 1, batch), new(threads, 1, 1), 0, new RowsOf<float>(Placed(x, rows, inputs, rows + 2 * Margin, Margin, float.NaN), rows + 2 * Margin, Margin, inputs), read, Misaligned(bias),
+                new RowsOf<float>(y, ring, rows / 2 + 1, outputs), rows, scale)],
             PointwiseConv.ForwardCost((long)batch * rows, inputs, outputs), [KernelOutput.Float32("y", y, Turned(expected, Kept), Turned(naive, Kept), Largest(magnitude))]);
     }
 }

@@ -158,12 +158,12 @@ public static partial class KernelCatalog
         float[] naive = new float[hidden.Length];
         HeadBackward.Reference(hidden, dEps, weights, expected.AsSpan());
         HeadBackward.Reference(hidden, dEps, weights, naive.AsSpan());
-        RowsOf inPlace = Whole(hidden, rows, channels);
+        RowsOf<float> inPlace = Whole(hidden, rows, channels);
         return new KernelTrial([new(new(blocks, 1, (int)items), new(Threads, 1, 1), 0, inPlace, Whole(dEps, rows, 1), Misaligned(weights), inPlace, rows)],
             HeadBackward.BackwardCost(items * rows, channels), [KernelOutput.Float32("dHidden", hidden, expected, naive, Largest(expected))]);
     }
 
-    private static RowsOf Whole(float[] values, int rows, long channels) => new(values, rows, 0, (int)channels);
+    private static RowsOf<float> Whole(float[] values, int rows, long channels) => new(values, rows, 0, (int)channels);
 
     private static float[] Same(float[] values) => values;
 

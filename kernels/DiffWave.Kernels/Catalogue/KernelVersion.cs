@@ -57,15 +57,16 @@ public sealed record KernelTrial(IReadOnlyList<KernelLaunch> Launches, Cost Cost
 /// <param name="Grid">Blocks.</param>
 /// <param name="Group">Threads of a block.</param>
 /// <param name="DynamicSharedBytes">Bytes of dynamic shared memory.</param>
-/// <param name="Arguments">Parameters in order, constants left out: an array stands for a view of a device buffer that holds it before the first launch, the same array for the same buffer; <see cref="RowsOf"/> for <see cref="Rows"/> of one, <see cref="PartOf"/> for a view of its end; others are scalars.</param>
+/// <param name="Arguments">Parameters in order, constants left out: an array stands for a view of a device buffer that holds it before the first launch, the same array for the same buffer; <see cref="RowsOf{T}"/> for <see cref="Rows{T}"/> of one, <see cref="PartOf"/> for a view of its end; others are scalars.</param>
 public sealed record KernelLaunch(Index3D Grid, Index3D Group, int DynamicSharedBytes, params IReadOnlyList<object> Arguments);
 
-/// <summary>Stands for <see cref="Rows"/> of a device buffer among the arguments of a launch.</summary>
+/// <summary>Stands for <see cref="Rows{T}"/> of a device buffer among the arguments of a launch.</summary>
+/// <typeparam name="T">float, Half or BFloat16.</typeparam>
 /// <param name="Array">What the buffer holds before the first launch, B x rows x C.</param>
 /// <param name="ItemRows">Rows an item holds.</param>
 /// <param name="First">The row that counts as row 0.</param>
 /// <param name="Channels">C.</param>
-public sealed record RowsOf(float[] Array, int ItemRows, int First, int Channels);
+public sealed record RowsOf<T>(T[] Array, int ItemRows, int First, int Channels) where T : unmanaged;
 
 /// <summary>Stands for a view of a device buffer from an element on among the arguments of a launch: tensors of an arena begin anywhere.</summary>
 /// <param name="Array">What the buffer holds before the first launch.</param>
@@ -74,7 +75,7 @@ public sealed record PartOf(float[] Array, int First);
 
 /// <summary>What an array must hold after a trial.</summary>
 /// <param name="Name">Name of the result, e.g. y.</param>
-/// <param name="Array">One of the arrays among the arguments: float, double or int.</param>
+/// <param name="Array">One of the arrays among the arguments: float, double, int, Half or BFloat16.</param>
 /// <param name="Expected">The result in float64.</param>
 /// <param name="Bound">Largest absolute error allowed; 0 where the result is exact.</param>
 /// <param name="BoundReason">Where the bound comes from.</param>
@@ -116,7 +117,9 @@ public sealed record KernelOutput(string Name, Array Array, double[] Expected, d
             double[] doubles => doubles,
             float[] floats => System.Array.ConvertAll(floats, value => (double)value),
             int[] integers => System.Array.ConvertAll(integers, value => (double)value),
-            _ => throw new NotSupportedException($"{Name}: results in arrays of {actual.GetType().GetElementType()} are not compared yet, expected float, double or int"),
+            Half[] halves => System.Array.ConvertAll(halves, value => (double)value),
+            BFloat16[] halves => System.Array.ConvertAll(halves, value => (double)(float)value),
+            _ => throw new NotSupportedException($"{Name}: results in arrays of {actual.GetType().GetElementType()} are not compared yet, expected float, double, int, Half or BFloat16"),
         };
         double worst = 0;
         int at = 0;

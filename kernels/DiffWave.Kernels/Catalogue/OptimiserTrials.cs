@@ -28,7 +28,7 @@ public static partial class KernelCatalog
         const float scale = 1f / 3000;
         int items = (int)shape["items"], rows = (int)shape["rows"], slices = Loss.Slices(rows);
         bool squared = shape["squared"] == 1;
-        RowsOf eps = RandomRows(31, shape, 1, 4, 0), noise = RandomRows(32, shape, 1, 0, 4), dEps = RandomRows(33, shape, 1, 8, 4);
+        RowsOf<float> eps = RandomRows(31, shape, 1, 4, 0), noise = RandomRows(32, shape, 1, 0, 4), dEps = RandomRows(33, shape, 1, 8, 4);
         int[] valid = [.. Enumerable.Range(0, items).Select(item => item == 0 ? rows : item == 1 ? rows / 2 : 0)];
         if (rows > 1) noise.Array[noise.First] = eps.Array[eps.First]; // no difference, no gradient
         (double[] gradient, float[] naive) = Expected(dEps);

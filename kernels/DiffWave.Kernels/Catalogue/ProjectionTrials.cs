@@ -28,8 +28,8 @@ public static partial class KernelCatalog
         InputProjection.Reference(Absolute(audio), Absolute(weight), Absolute(bias), magnitude.AsSpan());
         float[] x = Placed(Unwritten(naive.Length), rows, channels, itemRows, Margin, Kept);
         return new KernelTrial(
-            [new(new(Blocks((long)Blocks(rows, rowsPerThread) * channels, Threads), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1), Misaligned(weight), Misaligned(bias),
-                new RowsOf(x, itemRows, Margin, channels), rows)],
+            [new(new(Blocks((long)Blocks(rows, rowsPerThread) * channels, Threads), 1, batch), new(Threads, 1, 1), 0, new RowsOf<float>(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1), Misaligned(weight), Misaligned(bias),
+                new RowsOf<float>(x, itemRows, Margin, channels), rows)],
             InputProjection.ForwardCost((long)batch * rows, channels),
             [KernelOutput.Float32("x", x, Placed(expected, rows, channels, itemRows, Margin, Kept), Placed(naive, rows, channels, itemRows, Margin, Kept), Largest(magnitude))]);
     }
@@ -51,8 +51,8 @@ public static partial class KernelCatalog
         Head.Reference(Absolute(h), Absolute(weight), Math.Abs(bias[0]), magnitude.AsSpan());
         float[] eps = Placed(Unwritten(naive.Length), rows, 1, itemRows, Margin, Kept);
         return new KernelTrial(
-            [new(new(Blocks(rows, rowsPerBlock), 1, batch), new(Threads, 1, 1), 0, new RowsOf(Placed(h, rows, channels, itemRows, Margin, float.NaN), itemRows, Margin, channels), Misaligned(weight), Misaligned(bias),
-                new RowsOf(eps, itemRows, Margin, 1), rows)],
+            [new(new(Blocks(rows, rowsPerBlock), 1, batch), new(Threads, 1, 1), 0, new RowsOf<float>(Placed(h, rows, channels, itemRows, Margin, float.NaN), itemRows, Margin, channels), Misaligned(weight), Misaligned(bias),
+                new RowsOf<float>(eps, itemRows, Margin, 1), rows)],
             Head.ForwardCost((long)batch * rows, channels),
             [KernelOutput.Float32("eps", eps, Placed(expected, rows, 1, itemRows, Margin, Kept), Placed(naive, rows, 1, itemRows, Margin, Kept), Largest(magnitude))]);
     }

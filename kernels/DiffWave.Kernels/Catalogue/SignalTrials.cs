@@ -34,7 +34,7 @@ public static partial class KernelCatalog
     private static KernelTrial Diffuse(KernelShape shape)
     {
         int items = (int)shape["items"], rows = (int)shape["rows"];
-        RowsOf audio = RandomRows(11, shape, 1, 0, 1), noise = RandomRows(12, shape, 1, 3, 2), noisy = RandomRows(13, shape, 1, 1, 1);
+        RowsOf<float> audio = RandomRows(11, shape, 1, 0, 1), noise = RandomRows(12, shape, 1, 3, 2), noisy = RandomRows(13, shape, 1, 1, 1);
         float[] levels = [.. Enumerable.Range(0, items).Select(item => item == 0 ? 0.99f : 0.5f / item)];
         (double[] expected, float[] naive) = Expected(noisy);
         for (int item = 0; item < items; item++)
@@ -51,7 +51,7 @@ public static partial class KernelCatalog
         int items = (int)shape["items"], rows = (int)shape["rows"];
         float sigma = shape["noise"] == 1 ? 0.2f : 0;
         bool clamp = shape["clamp"] == 1;
-        RowsOf x = RandomRows(14, shape, 1, 2, 1), eps = RandomRows(15, shape, 1, 0, 2), noise = RandomRows(16, shape, 1, 1, 2), y = RandomRows(17, shape, 1, 3, 1);
+        RowsOf<float> x = RandomRows(14, shape, 1, 2, 1), eps = RandomRows(15, shape, 1, 0, 2), noise = RandomRows(16, shape, 1, 1, 2), y = RandomRows(17, shape, 1, 3, 1);
         (double[] expected, float[] naive) = Expected(y);
         for (int item = 0; item < items; item++)
         {
@@ -70,7 +70,7 @@ public static partial class KernelCatalog
         const double bound = 6.6e-7; // of the transform against exact arithmetic, see PhiloxNoise of the engine
         int items = (int)shape["items"], rows = (int)shape["rows"];
         long first = shape["first"];
-        RowsOf normals = RandomRows(18, shape, 1, shape["rows"] % 8 == 0 ? 1 : (int)(first % 4), 1);
+        RowsOf<float> normals = RandomRows(18, shape, 1, shape["rows"] % 8 == 0 ? 1 : (int)(first % 4), 1);
         double[] expected = Expected(normals).Expected;
         for (int item = 0; item < items; item++) PhiloxNormal.Reference(seed, stream + (uint)item * streamStride, step, first + item * firstStride, Run(normals, expected, item, rows));
         return new KernelTrial([new(new(Blocks((rows + 6) / 4, perBlock), items, 1), new(Threads, 1, 1), 0, normals, rows, new[] { seed }, stream, streamStride, step, first, firstStride)],
@@ -97,7 +97,7 @@ public static partial class KernelCatalog
     private static KernelTrial Copy(KernelShape shape, int perThread)
     {
         int items = (int)shape["items"], rows = (int)shape["rows"], channels = (int)shape["channels"];
-        RowsOf source = RandomRows(19, shape, channels, 2, 1), target = RandomRows(20, shape, channels, 1, 3);
+        RowsOf<float> source = RandomRows(19, shape, channels, 2, 1), target = RandomRows(20, shape, channels, 1, 3);
         double[] expected = Expected(target).Expected;
         for (int item = 0; item < items; item++)
         {
@@ -112,18 +112,18 @@ public static partial class KernelCatalog
     private static KernelLaunch Launch(KernelShape shape, int elements, params object[] arguments) => new(new(Blocks(elements, Threads), (int)shape["items"], 1), new(Threads, 1, 1), 0, arguments);
 
     // An activation whose items hold rows before the first and behind the last that a launch works on. Where the launch's rows fill sectors of 32 bytes, all rows do.
-    private static RowsOf RandomRows(int seed, KernelShape shape, int channels, int before, int behind)
+    private static RowsOf<float> RandomRows(int seed, KernelShape shape, int channels, int before, int behind)
     {
         if (shape["rows"] % 8 == 0) (before, behind) = (8 * before, 8 * behind);
         int itemRows = before + (int)shape["rows"] + behind;
-        return new RowsOf(Random(seed, shape["items"] * itemRows * channels, 2), itemRows, before, channels);
+        return new RowsOf<float>(Random(seed, shape["items"] * itemRows * channels, 2), itemRows, before, channels);
     }
 
     // What the rows hold before a launch: rows that it does not work on keep it.
-    private static (double[] Expected, float[] Naive) Expected(RowsOf rows) => (Array.ConvertAll(rows.Array, value => (double)value), [.. rows.Array]);
+    private static (double[] Expected, float[] Naive) Expected(RowsOf<float> rows) => (Array.ConvertAll(rows.Array, value => (double)value), [.. rows.Array]);
 
-    private static Span<float> Run(RowsOf of, int item, int rows) => Run(of, of.Array, item, rows);
+    private static Span<float> Run(RowsOf<float> of, int item, int rows) => Run(of, of.Array, item, rows);
 
     // The same place in an array of the same layout.
-    private static Span<T> Run<T>(RowsOf of, T[] values, int item, int rows) => values.AsSpan((item * of.ItemRows + of.First) * of.Channels, rows * of.Channels);
+    private static Span<T> Run<T>(RowsOf<float> of, T[] values, int item, int rows) => values.AsSpan((item * of.ItemRows + of.First) * of.Channels, rows * of.Channels);
 }

@@ -66,7 +66,7 @@ public static partial class KernelCatalog
             WeightGradient.Reference(map(d), map(x), map(step), result.AsSpan(), rows, outputs, inputs, taps, dilation, scale);
             return result;
         }
-        return new KernelTrial([new(grid, group, 0, Whole(d, rows, outputs), Whole(x, rows, inputs), new RowsOf(steps, layers, layer, inputs), partial, rows, dilation, scale)],
+        return new KernelTrial([new(grid, group, 0, Whole(d, rows, outputs), Whole(x, rows, inputs), new RowsOf<float>(steps, layers, layer, inputs), partial, rows, dilation, scale)],
             WeightGradient.GradientCost(items, rows, outputs, inputs, taps),
             [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
@@ -98,7 +98,7 @@ public static partial class KernelCatalog
         SliceSum.Reference(partial, sums.AsSpan(), slices, values, inputs, taps, accumulate);
         double[] expected = [.. target.Select(value => (double)value)];
         for (int index = 0; index < sums.Length; index++) expected[RowAt(index / values) + index % values] = sums[index];
-        return new KernelTrial([new(new(Blocks(values, threads), 1, groups), new(threads, 1, 1), 0, partial, new RowsOf(target, 3, 1, values), slices, inputs, taps)],
+        return new KernelTrial([new(new(Blocks(values, threads), 1, groups), new(threads, 1, 1), 0, partial, new RowsOf<float>(target, 3, 1, values), slices, inputs, taps)],
             SliceSum.SumCost(groups, slices, values), [new("target", target, expected, double.Epsilon, "the same additions in the same order")]);
 
         int RowAt(int group) => (3 * group + 1) * values;

@@ -17,7 +17,7 @@ public sealed partial class CudaOps
         using var range = Range(nameof(HeadBackward));
         int batch = skips.Batch, rows = skips.Rows, channels = skips.Channels;
         RefuseLongCrops(rows, 2L * channels);
-        Rows hidden = HeadHidden(All(skips), batch, rows);
+        Rows<float> hidden = HeadHidden(All(skips), batch, rows);
         AddColumnSums(hidden, All(dEps), Gradients.Head.Weight, batch, rows, 1);
         AddColumnSums(All(dEps), null, Gradients.Head.Bias, batch, rows, 1);
         bool fours = channels % 4 == 0;
@@ -38,10 +38,10 @@ public sealed partial class CudaOps
         bool hasY = layer + 1 < config.Layers;
 
         // The output projection: its residual half saw dX / sqrt(2), its skip half dSkips.
-        Rows dGated = Scratch(ScratchUse.GatedGradient, batch, rows, channels);
+        Rows<float> dGated = Scratch(ScratchUse.GatedGradient, batch, rows, channels);
         var (output, weight, blocks) = Product(kernels.ResidualOutputBackwardV1, weights.Output.Weight, kernels.ResidualOutputBackwardV2, Training.Packed.Output[layer], rows, channels);
         Launch(output.With(On(hasY)).Add(weight).Add(All(dX)).Add(All(dSkips)).Add(dGated).Add(rows), blocks, 1, batch);
-        Rows gated = GateBackward(All(preGate), dGated, batch, rows);
+        Rows<float> gated = GateBackward(All(preGate), dGated, batch, rows);
         if (hasY)
         {
             AddWeightGradient(All(dX), gated, null, gradients.Output.Weight.SubView(0, channels * channels), batch, rows, taps: 1, dilation: 1, RootHalf);
@@ -65,11 +65,11 @@ public sealed partial class CudaOps
     }
 
     // The gradient of the gate's input takes the place of the input. Gives back the gate's result, in working memory.
-    private Rows GateBackward(Rows preGate, Rows dGated, int batch, int rows)
+    private Rows<float> GateBackward(Rows<float> preGate, Rows<float> dGated, int batch, int rows)
     {
         int channels = dGated.Channels, gateFirst = On(Weights.Config.GateOrder == GateOrder.GateFirst);
         bool fours = channels % 4 == 0;
-        Rows gated = fours ? dGated : Scratch(ScratchUse.Gated, batch, rows, channels);
+        Rows<float> gated = fours ? dGated : Scratch(ScratchUse.Gated, batch, rows, channels);
         if (!fours) Gate(preGate, gated, batch, rows);
         foreach ((ArrayView<float> h, ArrayView<float> dZ) in Runs(preGate, dGated, batch, rows))
             if (fours) Launch(kernels.GateBackwardV2.With(channels, gateFirst).Add(h).Add(dZ), Blocks(dZ.Length, 1024), 1);
@@ -99,7 +99,7 @@ public sealed partial class CudaOps
         bool fours = bands % 4 == 0, foursOfInput = fours && MelUpsampler.InputRowsV2(bands) > 0;
 
         // What each stage reads; inner ones are computed again. Planes and their gradients stand one behind the other in working memory, in the same order.
-        var planes = new Rows[stages.Length + 1];
+        var planes = new Rows<float>[stages.Length + 1];
         (planes[0], planes[^1]) = (All(mel), All(upsampled));
         long inner = 0;
         for (int stage = 0, rows = mel.Rows; stage < last; stage++) inner += (long)batch * (rows *= factors[stage]) * bands;
@@ -107,12 +107,12 @@ public sealed partial class CudaOps
         for (int stage = 0; stage < last; stage++)
         {
             int inputs = planes[stage].ItemRows, outputs = inputs * factors[stage];
-            planes[stage + 1] = new Rows(results, outputs, 0, bands);
+            planes[stage + 1] = new Rows<float>(results, outputs, 0, bands);
             results = results.SubView((long)batch * outputs * bands);
             UpsampleStage(stages[stage], planes[stage], planes[stage + 1], batch, inputs, outputs, factors[stage], factors[stage] / 2);
         }
 
-        Rows dOutput = All(dUpsampled);
+        Rows<float> dOutput = All(dUpsampled);
         for (int stage = last; stage >= 0; stage--)
         {
             int inputs = planes[stage].ItemRows, factor = factors[stage], slices = MelUpsampler.Slices(inputs, factor);
@@ -121,7 +121,7 @@ public sealed partial class CudaOps
             AddSlices(partial, target, batch * slices);
             if (stage == 0) break; // the mel itself gets no gradient
             long values = (long)batch * inputs * bands;
-            var dInput = new Rows(slopes.SubView(slopes.Length - values), inputs, 0, bands);
+            var dInput = new Rows<float>(slopes.SubView(slopes.Length - values), inputs, 0, bands);
             slopes = slopes.SubView(0, slopes.Length - values);
             Launch((foursOfInput ? kernels.MelUpsamplerBackwardInputV2 : kernels.MelUpsamplerBackwardInputV1).With().Add(planes[stage + 1]).Add(dOutput).Add(stages[stage].Weight).Add(dInput).Add(inputs).Add(factor),
                 foursOfInput ? Blocks(inputs, MelUpsampler.InputRowsV2(bands)) : Blocks((long)inputs * bands), 1, batch);
@@ -181,7 +181,7 @@ public sealed partial class CudaOps
     // ---- Gradients of layers.
 
     // dX (+)= scale W^T dY.
-    private void PointwiseBackward(ArrayView<float> weights, ArrayView<float> packed, Rows dY, Rows dX, int batch, int rows, float scale, bool accumulate)
+    private void PointwiseBackward(ArrayView<float> weights, ArrayView<float> packed, Rows<float> dY, Rows<float> dX, int batch, int rows, float scale, bool accumulate)
     {
         var (kernel, weight, blocks) = Product(kernels.PointwiseConvBackwardV1, weights, kernels.PointwiseConvBackwardV2, packed, rows, dX.Channels);
         Launch(kernel.With(On(accumulate)).Add(weight).Add(dY).Add(dX).Add(rows).Add(scale), blocks, 1, batch);
@@ -194,7 +194,7 @@ public sealed partial class CudaOps
         Launch(kernels.VectorLinearBackwardInput.With(On(silu)).Add(d).Add(weight).Add(u).Add(dx).Add(layers).Add(inputs).Add(outputs).Add(Gradients.LayerStride), Blocks(inputs, 32), 1, batch);
 
     // Adds the gradient of a convolution's weights [O, I, K]: of d[t, o] (x + step)[t + shift, i].
-    private void AddWeightGradient(Rows d, Rows x, Rows? step, ArrayView<float> target, int batch, int rows, int taps, int dilation, float scale)
+    private void AddWeightGradient(Rows<float> d, Rows<float> x, Rows<float>? step, ArrayView<float> target, int batch, int rows, int taps, int dilation, float scale)
     {
         int inputs = x.Channels, values = d.Channels * taps * inputs, slices = SliceSum.Slices(rows);
         int together = (int)Math.Clamp(options.PartialBytes / sizeof(float) / ((long)slices * values), 1, batch);
@@ -211,10 +211,10 @@ public sealed partial class CudaOps
     }
 
     // Adds the sums of columns: the gradient of a bias, or with a weight a row that of a convolution between C channels and one.
-    private void AddColumnSums(Rows x, Rows? weights, ArrayView<float> target, int batch, int rows, float scale) =>
+    private void AddColumnSums(Rows<float> x, Rows<float>? weights, ArrayView<float> target, int batch, int rows, float scale) =>
         AddSlices(ColumnSums(x, weights, batch, rows, scale), target, batch * SliceSum.Slices(rows));
 
-    private ArrayView<float> ColumnSums(Rows x, Rows? weights, int batch, int rows, float scale)
+    private ArrayView<float> ColumnSums(Rows<float> x, Rows<float>? weights, int batch, int rows, float scale)
     {
         int slices = SliceSum.Slices(rows);
         ArrayView<float> partial = scratch.Take<float>(ScratchUse.Partial, (long)batch * slices * x.Channels);
@@ -228,6 +228,6 @@ public sealed partial class CudaOps
         Launch(kernels.SliceSum.With(1).Add(partial).Add(AsRow(target)).Add(slices).Add(inputs).Add(taps), Blocks(target.Length, SliceSum.ThreadsV2), 1, 1);
 
     // Sums the slices of every item into a row of its own.
-    private void SumSlices(ArrayView<float> partial, Rows target, int items, int slices) =>
+    private void SumSlices(ArrayView<float> partial, Rows<float> target, int items, int slices) =>
         Launch(kernels.SliceSum.With(0).Add(partial).Add(target).Add(slices).Add(1).Add(1), Blocks(target.Channels, SliceSum.ThreadsV2), 1, items);
 }

@@ -77,7 +77,7 @@ public sealed partial class CudaOps
     }
 
     // Rows of the last stage's result from a time on. Stages take turns between two halves of working memory.
-    private void Upsample(DeviceTensors[] stages, long time, int count, Window mel, int firstFrame, int frames, Rows upsampled)
+    private void Upsample(DeviceTensors[] stages, long time, int count, Window mel, int firstFrame, int frames, Rows<float> upsampled)
     {
         IReadOnlyList<int> factors = Weights.Config.UpsampleFactors;
         int batch = mel.Buffer.Batch, bands = mel.Buffer.Channels, last = stages.Length - 1;
@@ -92,17 +92,17 @@ public sealed partial class CudaOps
         }
         int between = 0;
         for (int stage = 1; stage <= last; stage++) between = Math.Max(between, counts[stage]);
-        Rows halves = Scratch(ScratchUse.Upsampled, 2 * batch, between, bands);
-        Rows from = At(mel, (int)(time - firstFrame));
+        Rows<float> halves = Scratch(ScratchUse.Upsampled, 2 * batch, between, bands);
+        Rows<float> from = At(mel, (int)(time - firstFrame));
         for (int stage = 0; stage <= last; stage++)
         {
-            Rows to = stage == last ? upsampled : WithoutItems(halves, stage % 2 * batch);
+            Rows<float> to = stage == last ? upsampled : WithoutItems(halves, stage % 2 * batch);
             UpsampleStage(stages[stage], from, to, batch, counts[stage], counts[stage + 1], factors[stage], shifts[stage]);
             from = to;
         }
     }
 
-    private void UpsampleStage(DeviceTensors weights, Rows from, Rows to, int batch, int inputs, int outputs, int factor, int shift)
+    private void UpsampleStage(DeviceTensors weights, Rows<float> from, Rows<float> to, int batch, int inputs, int outputs, int factor, int shift)
     {
         bool fours = to.Channels % 4 == 0;
         (int x, int y, int z) = fours ? MelUpsampler.GridV2(batch, outputs, to.Channels, factor, shift) : (Blocks((long)outputs * to.Channels), 1, batch);
@@ -119,7 +119,7 @@ public sealed partial class CudaOps
     }
 
     // y = W (scale x) + b, and a ReLU if asked; y is a ring.
-    private void Pointwise(DeviceTensors weights, ArrayView<float> packed, Rows x, Rows y, int batch, int rows, float scale, bool relu)
+    private void Pointwise(DeviceTensors weights, ArrayView<float> packed, Rows<float> x, Rows<float> y, int batch, int rows, float scale, bool relu)
     {
         var (kernel, weight, blocks) = Product(kernels.PointwiseConvV1, weights.Weight, kernels.PointwiseConvV2, packed, rows, y.Channels);
         Launch(kernel.With(On(relu)).Add(x).Add(weight).Add(weights.Bias).Add(y).Add(rows).Add(scale), blocks, 1, batch);
@@ -140,9 +140,9 @@ public sealed partial class CudaOps
         {
             long time = range.First + first;
             int before = (int)Math.Min(time, dilation), after = (int)Math.Min(range.Length - time - count, dilation);
-            Rows preGate = tape is { } kept ? At(kept.PreGate, first) : Scratch(ScratchUse.PreGate, batch, count, 2 * channels);
-            Rows gated = tape?.Gated is { } keptGated ? At(keptGated, first) : Scratch(ScratchUse.Gated, batch, count, channels);
-            Rows ring = conditioner is { } window ? All(window.Buffer, (window.Row + first) % window.Buffer.Rows) : default;
+            Rows<float> preGate = tape is { } kept ? At(kept.PreGate, first) : Scratch(ScratchUse.PreGate, batch, count, 2 * channels);
+            Rows<float> gated = tape?.Gated is { } keptGated ? At(keptGated, first) : Scratch(ScratchUse.Gated, batch, count, channels);
+            Rows<float> ring = conditioner is { } window ? All(window.Buffer, (window.Row + first) % window.Buffer.Rows) : default;
             var (dilated, weight, blocks) = Product(kernels.DilatedConvV1, weights.Dilated.Weight, kernels.DilatedConvV2, Weights.Packed.Dilated[layer], count, 2 * channels);
             Launch(dilated.With(On(labelBias is not null), On(conditioner is not null)).Add(At(x, first)).Add(Values(stepBias)).Add(weight).Add(weights.Dilated.Bias)
                 .Add(Values(labelBias)).Add(ring).Add(preGate).Add(count).Add(before).Add(after).Add(dilation).Add(layer).Add(config.Layers), blocks, 1, batch);
@@ -154,7 +154,7 @@ public sealed partial class CudaOps
     }
 
     // z = tanh(filter) sigmoid(gate).
-    private void Gate(Rows preGate, Rows gated, int batch, int rows)
+    private void Gate(Rows<float> preGate, Rows<float> gated, int batch, int rows)
     {
         int channels = gated.Channels, gateFirst = On(Weights.Config.GateOrder == GateOrder.GateFirst);
         foreach ((ArrayView<float> h, ArrayView<float> z) in Runs(preGate, gated, batch, rows))
@@ -163,7 +163,7 @@ public sealed partial class CudaOps
     }
 
     // Rows of two activations without gaps, for kernels that know no items: all items at once where that is possible.
-    private List<(ArrayView<float> First, ArrayView<float> Second)> Runs(Rows first, Rows second, int batch, int rows)
+    private List<(ArrayView<float> First, ArrayView<float> Second)> Runs(Rows<float> first, Rows<float> second, int batch, int rows)
     {
         if (first.ItemRows == rows && second.ItemRows == rows && (long)batch * rows * first.Channels <= options.LaunchValues) return [(first.Values, second.Values)];
         return [.. Enumerable.Range(0, batch).Select(item => (first.Run(item, rows), second.Run(item, rows)))];
@@ -177,7 +177,7 @@ public sealed partial class CudaOps
         int batch = skips.Buffer.Batch, channels = skips.Buffer.Channels;
         foreach ((int first, int count) in Pieces(range, channels))
         {
-            Rows hidden = HeadHidden(At(skips, first), batch, count);
+            Rows<float> hidden = HeadHidden(At(skips, first), batch, count);
             bool fours = channels % 4 == 0;
             Launch((fours ? kernels.HeadV2.With(channels) : kernels.HeadV1.With()).Add(hidden).Add(weights.Weight).Add(weights.Bias).Add(At(eps, first)).Add(count),
                 fours ? Blocks(count, Kernels.Head.RowsV2) : Blocks(count), 1, batch);
@@ -185,9 +185,9 @@ public sealed partial class CudaOps
     }
 
     // relu(S (skips / sqrt(L)) + s), in working memory.
-    private Rows HeadHidden(Rows skips, int batch, int rows)
+    private Rows<float> HeadHidden(Rows<float> skips, int batch, int rows)
     {
-        Rows hidden = Scratch(ScratchUse.Hidden, batch, rows, skips.Channels);
+        Rows<float> hidden = Scratch(ScratchUse.Hidden, batch, rows, skips.Channels);
         Pointwise(Weights.Values.Skip, Weights.Packed.Skip[0], skips, hidden, batch, rows, SkipScale, relu: true);
         return hidden;
     }

@@ -151,18 +151,18 @@ public sealed partial class CudaOps : IOps
     {
         using var range = Range(nameof(Copy));
         int batch = source.Buffer.Batch, channels = source.Buffer.Channels;
-        Rows from = At(source), to = At(destination);
+        Rows<float> from = At(source), to = At(destination);
         if (!CopyRows.Overlap(from, to, rows))
         {
             Copy(from, to, batch, rows);
             return;
         }
-        Rows between = Scratch(ScratchUse.Copy, batch, rows, channels);
+        Rows<float> between = Scratch(ScratchUse.Copy, batch, rows, channels);
         Copy(from, between, batch, rows);
         Copy(between, to, batch, rows);
     }
 
-    private void Copy(Rows from, Rows to, int batch, int rows)
+    private void Copy(Rows<float> from, Rows<float> to, int batch, int rows)
     {
         int channels = to.Channels;
         bool fours = channels % 4 == 0;
@@ -185,23 +185,23 @@ public sealed partial class CudaOps : IOps
         values % buffer.Channels == 0 ? values / buffer.Channels : throw new ArgumentException($"{values} values are no whole rows of {buffer.Channels} channels");
 
     // Rows of a window, counted from one of them on.
-    private static Rows At(Window window, int row = 0) => All(window.Buffer, window.Row + row);
+    private static Rows<float> At(Window window, int row = 0) => All(window.Buffer, window.Row + row);
 
     // Rows of a buffer, counted from one of them on.
-    private static Rows All(IBuffer buffer, int first = 0) => new(Values(buffer), buffer.Rows, first, buffer.Channels);
+    private static Rows<float> All(IBuffer buffer, int first = 0) => new(Values(buffer), buffer.Rows, first, buffer.Channels);
 
     private static ArrayView<float> Values(IBuffer? buffer) => buffer is null ? default : ((CudaBuffer)buffer).Values;
 
     // The same rows, counted from a later one on.
-    private static Rows From(Rows rows, int row) => new(rows.Values, rows.ItemRows, rows.First + row, rows.Channels);
+    private static Rows<float> From(Rows<float> rows, int row) => new(rows.Values, rows.ItemRows, rows.First + row, rows.Channels);
 
     // The same rows without the first items.
-    private static Rows WithoutItems(Rows rows, int items) => new(rows.Values.SubView((long)items * rows.ItemRows * rows.Channels), rows.ItemRows, rows.First, rows.Channels);
+    private static Rows<float> WithoutItems(Rows<float> rows, int items) => new(rows.Values.SubView((long)items * rows.ItemRows * rows.Channels), rows.ItemRows, rows.First, rows.Channels);
 
     // A run of values as one row.
-    private static Rows AsRow(ArrayView<float> values) => new(values, 1, 0, values.IntLength);
+    private static Rows<float> AsRow(ArrayView<float> values) => new(values, 1, 0, values.IntLength);
 
-    private Rows Scratch(ScratchUse use, int batch, int rows, int channels) => new(scratch.Take<float>(use, (long)batch * rows * channels), rows, 0, channels);
+    private Rows<float> Scratch(ScratchUse use, int batch, int rows, int channels) => new(scratch.Take<float>(use, (long)batch * rows * channels), rows, 0, channels);
 
     // Values of the host in working memory of the device, for the operations queued from here on.
     private ArrayView<T> Uploaded<T>(ScratchUse use, ReadOnlySpan<T> values) where T : unmanaged
