@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using DiffWave.Bench;
+using DiffWave.Bench.Costs;
 using DiffWave.Cpu;
 using DiffWave.Engine;
 
@@ -43,7 +44,20 @@ var gpuDevice = new Option<string>("--device") { Description = "cuda, cuda:N or 
 var gpu = new Command("gpu", "everything that is first asked of a GPU: registers, spills, occupancy and time of every kernel; synthesis; training") { gpuDevice, preset, seconds, clips, rounds, json };
 gpu.SetAction(p => Save(p.GetValue(json), "gpu", GpuBench.Run(p.GetValue(gpuDevice)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(rounds))));
 
-return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, compiler, emulator }.Parse(args).Invoke();
+var gpuName = new Option<string>("--gpu") { Description = $"the GPU: {string.Join(", ", GpuModel.All.Select(gpu => gpu.Name))}", DefaultValueFactory = _ => "h100" };
+var costSeconds = new Option<double>("--seconds") { Description = "length of the clip", DefaultValueFactory = _ => 10 };
+var costTraining = new Option<bool>("--training") { Description = "a training step instead of a synthesis" };
+var countFrames = new Option<int>("--count-frames") { Description = "mel frames at which launches are counted by the emulator, and at half of them", DefaultValueFactory = _ => 16 };
+var measured = new Option<string?>("--measured") { Description = "results of bench gpu to put beside the predictions", HelpName = "FILE" };
+var costs = new Command("costs", "predicted time of every kernel of a synthesis or a training step on a GPU, from counts; needs no GPU")
+{
+    gpuName, preset, costSeconds, clips, full, costTraining, cropFrames, recompute, countFrames, measured, json,
+};
+costs.SetAction(p => Save(p.GetValue(json), "costs", CostsBench.Run(GpuModel.Find(p.GetValue(gpuName)!), p.GetValue(costTraining)
+    ? new TrainingWork(p.GetValue(preset)!, p.GetValue(clips), p.GetValue(cropFrames), p.GetValue(recompute))
+    : new SynthesisWork(p.GetValue(preset)!, p.GetValue(clips), Workload.FramesOf(p.GetValue(preset)!, p.GetValue(costSeconds)), p.GetValue(full)), p.GetValue(countFrames), p.GetValue(measured))));
+
+return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, costs, compiler, emulator }.Parse(args).Invoke();
 
 static void Save(string? path, string name, object results)
 {
