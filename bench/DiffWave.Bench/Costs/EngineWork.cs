@@ -42,9 +42,9 @@ internal sealed record EngineWork(IReadOnlyList<LaunchWork> Launches, long HostB
     private static string? Doubt(RecordedLaunch small, RecordedLaunch large, RecordedLaunch full, (long Small, long Large, long Full) rows, int batch)
     {
         if (small.Grid == large.Grid) return null;
-        double perRow = (double)(large.Grid.Size - small.Grid.Size) / (rows.Large - rows.Small);
-        double expected = batch * (small.Grid.Size + perRow * (rows.Full - rows.Small));
-        return Math.Abs(full.Grid.Size - expected) > Math.Max(batch * 4, expected / 50)
+        double times = (double)(rows.Full - rows.Small) / (rows.Large - rows.Small);
+        double expected = batch * (small.Grid.Size + (large.Grid.Size - small.Grid.Size) * times);
+        return Math.Abs(full.Grid.Size - expected) > batch * (Math.Abs(times) + 1) + expected / 50 // a grid is rounded up to whole blocks
             ? FormattableString.Invariant($"{full.Kernel}: a grid of {full.Grid}, {expected:f0} blocks expected from {small.Grid} and {large.Grid} at the lengths that are counted") : null;
     }
 }

@@ -138,9 +138,17 @@ internal sealed class LaunchRecorder : ForwardingDriver
     public override nint LoadModule(string ptx)
     {
         nint module = emulator.LoadModule(ptx);
-        modules[module] = !ptx.Contains("mma.sync", StringComparison.Ordinal) ? TensorKind.None
-            : ptx.Contains(".tf32", StringComparison.Ordinal) ? TensorKind.TF32 : ptx.Contains(".bf16.bf16", StringComparison.Ordinal) ? TensorKind.BF16 : TensorKind.F16;
+        modules[module] = TensorOf(ptx);
         return module;
+    }
+
+    /// <summary>Operands of the matrix products of a module.</summary>
+    public static TensorKind TensorOf(string ptx)
+    {
+        int product = ptx.IndexOf("mma.sync", StringComparison.Ordinal);
+        if (product < 0) return TensorKind.None;
+        string instruction = ptx[product..ptx.IndexOf(' ', product)];
+        return instruction.Contains(".tf32", StringComparison.Ordinal) ? TensorKind.TF32 : instruction.Contains(".bf16", StringComparison.Ordinal) ? TensorKind.BF16 : TensorKind.F16;
     }
 
     public override nint GetFunction(nint module, string entryName)

@@ -28,7 +28,7 @@ internal sealed record MeasuredTimes(string Device, double? Whole, IReadOnlyDict
             TrainingWork training => [.. Entries("training").Where(run => Is(run) && Int(run, "crop_samples") == training.Samples && run.GetProperty("recompute").GetBoolean() == training.Recompute)],
             _ => [],
         };
-        JsonElement[] timed = [.. Entries("launches").Where(run => Is(run) && workload is SynthesisWork synthesis && Int(run, "steps") == synthesis.Steps.Count && Int(run, "samples") == workload.Samples)];
+        JsonElement[] timed = [.. Entries("launches").Where(run => run.GetProperty("workload").GetString() == workload.Text)];
         if (whole.Length == 0 && timed.Length == 0) throw new InvalidDataException($"{path} has nothing measured of: {workload.Text}");
         return new MeasuredTimes(device, whole.Length > 0 ? Double(whole[0], "median_seconds") : null,
             timed.Length == 0 ? new Dictionary<string, double>() : timed[0].GetProperty("kernels").EnumerateArray().ToDictionary(kernel => kernel.GetProperty("kernel").GetString()!, kernel => Double(kernel, "seconds")));

@@ -29,10 +29,14 @@ internal abstract record Workload(string Preset, int Batch, int Frames)
     public void Record(LaunchRecorder recorder)
     {
         using var ops = new CudaOps(recorder);
-        Run(ops, recorder);
+        Run(ops, watched => recorder.IsRecording = watched, replayed: true);
     }
 
-    protected abstract void Run(CudaOps ops, LaunchRecorder recorder);
+    /// <summary>Runs it once to warm up and once more.</summary>
+    /// <param name="ops">The device.</param>
+    /// <param name="watch">Called with true before the second run and with false after it.</param>
+    /// <param name="replayed">Whether what can be replayed as a graph is; else it is launched one by one.</param>
+    public abstract void Run(CudaOps ops, Action<bool> watch, bool replayed);
 
     /// <summary>Frames that hold so many seconds.</summary>
     public static int FramesOf(string preset, double seconds)
@@ -53,16 +57,30 @@ internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool 
 
     public override string Text => FormattableString.Invariant($"synthesis, {Preset} (C={Config.Channels}, {Config.Layers} layers), {Batch} x {Samples / (double)Config.SampleRate:f2} s of audio, {Steps.Count} steps");
 
-    protected override void Run(CudaOps ops, LaunchRecorder recorder)
+    public override void Run(CudaOps ops, Action<bool> watch, bool replayed)
     {
         ops.Load(Config, Initializer.Create(Config, seed: 1));
-        using var sampler = new Sampler(Config, ops);
         IMelSource[]? mels = Config.HasMel ? [.. Enumerable.Repeat(new MemoryMel(new float[Config.Bands * Frames], Config.Bands, Frames), Batch)] : null;
         var request = new SamplerRequest { Steps = Steps, Noise = new SeededNoise(3), Length = Samples, Batch = Batch, Mels = mels, Labels = Config.HasLabel ? new int[Batch] : [] };
-        sampler.Run(request, (_, _, _) => { }); // allocates; the second run is recorded as a graph and replayed
-        recorder.IsRecording = true;
-        sampler.Run(request, (_, _, _) => { });
-        recorder.IsRecording = false;
+        var sampler = new Sampler(Config, ops);
+        try
+        {
+            Once();
+            if (!replayed) // a sampler replays its second run
+            {
+                sampler.Dispose();
+                sampler = new Sampler(Config, ops);
+            }
+            watch(true);
+            Once();
+            watch(false);
+        }
+        finally
+        {
+            sampler.Dispose();
+        }
+
+        void Once() => sampler.Run(request, (_, _, _) => { });
     }
 
     private static IReadOnlyList<SamplerStep> Chain(ModelConfig config, bool full) =>
@@ -78,7 +96,7 @@ internal sealed record TrainingWork(string Preset, int Batch, int Frames, bool R
 
     public override string Text => FormattableString.Invariant($"training step, {Preset} (C={Config.Channels}, {Config.Layers} layers), batch {Batch} of {Samples} samples{(Recompute ? ", gate inputs computed again" : "")}");
 
-    protected override void Run(CudaOps ops, LaunchRecorder recorder)
+    public override void Run(CudaOps ops, Action<bool> watch, bool replayed)
     {
         var adam = new TrainingOptions();
         ops.LoadTraining(Config, new TrainingState(Config, Initializer.Create(Config, seed: 1), keepAverage: false));
@@ -86,14 +104,12 @@ internal sealed record TrainingWork(string Preset, int Batch, int Frames, bool R
         TrainingItem[] items = [.. Enumerable.Range(0, Batch).Select(item => new TrainingItem(new float[Samples], Config.HasMel ? new float[Frames * Config.Bands] : null, 0, Samples, $"item {item}"))];
         for (int step = 1; step <= 2; step++)
         {
-            recorder.IsRecording = step == 2; // the first allocates
+            if (step == 2) watch(true);
             ops.ZeroGradients();
-            pass.Run(LossKind.L1, items, SeededDraw, new int[Batch], [.. Enumerable.Repeat(0.5f, Batch)], 1f / ((long)Batch * Samples), 0, backward: true);
+            pass.Run(LossKind.L1, items, new NoiseDraw(0, 1, 0, 0, 0), new int[Batch], [.. Enumerable.Repeat(0.5f, Batch)], 1f / ((long)Batch * Samples), 0, backward: true);
             ops.UpdateWeights(new AdamStep(step, adam.LearningRate, adam.Beta1, adam.Beta2, adam.Epsilon, ClipNorm: 0, AverageDecay: 0));
             ops.UpdateNorm();
         }
-        recorder.IsRecording = false;
+        watch(false);
     }
-
-    private static NoiseDraw SeededDraw => new(0, 1, 0, 0, 0);
 }
