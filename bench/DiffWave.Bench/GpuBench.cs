@@ -24,8 +24,8 @@ internal static class GpuBench
             Workload[] workloads = [.. new[] { 1, batch }.Distinct().Select(clips => new SynthesisWork(preset, clips, Workload.FramesOf(preset, seconds), Full: false)), new TrainingWork(preset, batch, CropFrames, Recompute: false)];
             if (workloads.Select(workload => LaunchTimes.Run(driver, workload)).OfType<Dictionary<string, object>>().ToArray() is { Length: > 0 } launches) result["launches"] = launches;
         }
-        result["synthesis"] = new[] { 1, batch }.Distinct().Select(clips => SynthesisBench.Run(device, preset, seconds, clips, full: false, 1, default, rounds, null, "", false)).ToArray();
-        result["training"] = TrainingBench.Run(device, preset, batch, CropFrames, recompute: false, 1, default, rounds, null, "");
+        result["synthesis"] = new[] { 1, batch }.Distinct().Select(clips => SynthesisBench.Run(device, preset, seconds, clips, full: false, 1, default, rounds, null)).ToArray();
+        result["training"] = TrainingBench.Run(device, preset, batch, CropFrames, recompute: false, 1, default, rounds, null);
         return result;
     }
 }

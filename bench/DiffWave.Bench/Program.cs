@@ -22,18 +22,19 @@ var clips = new Option<int>("--batch") { Description = "clips made side by side"
 var full = new Option<bool>("--full") { Description = "all steps of the training schedule instead of the fast one" };
 var threads = new Option<int>("--threads") { Description = "threads for both programs", DefaultValueFactory = _ => Environment.ProcessorCount };
 var python = new Option<string?>("--peer") { Description = "Python with PyTorch to run bench/peers/torch_diffwave.py in alternation", HelpName = "PYTHON" };
+var mode = new Option<string>("--peer-mode") { Description = "how the peer computes: fp32; on a GPU also tf32, amp or compile", DefaultValueFactory = _ => "fp32" };
 var script = new Option<string>("--peer-script") { Description = "the peer program", DefaultValueFactory = _ => "bench/peers/torch_diffwave.py" };
 var cached = new Option<bool>("--peer-cached") { Description = "the peer computes the conditioner once (needs several GB)" };
-var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { device, preset, seconds, clips, full, threads, level, rounds, python, script, cached, json };
+var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { device, preset, seconds, clips, full, threads, level, rounds, python, script, mode, cached, json };
 synthesis.SetAction(p => Save(p.GetValue(json), "synthesis", SynthesisBench.Run(p.GetValue(device)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(full), p.GetValue(threads), p.GetValue(level),
-    p.GetValue(rounds), p.GetValue(python), p.GetValue(script)!, p.GetValue(cached))));
+    p.GetValue(rounds), Peer(p))));
 
 var batch = new Option<int>("--batch") { Description = "crops a step", DefaultValueFactory = _ => 4 };
 var cropFrames = new Option<int>("--crop-frames") { Description = "mel frames a crop", DefaultValueFactory = _ => 62 };
 var recompute = new Option<bool>("--recompute") { Description = "compute the inputs of the gates again in backward instead of keeping them" };
-var training = new Command("training", "optimiser steps: time, memory, and the ratio to PyTorch, both checked to compute the same") { device, preset, batch, cropFrames, recompute, threads, level, rounds, python, script, json };
+var training = new Command("training", "optimiser steps: time, memory, and the ratio to PyTorch, both checked to compute the same") { device, preset, batch, cropFrames, recompute, threads, level, rounds, python, script, mode, json };
 training.SetAction(p => Save(p.GetValue(json), "training", TrainingBench.Run(p.GetValue(device)!, p.GetValue(preset)!, p.GetValue(batch), p.GetValue(cropFrames), p.GetValue(recompute), p.GetValue(threads), p.GetValue(level),
-    p.GetValue(rounds), p.GetValue(python), p.GetValue(script)!)));
+    p.GetValue(rounds), Peer(p))));
 
 var compiler = new Command("compiler", "milliseconds from C# to PTX, for every kernel of the catalogue") { rounds, json };
 compiler.SetAction(p => Save(p.GetValue(json), "compiler", KernelToolsBench.Compile(p.GetValue(rounds))));
@@ -66,6 +67,8 @@ costs.SetAction(p =>
 });
 
 return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, costs, compiler, emulator }.Parse(args).Invoke();
+
+TorchSetting? Peer(ParseResult p) => p.GetValue(python) is { } path ? new TorchSetting(path, p.GetValue(script)!, p.GetValue(mode)!, p.GetValue(cached)) : null;
 
 static void Save(string? path, string name, object results)
 {

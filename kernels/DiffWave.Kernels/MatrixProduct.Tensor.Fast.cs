@@ -66,31 +66,6 @@ public readonly struct Tile64x64 : IMatrixTile
     public static int Stages => 3;
 }
 
-/// <summary>What version 3 multiplies.</summary>
-/// <typeparam name="T">Element type of A and B, 16 bits.</typeparam>
-public interface IMatrixOperand<T> where T : unmanaged
-{
-    /// <summary>C + A B of a warp: 16 x 16 by 16 x 8.</summary>
-    /// <param name="a">This lane's part of A.</param>
-    /// <param name="b">This lane's part of B.</param>
-    /// <param name="c">This lane's part of C.</param>
-    static abstract Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c);
-}
-
-/// <summary>IEEE half precision: 11 bits, up to 65504.</summary>
-public readonly struct F16 : IMatrixOperand<Half>
-{
-    /// <inheritdoc/>
-    public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K16F16(a, b, c);
-}
-
-/// <summary>The upper half of float32: 8 bits, its whole range.</summary>
-public readonly struct BF16 : IMatrixOperand<BFloat16>
-{
-    /// <inheritdoc/>
-    public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K16BF16(a, b, c);
-}
-
 public static partial class MatrixProduct
 {
     private const int ThreadsV3 = 256, Chunk = 8; // elements of 16 bytes, what one asynchronous copy moves and one lane of ldmatrix addresses
