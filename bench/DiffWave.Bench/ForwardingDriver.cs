@@ -29,8 +29,8 @@ internal abstract class ForwardingDriver(ICudaDriver inner) : ICudaDriver
     public virtual CudaFunctionAttributes GetAttributes(nint function) => inner.GetAttributes(function);
     public virtual void SetMaxDynamicShared(nint function, int bytes) => inner.SetMaxDynamicShared(function, bytes);
     public virtual int MaxActiveBlocks(nint function, int threadsPerBlock, int dynamicSharedBytes) => inner.MaxActiveBlocks(function, threadsPerBlock, dynamicSharedBytes);
-    public virtual void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments) =>
-        inner.Launch(function, grid, block, dynamicSharedBytes, stream, arguments);
+    public virtual void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments, bool early = false) =>
+        inner.Launch(function, grid, block, dynamicSharedBytes, stream, arguments, early);
     public virtual nint CreateStream() => inner.CreateStream();
     public virtual void DestroyStream(nint stream) => inner.DestroyStream(stream);
     public virtual void SynchronizeStream(nint stream) => inner.SynchronizeStream(stream);

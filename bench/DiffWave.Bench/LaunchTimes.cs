@@ -28,15 +28,15 @@ internal sealed class LaunchTimer(ICudaDriver inner) : ForwardingDriver(inner)
         return function;
     }
 
-    public override void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments)
+    public override void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments, bool early = false)
     {
         if (!IsTiming)
         {
-            Inner.Launch(function, grid, block, dynamicSharedBytes, stream, arguments);
+            Inner.Launch(function, grid, block, dynamicSharedBytes, stream, arguments, early);
             return;
         }
         nint start = Inner.CreateEvent(), stop = Inner.CreateEvent();
-        taken.Add((entries[function], start, stop));
+        taken.Add((entries[function], start, stop)); // the events keep a launch from beginning early
         Inner.RecordEvent(start, stream);
         Inner.Launch(function, grid, block, dynamicSharedBytes, stream, arguments);
         Inner.RecordEvent(stop, stream);

@@ -19,7 +19,7 @@ internal sealed record KernelCost(string Kernel, int Launches, double Seconds, B
     public static IReadOnlyList<KernelCost> Of(GpuModel gpu, IReadOnlyList<LaunchWork> launches, double start)
     {
         double[] dram = CacheModel.DramBytes([.. launches.Select(launch => launch.Touches)], gpu.L2Bytes);
-        return [.. launches.Select((launch, i) => (Launch: launch, Dram: dram[i], Predicted: CostModel.Predict(gpu, launch, dram[i], start)))
+        return [.. launches.Select((launch, i) => (Launch: launch, Dram: dram[i], Predicted: CostModel.Predict(gpu, launch, dram[i], launch.IsEarly ? Math.Min(start, GpuModel.EarlyLaunch) : start)))
             .GroupBy(item => item.Launch.Kernel)
             .Select(kernel =>
             {

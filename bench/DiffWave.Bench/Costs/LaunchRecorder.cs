@@ -17,6 +17,9 @@ internal sealed record RecordedLaunch(string Kernel, Dim3 Grid, Dim3 Block, Tens
     /// <summary>Bytes a fill or copy writes.</summary>
     public long Bytes { get; init; }
 
+    /// <summary>Whether it may begin while the launch before it still runs.</summary>
+    public bool IsEarly { get; init; }
+
     /// <summary>What the emulator counted for a launch with the same kernel, grid and scalars, and the buffers of that launch; null where nothing is executed.</summary>
     public (LaunchReport Report, IReadOnlyList<ulong> Buffers)? Counted { get; set; }
 }
@@ -158,14 +161,14 @@ internal sealed class LaunchRecorder : ForwardingDriver
         return function;
     }
 
-    public override void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments)
+    public override void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments, bool early = false)
     {
         byte[] packed = arguments.ToArray();
         Queue(() =>
         {
             if (!IsRecording) return;
             ulong[] pointed = Pointed(packed);
-            var launch = new RecordedLaunch(functions[function].Entry, grid, block, functions[function].Tensor, pointed);
+            var launch = new RecordedLaunch(functions[function].Entry, grid, block, functions[function].Tensor, pointed) { IsEarly = early };
             if (counts)
             {
                 string key = $"{function} {grid} {block} {dynamicSharedBytes} {Scalars(packed, pointed)}";

@@ -59,6 +59,9 @@ internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, I
 {
     private static readonly int Kinds = Enum.GetValues<Count>().Length;
 
+    /// <summary>Whether it may begin while the launch before it still runs.</summary>
+    public bool IsEarly { get; init; }
+
     public double this[Count count] => Counts[(int)count];
 
     /// <summary>Counts of a report.</summary>
@@ -128,7 +131,7 @@ internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, I
             Touch known = touches.GetValueOrDefault(buffer);
             touches[buffer] = new Touch(buffer, Math.Max(known.Read, read), Math.Max(known.Written, written));
         }
-        return new LaunchWork(full.Kernel, full.Grid, full.Tensor, counts, [.. touches.Values]);
+        return new LaunchWork(full.Kernel, full.Grid, full.Tensor, counts, [.. touches.Values]) { IsEarly = full.IsEarly };
     }
 
     private static int IndexOf(IReadOnlyList<ulong> buffers, ulong buffer)
