@@ -50,7 +50,7 @@ var costSeconds = new Option<double>("--seconds") { Description = "length of the
 var costTraining = new Option<bool>("--training") { Description = "a training step instead of a synthesis" };
 var countFrames = new Option<int>("--count-frames") { Description = "mel frames at which launches are counted by the emulator, and at half of them", DefaultValueFactory = _ => 16 };
 var measured = new Option<string?>("--measured") { Description = "results of bench gpu to put beside the predictions", HelpName = "FILE" };
-var kernel = new Option<string?>("--kernel") { Description = "a kernel of the catalogue: what a tile of its rows costs", HelpName = "NAME" };
+var kernel = new Option<string?>("--kernel") { Description = "a kernel of the catalogue: what a tile of its rows costs; or an operation: a line for each of its versions", HelpName = "NAME" };
 var shape = new Option<string?>("--shape") { Description = "sizes of --kernel; those not named are the usual ones", HelpName = "NAME=SIZE,.." };
 var tileRows = new Option<int>("--tile-rows") { Description = "rows of a tile of --kernel", DefaultValueFactory = _ => 128 };
 var costs = new Command("costs", "predicted time of every kernel of a synthesis or a training step on a GPU, from counts; needs no GPU")
@@ -61,9 +61,11 @@ costs.SetAction(p =>
 {
     GpuModel chosen = GpuModel.Find(p.GetValue(gpuName)!);
     string model = p.GetValue(preset)!;
-    Save(p.GetValue(json), "costs", p.GetValue(kernel) is { } name ? CostsBench.Run(chosen, name, p.GetValue(shape), p.GetValue(tileRows)) : CostsBench.Run(chosen, p.GetValue(costTraining)
-        ? new TrainingWork(model, p.GetValue(clips), p.GetValue(cropFrames), p.GetValue(recompute))
-        : new SynthesisWork(model, p.GetValue(clips), Workload.FramesOf(model, p.GetValue(costSeconds)), p.GetValue(full)), p.GetValue(countFrames), p.GetValue(measured)));
+    Workload workload = p.GetValue(costTraining) ? new TrainingWork(model, p.GetValue(clips), p.GetValue(cropFrames), p.GetValue(recompute))
+        : new SynthesisWork(model, p.GetValue(clips), Workload.FramesOf(model, p.GetValue(costSeconds)), p.GetValue(full));
+    Save(p.GetValue(json), "costs", p.GetValue(kernel) is { } name
+        ? CostsBench.Run(chosen, name, p.GetValue(shape), p.GetValue(tileRows), (long)workload.Batch * workload.Samples)
+        : CostsBench.Run(chosen, workload, p.GetValue(countFrames), p.GetValue(measured)));
 });
 
 return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, costs, compiler, emulator }.Parse(args).Invoke();

@@ -66,6 +66,14 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
     /// <summary>Clocks the arithmetic alone needs: matrix products where there are some, else multiply-adds.</summary>
     public (Bound Bound, double Clocks) Limit => Tile.Tensor == TensorKind.None ? (Bound.Fma, Clocks[(int)Bound.Fma]) : (Bound.Tensor, Clocks[(int)Bound.Tensor]);
 
+    /// <summary>Name, clocks, bound, limit and how much of it is reached, predicted time of so many rows, an empty cell for a measured one, and the idea.</summary>
+    public string[] LadderRow(long rows)
+    {
+        double slowest = Clocks.Max(), seconds = slowest * rows / TileRows / Gpu.Multiprocessors / Gpu.Clock;
+        string N(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+        return [Kernel.Name, N(slowest, "0"), CostSheet.Name((Bound)Array.IndexOf(Clocks, slowest)), CostSheet.Name(Limit.Bound), N(100 * Limit.Clocks / slowest, "0") + "%", N(1e6 * seconds, "0.0"), "", Kernel.Idea];
+    }
+
     public override string ToString()
     {
         double[] clocks = Clocks, once = CostModel.Clocks(Gpu, Once, Once.Touches[0].Read + Once.Touches[0].Written);
