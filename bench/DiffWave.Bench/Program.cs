@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using DiffWave.Bench;
+using DiffWave.Bench.Costs;
 using DiffWave.Cpu;
 using DiffWave.Engine;
 
@@ -44,7 +45,30 @@ var gpuDevice = new Option<string>("--device") { Description = "cuda, cuda:N or 
 var gpu = new Command("gpu", "everything that is first asked of a GPU: registers, spills, occupancy and time of every kernel; synthesis; training") { gpuDevice, preset, seconds, clips, rounds, json };
 gpu.SetAction(p => Save(p.GetValue(json), "gpu", GpuBench.Run(p.GetValue(gpuDevice)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(rounds))));
 
-return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, compiler, emulator }.Parse(args).Invoke();
+var gpuName = new Option<string>("--gpu") { Description = $"the GPU: {string.Join(", ", GpuModel.All.Select(gpu => gpu.Name))}", DefaultValueFactory = _ => "h100" };
+var costSeconds = new Option<double>("--seconds") { Description = "length of the clip", DefaultValueFactory = _ => 10 };
+var costTraining = new Option<bool>("--training") { Description = "a training step instead of a synthesis" };
+var countFrames = new Option<int>("--count-frames") { Description = "mel frames at which launches are counted by the emulator, and at half of them", DefaultValueFactory = _ => 16 };
+var measured = new Option<string?>("--measured") { Description = "results of bench gpu to put beside the predictions", HelpName = "FILE" };
+var kernel = new Option<string?>("--kernel") { Description = "a kernel of the catalogue: what a tile of its rows costs; or an operation: a line for each of its versions", HelpName = "NAME" };
+var shape = new Option<string?>("--shape") { Description = "sizes of --kernel; those not named are the usual ones", HelpName = "NAME=SIZE,.." };
+var tileRows = new Option<int>("--tile-rows") { Description = "rows of a tile of --kernel", DefaultValueFactory = _ => 128 };
+var costs = new Command("costs", "predicted time of every kernel of a synthesis or a training step on a GPU, from counts; needs no GPU")
+{
+    gpuName, preset, costSeconds, clips, full, costTraining, cropFrames, recompute, countFrames, measured, kernel, shape, tileRows, json,
+};
+costs.SetAction(p =>
+{
+    GpuModel chosen = GpuModel.Find(p.GetValue(gpuName)!);
+    string model = p.GetValue(preset)!;
+    Workload workload = p.GetValue(costTraining) ? new TrainingWork(model, p.GetValue(clips), p.GetValue(cropFrames), p.GetValue(recompute))
+        : new SynthesisWork(model, p.GetValue(clips), Workload.FramesOf(model, p.GetValue(costSeconds)), p.GetValue(full));
+    Save(p.GetValue(json), "costs", p.GetValue(kernel) is { } name
+        ? CostsBench.Run(chosen, name, p.GetValue(shape), p.GetValue(tileRows), (long)workload.Batch * workload.Samples)
+        : CostsBench.Run(chosen, workload, p.GetValue(countFrames), p.GetValue(measured)));
+});
+
+return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, costs, compiler, emulator }.Parse(args).Invoke();
 
 TorchSetting? Peer(ParseResult p) => p.GetValue(python) is { } path ? new TorchSetting(path, p.GetValue(script)!, p.GetValue(mode)!, p.GetValue(cached)) : null;
 
