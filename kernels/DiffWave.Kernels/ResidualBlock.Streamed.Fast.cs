@@ -5,8 +5,6 @@ public static partial class ResidualBlock
     /// <summary>Threads of a block of the streamed version.</summary>
     public const int StreamedThreads = 256;
 
-    private const float RootHalf = 0.707106781f;
-
     /// <summary>
     /// The residual block with weights that stream through shared memory. Blocks of 256 threads, any number along x up to <paramref name="tiles"/>: each walks tiles of the signal, the result is the same for
     /// every number. Dynamic shared memory: <see cref="StreamedBytes{S}"/>. Addresses of all views are multiples of 16.
@@ -74,16 +72,14 @@ public static partial class ResidualBlock
                 for (int tap = 0; tap < Loop.Rolled(Taps); tap++, aRead += neighbours * cut.RowPitch)
                     for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
                     {
-                        WeightStream<S>.Await();
-                        int read = stream.Next(shared);
-                        Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, 1, read + bRead, S.Steps, false, sums);
+                        stream.Await();
+                        Multiply<T, P, S>(cut, ref stream, shared, aRead + 2 * step, cut.RowPitch, 1, bRead, S.Steps, false, sums);
                     }
                 aRead = melAt + cut.MelPlace(matrixRow, lane / 16);
                 for (int step = 0; step < Loop.Rolled(cut.MelSteps); step += S.Steps)
                 {
-                    WeightStream<S>.Await();
-                    int read = stream.Next(shared);
-                    Multiply<T, P, S>(cut, shared, StreamedCut<S>.Later(aRead, step, cut.MelTurns), cut.MelPitch, cut.MelTurns, read + bRead, cut.MelSteps - step, false, sums);
+                    stream.Await();
+                    Multiply<T, P, S>(cut, ref stream, shared, StreamedCut<S>.Later(aRead, step, cut.MelTurns), cut.MelPitch, cut.MelTurns, bRead, cut.MelSteps - step, false, sums);
                 }
                 Gate<T, P, S>(cut, shared, (cut.RingChunks + sumRow * cut.RowPitch + first / cut.PieceValues) * 4 + j, sums);
             }
@@ -97,10 +93,9 @@ public static partial class ResidualBlock
                 int aRead = cut.RingChunks + matrixRow * cut.RowPitch + lane / 16;
                 for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
                 {
-                    WeightStream<S>.Await();
+                    stream.Await();
                     if (step == 0 && chunk == cut.Chunks - 1 && index < tiles) CopyRows<T, S>(cut, x, mel, shared, xAt, melAt, next, neighbours, rows, before, after);
-                    int read = stream.Next(shared);
-                    Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, 1, read + bRead, S.Steps, true, sums);
+                    Multiply<T, P, S>(cut, ref stream, shared, aRead + 2 * step, cut.RowPitch, 1, bRead, S.Steps, true, sums);
                 }
                 Finish<T, P, S>(cut, y, skips, tile, sumRow, first / cut.PieceValues + P.FirstPiece(j), rows, layer, layers, sums);
             }
@@ -198,27 +193,28 @@ public static partial class ResidualBlock
 
     private static Float2 Pair(ArrayView<Float4> start, int tile) => tile % 2 == 0 ? new(start[tile / 2].X, start[tile / 2].Y) : new(start[tile / 2].Z, start[tile / 2].W);
 
-    // A slice of the product: the warp's rows times both halves of its 32 channels.
-    private static void Multiply<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int aRead, int pitch, int turns, int bRead, int steps, bool rounded, ArrayView<Float4> sums)
+    // A slice of the product: the warp's rows times both halves of its 32 channels. The copy of a later slice begins while the first operands come.
+    private static void Multiply<T, P, S>(StreamedCut<S> cut, ref WeightStream<S> stream, ArrayView<UInt4> shared, int aRead, int pitch, int turns, int bRead, int steps, bool rounded, ArrayView<Float4> sums)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<UInt4> aParts = LocalMemory.Allocate<UInt4>(sums.IntLength / 8), bParts = LocalMemory.Allocate<UInt4>(4);
+        bRead += stream.Slice;
         for (int step = 0; step < S.Steps; step++)
         {
             if (step > 0 && step >= steps) continue;
+            for (int i = 0; i < aParts.IntLength; i++) aParts[i] = Ptx.LdMatrixX4(ref shared[StreamedCut<S>.Later(aRead, step, turns) + 16 * i * pitch]);
+            for (int u = 0; u < 4; u++) bParts[u] = shared[bRead + step * cut.StepChunks + u / 2 * cut.HalfChunks + u % 2 * 32];
+            if (step == 0) stream.Copy(shared);
             for (int i = 0; i < aParts.IntLength; i++)
             {
-                UInt4 part = Ptx.LdMatrixX4(ref shared[StreamedCut<S>.Later(aRead, step, turns) + 16 * i * pitch]);
-                aParts[i] = rounded ? part : P.Operand(part);
-            }
-            for (int u = 0; u < 4; u++) bParts[u] = shared[bRead + step * cut.StepChunks + u / 2 * cut.HalfChunks + u % 2 * 32];
-            for (int i = 0; i < aParts.IntLength; i++)
+                UInt4 part = rounded ? aParts[i] : P.Operand(aParts[i]);
                 for (int u = 0; u < 4; u++)
                 {
                     int index = 8 * i + 2 * u;
-                    sums[index] = P.MultiplyAdd(aParts[i], new UInt2(bParts[u].X, bParts[u].Y), sums[index]);
-                    sums[index + 1] = P.MultiplyAdd(aParts[i], new UInt2(bParts[u].Z, bParts[u].W), sums[index + 1]);
+                    sums[index] = P.MultiplyAdd(part, new UInt2(bParts[u].X, bParts[u].Y), sums[index]);
+                    sums[index + 1] = P.MultiplyAdd(part, new UInt2(bParts[u].Z, bParts[u].W), sums[index + 1]);
                 }
+            }
         }
     }
 
