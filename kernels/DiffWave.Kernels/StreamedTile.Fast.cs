@@ -181,15 +181,13 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
     // The copy of a later slice, in place of the one before.
     public void Copy(ArrayView<UInt4> shared) => Copy(shared, Slice == 0 ? (S.Stages - 1) * cut.SliceChunks : Slice - cut.SliceChunks);
 
-    // One group of asynchronous copies: a slice, or nothing behind the last.
+    // One group of asynchronous copies: a whole slice, even where a product has fewer steps left, or nothing behind the last. A step has halves of HalfChunks, PackedHalf apart.
     private void Copy(ArrayView<UInt4> shared, int to)
     {
-        int thread = Group.IdxX, half = thread / cut.HalfChunks;
-        for (int i = 0; i < cut.SliceChunks / 256; i++)
-        {
-            int part = half + i * (256 / cut.HalfChunks); // of the halves of the slice's steps
-            if (part < 2 * left) Ptx.CpAsync16(ref shared[to + thread + 256 * i], ref weights[from + part * cut.PackedHalf + thread % cut.HalfChunks]);
-        }
+        int thread = Group.IdxX, source = from + thread / cut.HalfChunks * cut.PackedHalf + thread % cut.HalfChunks;
+        if (left > 0)
+            for (int i = 0; i < cut.SliceChunks / 256; i++)
+                Ptx.CpAsync16(ref shared[to + thread + 256 * i], ref weights[source + i * (256 / cut.HalfChunks * cut.PackedHalf)]);
         Ptx.CpAsyncCommit();
         from += S.Steps * 2 * cut.PackedHalf;
         left -= S.Steps;
