@@ -6,8 +6,8 @@ public static partial class ResidualBlock
     public const int StreamedThreads = 256;
 
     /// <summary>
-    /// The residual block with weights that stream through shared memory. Blocks of 256 threads, any number along x up to <paramref name="tiles"/>: each walks tiles of the signal, the result is the same for
-    /// every number. Dynamic shared memory: <see cref="StreamedBytes{S}"/>. Addresses of all views are multiples of 16.
+    /// The residual block with weights that stream through shared memory. Blocks of 256 threads, any number along x, best as many as
+    /// multiprocessors but no more than tiles: each walks tiles of the signal, and every number gives the same bits. Dynamic shared memory: <see cref="StreamedBytes{S}"/>. Addresses of all views are multiples of 16.
     /// </summary>
     /// <remarks>
     /// A tile's rows of x and mel lie in shared memory. For each chunk of channels a warp sums filter and gate of 32 channels over all rows of x and mel, gates them and stores z; then, for each chunk again, residual
@@ -36,7 +36,7 @@ public static partial class ResidualBlock
     /// <param name="channels">C, a multiple of the channels of a chunk.</param>
     /// <param name="bands">M, rows of a multiple of 16 bytes; 0 without a mel.</param>
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
-    [Kernel("residual_block_streamed_v3", BlockX = StreamedThreads, MinimumSm = 80)]
+    [Kernel("residual_block_v3", BlockX = StreamedThreads, MinimumSm = 80)]
     public static void StreamedV3<T, P, S>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
         int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
@@ -56,6 +56,7 @@ public static partial class ResidualBlock
         var stream = new WeightStream<S>(cut, weights.SubView((long)layer * packed, packed).AsAligned16().Cast<UInt4>(), (tiles - Grid.IdxX + Grid.DimX - 1) / Grid.DimX);
 
         int index = Grid.IdxX;
+        if (index >= tiles) return;
         var tile = new TimeTile(index, rows, dilation, neighbours, S.Rows);
         CopyRows<T, S>(cut, x, mel, shared, xAt, melAt, tile, neighbours, rows, before, after);
         stream.Begin(shared);
@@ -111,7 +112,7 @@ public static partial class ResidualBlock
         for (int i = Group.IdxX; i < (S.Rows + 2 * neighbours) * cut.RowPieces; i += StreamedThreads)
         {
             int row = i / cut.RowPieces, piece = i % cut.RowPieces, time = tile.Time(row - neighbours);
-            bool exists = time >= -before && time < rows + after;
+            bool exists = time >= -before & time < rows + after;
             Ptx.CpAsync16(ref shared[xAt + row * cut.RowPitch + piece], ref from[(exists ? time : 0) * cut.RowPieces + piece], exists ? 16 : 0);
         }
         if (cut.MelSteps == 0) return;
@@ -119,7 +120,7 @@ public static partial class ResidualBlock
         for (int i = Group.IdxX; i < Loop.Rolled(S.Rows * cut.MelPitch); i += StreamedThreads)
         {
             int row = i / cut.MelPitch, piece = i % cut.MelPitch, time = tile.Time(row);
-            bool exists = time < rows && piece < cut.MelPieces;
+            bool exists = time < rows & piece < cut.MelPieces;
             Ptx.CpAsync16(ref shared[melAt + cut.MelPlace(row, piece)], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
         }
     }

@@ -10,31 +10,32 @@ public static partial class KernelCatalog
     {
         get
         {
-            const string idea = "on tensor cores, the weights streamed through a ring in shared memory; a tile's rows lie a dilation apart, z stays in shared memory";
             const double gateOfTf32 = 1.0 / (1 << 20);
-            KernelVersion Streamed<T, P, S>(string name, int channels, BlockPrecision<T> precision) where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile => new(nameof(ResidualBlock), idea,
-                Method(typeof(ResidualBlock), nameof(ResidualBlock.StreamedV3), typeof(T), typeof(P), typeof(S)), BlockShapes(channels, 80),
-                shape => new Dictionary<string, object> { ["channels"] = (int)shape["channels"], ["bands"] = (int)shape["bands"], ["gateFirst"] = shape["gateFirst"] != 0 },
-                shape => BlockProblem(shape) ?? StreamedProblem<T, S>(shape), shape => StreamedTrial<T, P, S>(shape, precision)) { Name = name };
             BlockPrecision<Half> fp16 = TensorPrecision<Half, F16>();
             BlockPrecision<BFloat16> bf16 = TensorPrecision<BFloat16, BF16>();
             BlockPrecision<float> tf32 = TensorPrecision<float, TF32>(gateOfTf32);
             return
             [
-                Streamed<Half, F16, StreamedTile128>("residual_block_streamed_v3", 128, fp16), Streamed<Half, F16, StreamedTile128Wide>("residual_block_streamed_v3_256", 256, fp16),
-                Streamed<BFloat16, BF16, StreamedTile128>("residual_block_streamed_v3_bf16", 128, bf16), Streamed<BFloat16, BF16, StreamedTile128Wide>("residual_block_streamed_v3_bf16_256", 256, bf16),
-                Streamed<float, TF32, StreamedTile32Channels>("residual_block_streamed_v3_tf32_32", 32, tf32), Streamed<float, TF32, StreamedTile64Channels>("residual_block_streamed_v3_tf32_64", 64, tf32),
-                Streamed<float, TF32, StreamedTile128Wide>("residual_block_streamed_v3_tf32", 128, tf32), Streamed<float, TF32, StreamedTile64Wide>("residual_block_streamed_v3_tf32_256", 256, tf32),
+                Streamed<Half, F16, StreamedTile128>("residual_block_v3", 128, fp16), Streamed<Half, F16, StreamedTile128Wide>("residual_block_v3_256", 256, fp16, 0, 3, 4),
+                Streamed<BFloat16, BF16, StreamedTile128>("residual_block_v3_bf16", 128, bf16, 0, 3), Streamed<BFloat16, BF16, StreamedTile128Wide>("residual_block_v3_bf16_256", 256, bf16, 0),
+                Streamed<float, TF32, StreamedTile32Channels>("residual_block_v3_tf32_32", 32, tf32), Streamed<float, TF32, StreamedTile64Channels>("residual_block_v3_tf32_64", 64, tf32, 0, 3),
+                Streamed<float, TF32, StreamedTile128Wide>("residual_block_v3_tf32", 128, tf32, 0, 3, 4), Streamed<float, TF32, StreamedTile64Wide>("residual_block_v3_tf32_256", 256, tf32, 0, 3),
             ];
         }
     }
 
-    private static string? StreamedProblem<T, S>(KernelShape shape) where T : unmanaged where S : struct, IStreamedTile
+    // chosen: of the block's shapes, or all of them. The cut for any C takes all of its channels that fit, the others have one C each.
+    private static KernelVersion Streamed<T, P, S>(string name, int channels, BlockPrecision<T> precision, params int[] chosen) where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
-        int channels = (int)shape["channels"], bands = (int)shape["bands"], size = Unsafe.SizeOf<T>();
-        return channels % (32 * S.WarpsAcross) != 0 ? $"channels is a multiple of {32 * S.WarpsAcross}"
-            : bands * size % 16 != 0 ? $"bands is a multiple of {16 / size}"
-            : ResidualBlock.StreamedBytes<S>(channels, bands, 1, size) > StreamedShared ? "channels is too large for tiles in shared memory" : null;
+        int size = Unsafe.SizeOf<T>();
+        string? Problem(KernelShape shape) => BlockProblem(shape)
+            ?? (channels == 32 ? NotThirtyTwos(shape) : shape["channels"] != channels ? $"channels is {channels}" : null)
+            ?? (shape["bands"] * size % 16 != 0 ? $"bands is a multiple of {16 / size}" : null)
+            ?? (ResidualBlock.StreamedBytes<S>((int)shape["channels"], (int)shape["bands"], 1, size) > StreamedShared ? "channels is too large for tiles in shared memory" : null);
+        return new(nameof(ResidualBlock), "any channels, 16 bits or tf32: weights stream through a ring in shared memory, z stays there between both products",
+            Method(typeof(ResidualBlock), nameof(ResidualBlock.StreamedV3), typeof(T), typeof(P), typeof(S)), [.. BlockShapes(channels, 80).Where((_, index) => chosen.Length == 0 || chosen.Contains(index))],
+            shape => new Dictionary<string, object> { ["channels"] = (int)shape["channels"], ["bands"] = (int)shape["bands"], ["gateFirst"] = shape["gateFirst"] != 0 }, Problem,
+            shape => StreamedTrial<T, P, S>(shape, precision)) { Name = name };
     }
 
     // Half as many blocks as tiles, so that a block has several.
