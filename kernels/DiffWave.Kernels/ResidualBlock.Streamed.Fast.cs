@@ -5,10 +5,9 @@ public static partial class ResidualBlock
     /// <summary>Threads of a block of the streamed version.</summary>
     public const int StreamedThreads = 256;
 
-
     /// <summary>
-    /// The residual block with weights that stream through shared memory. Blocks of 256 threads, any number along x up to <paramref name="tiles"/>: each walks tiles of the signal, the result is the same for
-    /// every number. Dynamic shared memory: <see cref="StreamedBytes{S}"/>. Addresses of all views are multiples of 16.
+    /// The residual block with weights that stream through shared memory. Blocks of 256 threads, any number along x, best as many as
+    /// multiprocessors but no more than tiles: each walks tiles of the signal, and every number gives the same bits. Dynamic shared memory: <see cref="StreamedBytes{S}"/>. Addresses of all views are multiples of 16.
     /// </summary>
     /// <remarks>
     /// A tile's rows of x and mel lie in shared memory. For each chunk of channels a warp sums filter and gate of 32 channels over all rows of x and mel, gates them and stores z; then, for each chunk again, residual
@@ -37,7 +36,7 @@ public static partial class ResidualBlock
     /// <param name="channels">C, a multiple of the channels of a chunk.</param>
     /// <param name="bands">M, rows of a multiple of 16 bytes; 0 without a mel.</param>
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
-    [Kernel("residual_block_streamed_v3", BlockX = StreamedThreads, MinimumSm = 80)]
+    [Kernel("residual_block_v3", BlockX = StreamedThreads, MinimumSm = 80)]
     public static void StreamedV3<T, P, S>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
         int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
@@ -57,6 +56,7 @@ public static partial class ResidualBlock
         var stream = new WeightStream<S>(cut, weights.SubView((long)layer * packed, packed).AsAligned16().Cast<UInt4>(), (tiles - Grid.IdxX + Grid.DimX - 1) / Grid.DimX);
 
         int index = Grid.IdxX;
+        if (index >= tiles) return;
         var tile = new TimeTile(index, rows, dilation, neighbours, S.Rows);
         CopyRows<T, S>(cut, x, mel, shared, xAt, melAt, tile, neighbours, rows, before, after);
         stream.Begin(shared);
@@ -73,16 +73,14 @@ public static partial class ResidualBlock
                 for (int tap = 0; tap < Loop.Rolled(Taps); tap++, aRead += neighbours * cut.RowPitch)
                     for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
                     {
-                        WeightStream<S>.Await();
-                        int read = stream.Next(shared);
-                        Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, 1, read + bRead, S.Steps, false, sums);
+                        stream.Await();
+                        Multiply<T, P, S>(cut, ref stream, shared, aRead + 2 * step, cut.RowPitch, 1, bRead, S.Steps, false, sums);
                     }
                 aRead = melAt + cut.MelPlace(matrixRow, lane / 16);
                 for (int step = 0; step < Loop.Rolled(cut.MelSteps); step += S.Steps)
                 {
-                    WeightStream<S>.Await();
-                    int read = stream.Next(shared);
-                    Multiply<T, P, S>(cut, shared, StreamedCut<S>.Later(aRead, step, cut.MelTurns), cut.MelPitch, cut.MelTurns, read + bRead, cut.MelSteps - step, false, sums);
+                    stream.Await();
+                    Multiply<T, P, S>(cut, ref stream, shared, StreamedCut<S>.Later(aRead, step, cut.MelTurns), cut.MelPitch, cut.MelTurns, bRead, cut.MelSteps - step, false, sums);
                 }
                 Gate<T, P, S>(cut, shared, (cut.RingChunks + sumRow * cut.RowPitch + first / cut.PieceValues) * 4 + j, sums);
             }
@@ -96,10 +94,9 @@ public static partial class ResidualBlock
                 int aRead = cut.RingChunks + matrixRow * cut.RowPitch + lane / 16;
                 for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
                 {
-                    WeightStream<S>.Await();
+                    stream.Await();
                     if (step == 0 && chunk == cut.Chunks - 1 && index < tiles) CopyRows<T, S>(cut, x, mel, shared, xAt, melAt, next, neighbours, rows, before, after);
-                    int read = stream.Next(shared);
-                    Multiply<T, P, S>(cut, shared, aRead + 2 * step, cut.RowPitch, 1, read + bRead, S.Steps, true, sums);
+                    Multiply<T, P, S>(cut, ref stream, shared, aRead + 2 * step, cut.RowPitch, 1, bRead, S.Steps, true, sums);
                 }
                 Finish<T, P, S>(cut, y, skips, tile, sumRow, first / cut.PieceValues + P.FirstPiece(j), rows, layer, layers, sums);
             }
@@ -115,7 +112,7 @@ public static partial class ResidualBlock
         for (int i = Group.IdxX; i < (S.Rows + 2 * neighbours) * cut.RowPieces; i += StreamedThreads)
         {
             int row = i / cut.RowPieces, piece = i % cut.RowPieces, time = tile.Time(row - neighbours);
-            bool exists = time >= -before && time < rows + after;
+            bool exists = time >= -before & time < rows + after;
             Ptx.CpAsync16(ref shared[xAt + row * cut.RowPitch + piece], ref from[(exists ? time : 0) * cut.RowPieces + piece], exists ? 16 : 0);
         }
         if (cut.MelSteps == 0) return;
@@ -123,7 +120,7 @@ public static partial class ResidualBlock
         for (int i = Group.IdxX; i < Loop.Rolled(S.Rows * cut.MelPitch); i += StreamedThreads)
         {
             int row = i / cut.MelPitch, piece = i % cut.MelPitch, time = tile.Time(row);
-            bool exists = time < rows && piece < cut.MelPieces;
+            bool exists = time < rows & piece < cut.MelPieces;
             Ptx.CpAsync16(ref shared[melAt + cut.MelPlace(row, piece)], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
         }
     }
@@ -197,27 +194,28 @@ public static partial class ResidualBlock
 
     private static Float2 Pair(ArrayView<Float4> start, int tile) => tile % 2 == 0 ? new(start[tile / 2].X, start[tile / 2].Y) : new(start[tile / 2].Z, start[tile / 2].W);
 
-    // A slice of the product: the warp's rows times both halves of its 32 channels.
-    private static void Multiply<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int aRead, int pitch, int turns, int bRead, int steps, bool rounded, ArrayView<Float4> sums)
+    // A slice of the product: the warp's rows times both halves of its 32 channels. The copy of a later slice begins while the first operands come.
+    private static void Multiply<T, P, S>(StreamedCut<S> cut, ref WeightStream<S> stream, ArrayView<UInt4> shared, int aRead, int pitch, int turns, int bRead, int steps, bool rounded, ArrayView<Float4> sums)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<UInt4> aParts = LocalMemory.Allocate<UInt4>(sums.IntLength / 8), bParts = LocalMemory.Allocate<UInt4>(4);
+        bRead += stream.Slice;
         for (int step = 0; step < S.Steps; step++)
         {
             if (step > 0 && step >= steps) continue;
+            for (int i = 0; i < aParts.IntLength; i++) aParts[i] = Ptx.LdMatrixX4(ref shared[StreamedCut<S>.Later(aRead, step, turns) + 16 * i * pitch]);
+            for (int u = 0; u < 4; u++) bParts[u] = shared[bRead + step * cut.StepChunks + u / 2 * cut.HalfChunks + u % 2 * 32];
+            if (step == 0) stream.Copy(shared);
             for (int i = 0; i < aParts.IntLength; i++)
             {
-                UInt4 part = Ptx.LdMatrixX4(ref shared[StreamedCut<S>.Later(aRead, step, turns) + 16 * i * pitch]);
-                aParts[i] = rounded ? part : P.Operand(part);
-            }
-            for (int u = 0; u < 4; u++) bParts[u] = shared[bRead + step * cut.StepChunks + u / 2 * cut.HalfChunks + u % 2 * 32];
-            for (int i = 0; i < aParts.IntLength; i++)
+                UInt4 part = rounded ? aParts[i] : P.Operand(aParts[i]);
                 for (int u = 0; u < 4; u++)
                 {
                     int index = 8 * i + 2 * u;
-                    sums[index] = P.MultiplyAdd(aParts[i], new UInt2(bParts[u].X, bParts[u].Y), sums[index]);
-                    sums[index + 1] = P.MultiplyAdd(aParts[i], new UInt2(bParts[u].Z, bParts[u].W), sums[index + 1]);
+                    sums[index] = P.MultiplyAdd(part, new UInt2(bParts[u].X, bParts[u].Y), sums[index]);
+                    sums[index + 1] = P.MultiplyAdd(part, new UInt2(bParts[u].Z, bParts[u].W), sums[index + 1]);
                 }
+            }
         }
     }
 

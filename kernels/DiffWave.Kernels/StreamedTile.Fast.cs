@@ -149,32 +149,20 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
 {
     private readonly StreamedCut<S> cut;
     private readonly ArrayView<UInt4> weights;
-    private int read, from, left, product, remaining; // remaining: chunks of both products of all tiles of the block
+    private int from, left, product, remaining; // remaining: chunks of both products of all tiles of the block
 
     public WeightStream(StreamedCut<S> cut, ArrayView<UInt4> weights, int tiles)
     {
         this.cut = cut;
         this.weights = weights;
         remaining = 2 * cut.Chunks * tiles;
-        read = (S.Stages - 1) * cut.SliceChunks;
+        Slice = (S.Stages - 1) * cut.SliceChunks;
         from = product = 0;
         left = cut.HiddenSteps;
     }
 
-    // Until all threads are done with the slice before and have copied the next one, and whatever they copied before it.
-    public static void Await()
-    {
-        Ptx.CpAsyncWaitGroup(S.Stages - 2);
-        Group.Barrier();
-    }
-
-    // Where the next slice lies; the copy of a later one begins in place of the one before.
-    public int Next(ArrayView<UInt4> shared)
-    {
-        Copy(shared, read);
-        read = read == (S.Stages - 1) * cut.SliceChunks ? 0 : read + cut.SliceChunks;
-        return read;
-    }
+    // Where the slice lies that is to be multiplied.
+    public int Slice { get; private set; }
 
     // The slices before the first step.
     public void Begin(ArrayView<UInt4> shared)
@@ -182,15 +170,24 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
         for (int stage = 0; stage < S.Stages - 1; stage++) Copy(shared, stage * cut.SliceChunks);
     }
 
-    // One group of asynchronous copies: a slice, or nothing behind the last.
-    private void Copy(ArrayView<UInt4> shared, int write)
+    // Until all threads are done with the slice before and have copied the next one, and whatever they copied before it.
+    public void Await()
     {
-        int thread = Group.IdxX, half = thread / cut.HalfChunks;
-        for (int i = 0; i < cut.SliceChunks / 256; i++)
-        {
-            int part = half + i * (256 / cut.HalfChunks); // of the halves of the slice's steps
-            if (part < 2 * left) Ptx.CpAsync16(ref shared[write + thread + 256 * i], ref weights[from + part * cut.PackedHalf + thread % cut.HalfChunks]);
-        }
+        Ptx.CpAsyncWaitGroup(S.Stages - 2);
+        Group.Barrier();
+        Slice = Slice == (S.Stages - 1) * cut.SliceChunks ? 0 : Slice + cut.SliceChunks;
+    }
+
+    // The copy of a later slice, in place of the one before.
+    public void Copy(ArrayView<UInt4> shared) => Copy(shared, Slice == 0 ? (S.Stages - 1) * cut.SliceChunks : Slice - cut.SliceChunks);
+
+    // One group of asynchronous copies: a whole slice, even where a product has fewer steps left, or nothing behind the last. A step has halves of HalfChunks, PackedHalf apart.
+    private void Copy(ArrayView<UInt4> shared, int to)
+    {
+        int thread = Group.IdxX, source = from + thread / cut.HalfChunks * cut.PackedHalf + thread % cut.HalfChunks;
+        if (left > 0)
+            for (int i = 0; i < cut.SliceChunks / 256; i++)
+                Ptx.CpAsync16(ref shared[to + thread + 256 * i], ref weights[source + i * (256 / cut.HalfChunks * cut.PackedHalf)]);
         Ptx.CpAsyncCommit();
         from += S.Steps * 2 * cut.PackedHalf;
         left -= S.Steps;
