@@ -40,7 +40,7 @@ public static partial class ResidualBlock
     /// <param name="channels">C: 32 or 64.</param>
     /// <param name="bands">M, a multiple of 8; 0 without a mel.</param>
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
-    [Kernel("residual_block_v2", BlockX = ResidentThreads, MinimumSm = 80)]
+    [Kernel("residual_block_resident_v2", BlockX = ResidentThreads, MinimumSm = 80)]
     public static void ResidentV2<T, P>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
         int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst)
         where T : unmanaged where P : struct, IMatrixPair<T>

@@ -13,12 +13,12 @@ public class ResidentBlockTests
 
     // 8, 1, 2 and 32 neighbours; rows of 64, 96, 128 and 160 bytes.
     [Theory]
-    [InlineData("residual_block_v2", "dilation=8")]
-    [InlineData("residual_block_v2_bf16", "dilation=1")]
-    [InlineData("residual_block_v2", "rows=600,dilation=2,gateFirst=1")]
-    [InlineData("residual_block_v2", "rows=200,dilation=64,before=64,after=10,layer=0")]
-    [InlineData("residual_block_v2", "channels=32,bands=48,dilation=3")]
-    [InlineData("residual_block_v2", "channels=32,bands=0,layer=2")]
+    [InlineData("residual_block_resident_v2", "dilation=8")]
+    [InlineData("residual_block_resident_v2_bf16", "dilation=1")]
+    [InlineData("residual_block_resident_v2", "rows=600,dilation=2,gateFirst=1")]
+    [InlineData("residual_block_resident_v2", "rows=200,dilation=64,before=64,after=10,layer=0")]
+    [InlineData("residual_block_resident_v2", "channels=32,bands=48,dilation=3")]
+    [InlineData("residual_block_resident_v2", "channels=32,bands=0,layer=2")]
     public void MovesWholeSectorsWithoutBankConflicts(string name, string sizes)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
@@ -32,7 +32,7 @@ public class ResidentBlockTests
     [Fact]
     public void ProductsAreOnTensorCoresAndWarpsStayTogether()
     {
-        LaunchReport report = OnEmulator.Report("residual_block_v2");
+        LaunchReport report = OnEmulator.Report("residual_block_resident_v2");
         Assert.Equal(256 * 2 * 128 * (3 * 64 + 80 + 64), report.TensorFlops);
         Assert.InRange(report.Flops, 1, 10 * 256 * 64);
         Assert.Empty(report.DivergentBranches);
@@ -41,7 +41,7 @@ public class ResidentBlockTests
     [Fact]
     public void EachTileIsOneStreamOfTensorInstructions()
     {
-        List<string> loop = Ptx.Loop(Ptx.Of("residual_block_v2"), "mma.sync");
+        List<string> loop = Ptx.Loop(Ptx.Of("residual_block_resident_v2"), "mma.sync");
         int Count(string start) => loop.Count(line => line.StartsWith(start, StringComparison.Ordinal));
         const int steps = 3 * 64 / 16 + 80 / 16, outputSteps = 64 / 16;
         Assert.Equal((2 * 16 * (steps + outputSteps), 2 * steps), (Count("mma.sync"), Count("ldmatrix.sync")));

@@ -13,7 +13,7 @@ public static partial class KernelCatalog
             KernelVersion Version<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(ResidualBlock),
                 "16 bits, up to 64 channels: weights stay in shared memory, two teams of warps walk tiles of time, both products on tensor cores, z between them in registers",
                 Method(typeof(ResidualBlock), nameof(ResidualBlock.ResidentV2), typeof(T), typeof(P)), shapes, Constants, Problem, Resident<T, P>) { Name = name };
-            return [Version<Half, F16>("residual_block_v2"), Version<BFloat16, BF16>("residual_block_v2_bf16")];
+            return [Version<Half, F16>("residual_block_resident_v2"), Version<BFloat16, BF16>("residual_block_resident_v2_bf16")];
         }
     }
 
