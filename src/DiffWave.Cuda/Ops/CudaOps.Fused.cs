@@ -135,7 +135,8 @@ public sealed partial class CudaOps
     // fp16 and bf16: up to 64 channels weights stay in shared memory, where there is enough of it; else they stream through it.
     private sealed class StoredBlocks<T, P>(CudaOps ops) : FusedBlocks<T, P>(ops) where T : unmanaged where P : struct, IMatrixPair<T>, IBlockOperand<T>
     {
-        private readonly KernelVariants resident = new(ops.runner, Kernels.ResidualBlock.ResidentV3<T, P>, "channels", "bands", "gateFirst");
+        private readonly KernelVariants resident = new(ops.runner, Kernels.ResidualBlock.ResidentV2<T, P>, "channels", "bands", "gateFirst");
+        private readonly KernelVariants streamed32 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile32Channels>, "channels", "bands", "gateFirst");
         private readonly KernelVariants streamed64 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile64Channels>, "channels", "bands", "gateFirst");
         private readonly KernelVariants streamed128 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile128>, "channels", "bands", "gateFirst");
         private readonly KernelVariants streamed256 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile128Wide>, "channels", "bands", "gateFirst");
@@ -143,7 +144,7 @@ public sealed partial class CudaOps
         public override int LeastSharedBytes(ModelConfig config) => config.Channels switch
         {
             32 => ResidentBytes(config, 1),
-            64 => Math.Min(ResidentBytes(config, 1), StreamedBytes<StreamedTile64Channels>(config)),
+            64 => StreamedBytes<StreamedTile32Channels>(config),
             128 => StreamedBytes<StreamedTile128>(config),
             _ => StreamedBytes<StreamedTile128Wide>(config),
         };
@@ -154,12 +155,12 @@ public sealed partial class CudaOps
         {
             if (Config.Channels > 128) LaunchStreamed<StreamedTile128Wide>(streamed256, block);
             else if (Config.Channels > 64) LaunchStreamed<StreamedTile128>(streamed128, block);
-            else if (ResidentBytes(Config, 1) > SharedLimit) LaunchStreamed<StreamedTile64Channels>(streamed64, block);
             else
             {
-                int neighbours = Kernels.ResidualBlock.ResidentNeighbours(block.Rows, Config.Dilation(block.Layer), Config.Channels, Config.Bands);
-                while (ResidentBytes(Config, neighbours) > SharedLimit) neighbours /= 2;
-                Launch(resident, block, neighbours, Kernels.ResidualBlock.ResidentRows, ResidentBytes(Config, neighbours));
+                int neighbours = Kernels.ResidualBlock.ResidentNeighbours(block.Rows, Config.Dilation(block.Layer), Config.Channels, Config.Bands, SharedLimit);
+                if (neighbours > 0) Launch(resident, block, neighbours, Kernels.ResidualBlock.ResidentRows, ResidentBytes(Config, neighbours));
+                else if (StreamedBytes<StreamedTile64Channels>(Config) <= SharedLimit) LaunchStreamed<StreamedTile64Channels>(streamed64, block);
+                else LaunchStreamed<StreamedTile32Channels>(streamed32, block);
             }
         }
     }
