@@ -10,21 +10,20 @@ public static partial class ResidualBlock
 
     // A block is two teams of four warps, each with tiles of its own: while one team feeds the tensor cores, the other gates and stores. A warp computes 32 rows of a tile with all their 2C columns, so that
     // filter and gate of a channel meet in one lane, and z goes from the sums of GEMM 1 to the operands of GEMM 2 without leaving the lane's registers.
-    private const int Teams = 2, TeamThreads = 128, WarpRows = 32, BothTeams = 1 + Teams, MostNeighbours = 64; // barriers: one a team, one for both
+    private const int Teams = 2, TeamThreads = 128, WarpRows = 32, BothTeams = 1 + Teams; // barriers: one a team, one for both
     private const int Chunk = 8; // values of 16 bytes: what a copy moves, a lane addresses for ldmatrix, and owns of 32 channels of a row
     private const int Quad = 4;  // lanes that share a row
-    private const int SharedLimit = 227 * 1024; // bytes a block can have on sm_90
     private const float RootHalf = 0.707106781f;
 
     /// <summary>
-    /// The resident version: the layer's weights stay in shared memory for the whole launch, tiles are <see cref="ResidentRows"/> rows by <see cref="TimeTile"/>. Blocks: any number along x, best as many as
+    /// Version 2, the resident one: the layer's weights stay in shared memory for the whole launch, tiles are <see cref="ResidentRows"/> rows by <see cref="TimeTile"/>. Blocks: any number along x, best as many as
     /// multiprocessors but no more than tiles; dynamic shared memory: <see cref="ResidentSharedBytes"/>. Every number of blocks gives the same bits. Addresses of all views are multiples of 16.
     /// </summary>
     /// <typeparam name="T">Half or BFloat16.</typeparam>
     /// <typeparam name="P">Its product.</typeparam>
     /// <param name="x">[B, rows, C].</param>
     /// <param name="mel">[B, rows, M], upsampled; not read without bands.</param>
-    /// <param name="weights">[L, <see cref="ResidentWeights"/>], in the order of fragments.</param>
+    /// <param name="weights">[L, <see cref="BlockWeights.Size"/>], of all layers, by <see cref="BlockWeights"/>.</param>
     /// <param name="bias">[B, L, 2C].</param>
     /// <param name="edges">[B, L, 2, 2C].</param>
     /// <param name="outputBias">[B, L, 2C].</param>
@@ -41,8 +40,8 @@ public static partial class ResidualBlock
     /// <param name="channels">C: 32 or 64.</param>
     /// <param name="bands">M, a multiple of 8; 0 without a mel.</param>
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
-    [Kernel("residual_block_resident_v3", BlockX = ResidentThreads, MinimumSm = 80)]
-    public static void ResidentV3<T, P>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
+    [Kernel("residual_block_resident_v2", BlockX = ResidentThreads, MinimumSm = 80)]
+    public static void ResidentV2<T, P>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
         int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst)
         where T : unmanaged where P : struct, IMatrixPair<T>
     {
@@ -50,7 +49,7 @@ public static partial class ResidualBlock
         ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(channels / 2); // [2 tiles of 16 rows][2C / 8 tiles of columns]
         ArrayView<UInt4> z = LocalMemory.Allocate<UInt4>(channels / 8);      // [2 tiles of 16 rows][C / 16 steps of k]
         int team = Group.IdxX / TeamThreads, member = Group.IdxX % TeamThreads, lane = member % 32, warpRow = member / 32 * WarpRows;
-        int weightValues = ResidentWeights(channels, bands), tileValues = (ResidentRows + 2 * neighbours) * channels, melWidth = MelWidth(bands), steps = channels / 16, melSteps = melWidth / 16;
+        int weightValues = BlockWeights.Size(channels, bands), tileValues = (ResidentRows + 2 * neighbours) * channels, melWidth = MelWidth(bands), steps = channels / 16, melSteps = melWidth / 16;
         int read = weightValues + team * 2 * tileValues, write = read + tileValues, melAt = weightValues + Teams * 2 * tileValues + (team * ResidentRows + warpRow) * melWidth;
         int first = -before, end = rows + after, low = dilation - before, high = end - dilation; // rows of x; rows whose tap 0 and tap 2 are among them
 
@@ -132,27 +131,25 @@ public static partial class ResidualBlock
         }
     }
 
-    /// <summary>Values of a layer's weights in the order of fragments: those of GEMM 1, the bands filled up to a multiple of 16 by zeros, and of GEMM 2.</summary>
-    /// <param name="channels">C.</param>
-    /// <param name="bands">M.</param>
-    public static int ResidentWeights(int channels, int bands) => (4 * channels + MelWidth(bands)) * 2 * channels;
-
     /// <summary>Dynamic shared memory of the resident version in bytes: the weights, two tiles of x and one of the mel a team.</summary>
     /// <param name="channels">C.</param>
     /// <param name="bands">M; 0 without a mel.</param>
     /// <param name="neighbours">q.</param>
     public static int ResidentSharedBytes(int channels, int bands, int neighbours) =>
-        2 * (ResidentWeights(channels, bands) + Teams * (2 * (ResidentRows + 2 * neighbours) * channels + ResidentRows * MelWidth(bands)));
+        2 * (BlockWeights.Size(channels, bands) + Teams * (2 * (ResidentRows + 2 * neighbours) * channels + ResidentRows * MelWidth(bands)));
 
     /// <summary>q for a launch of the resident version: that of <see cref="TimeTile.Neighbours"/>, or the largest smaller one whose tiles fit into shared memory.</summary>
     /// <param name="rows">Rows of an item.</param>
     /// <param name="dilation">d.</param>
     /// <param name="channels">C.</param>
     /// <param name="bands">M; 0 without a mel.</param>
-    /// <returns>q; 0 where the weights of such a layer leave no room for any tile.</returns>
-    public static int ResidentNeighbours(int rows, int dilation, int channels, int bands)
+    /// <param name="sharedLimit">Bytes of dynamic shared memory that a block of the device can have.</param>
+    /// <returns>q; 0 where shared memory does not hold such a layer.</returns>
+    public static int ResidentNeighbours(int rows, int dilation, int channels, int bands, int sharedLimit)
     {
-        return Math.Min(TimeTile.Neighbours(rows, dilation, ResidentRows), Most(channels, bands));
+        int q = TimeTile.Neighbours(rows, dilation, ResidentRows);
+        while (q > 0 && ResidentSharedBytes(channels, bands, q) > sharedLimit) q /= 2;
+        return q;
     }
 
     private static int MelWidth(int bands) => (bands + 15) / 16 * 16;
@@ -171,14 +168,6 @@ public static partial class ResidualBlock
 
     private static ArrayView<UInt4> Eights<T>(Rows<T> rows, int item, int channels) where T : unmanaged =>
         rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * channels).AsAligned16().Cast<UInt4>();
-
-    // The most neighbours that fit.
-    private static int Most(int channels, int bands)
-    {
-        int q = MostNeighbours;
-        while (q > 0 && ResidentSharedBytes(channels, bands, q) > SharedLimit) q /= 2;
-        return q;
-    }
 
     // The rows of x a tile reads; those that do not exist become zero.
     private static void CopyRows<T>(Rows<T> x, ArrayView<T> shared, int to, TimeTile tile, int neighbours, int first, int end, int channels) where T : unmanaged
