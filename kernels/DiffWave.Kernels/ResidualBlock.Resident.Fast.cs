@@ -82,10 +82,7 @@ public static partial class ResidualBlock
                 TakeEdges(sums, Fours.Of(edges.SubView(itemLayer * 4 * channels)), tile, row, eight, low, high, channels, gateFirst);
 
             // GEMM 1, and between its steps the copies of the next tile. The mel comes first: its rows are the warp's own, so that the next ones can take their place at once.
-            for (int step = 0; step < melSteps; step++)
-            {
-                MultiplyStep<T, P>(shared, Later(melRead, step, melWidth), melWidth, Taps * steps + step, lane, sums, channels);
-            }
+            for (int step = 0; step < melSteps; step++) MultiplyStep<T, P>(shared, Later(melRead, step, melWidth), melWidth, Taps * steps + step, lane, sums, channels);
             if (bands > 0) Warp.Barrier();
             for (int step = 0; step < Taps * steps; step++)
             {
@@ -106,12 +103,13 @@ public static partial class ResidualBlock
                 if (layer > 0 & at[i % 4] >= 0) values = all[at[i % 4] + i / 4 * Quad];
                 skipped[i] = values;
             }
+            ArrayView<Float4> start = Fours.Of(outputBias.SubView(itemLayer * 2 * channels)), starts = LocalMemory.Allocate<Float4>(channels / 8);
+            for (int i = 0; i < channels / 8; i++) starts[i] = start[Four(i, eight, channels, false)];
             Gate<T, P>(sums, z, channels);
 
-            ArrayView<Float4> start = Fours.Of(outputBias.SubView(itemLayer * 2 * channels));
             if (layer < layers - 1)
             {
-                Project<T, P>(shared, z, sums, start, 0, Taps * steps + melSteps, lane, channels);
+                Project<T, P>(shared, z, sums, starts, 0, Taps * steps + melSteps, lane, channels);
                 ArrayView<UInt4> ys = Eights(y, tile.Item, channels), xs = shared.AsAligned16().Cast<UInt4>();
                 int own = read + Place(row + neighbours, eight, channels);
                 for (int i = 0; i < channels / 8; i++)
@@ -120,7 +118,7 @@ public static partial class ResidualBlock
                     if (at[i % 4] >= 0) ys[at[i % 4] + i / 4 * Quad] = sum;
                 }
             }
-            Project<T, P>(shared, z, sums, start, 1, Taps * steps + melSteps, lane, channels);
+            Project<T, P>(shared, z, sums, starts, 1, Taps * steps + melSteps, lane, channels);
             for (int i = 0; i < channels / 8; i++)
             {
                 UInt4 sum = Added<T, P>(skipped[i], sums, i % 4, i / 4, channels, false);
@@ -273,13 +271,13 @@ public static partial class ResidualBlock
         P.Pack(GatedActivation.Approximate(filter0, gate0), GatedActivation.Approximate(filter1, gate1));
 
     // A half of GEMM 2: 32 rows by C columns, those of the residual or of the skip.
-    private static void Project<T, P>(ArrayView<T> shared, ArrayView<UInt4> z, ArrayView<Float4> sums, ArrayView<Float4> start, int half, int stepsBefore, int lane, int channels)
+    private static void Project<T, P>(ArrayView<T> shared, ArrayView<UInt4> z, ArrayView<Float4> sums, ArrayView<Float4> starts, int half, int stepsBefore, int lane, int channels)
         where T : unmanaged where P : struct, IMatrixPair<T>
     {
         ArrayView<UInt4> fragments = shared.AsAligned16().Cast<UInt4>();
         for (int i = 0; i < channels / 16; i++)
         {
-            Float4 four = start[Four(half * (channels / 16) + i, lane % Quad, channels, false)];
+            Float4 four = starts[half * (channels / 16) + i];
             for (int rows = 0; rows < 2; rows++)
             {
                 sums[rows * (channels / 8) + 2 * i] = new Float4(four.X, four.Y, four.X, four.Y);
