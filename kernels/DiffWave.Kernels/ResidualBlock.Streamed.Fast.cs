@@ -36,7 +36,7 @@ public static partial class ResidualBlock
     /// <param name="channels">C, a multiple of the channels of a chunk.</param>
     /// <param name="bands">M, rows of a multiple of 16 bytes; 0 without a mel.</param>
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
-    [Kernel("residual_block_v3", BlockX = StreamedThreads, MinimumSm = 80)]
+    [Kernel("residual_block_streamed_v3", BlockX = StreamedThreads, MinimumSm = 80)]
     public static void StreamedV3<T, P, S>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
         int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile

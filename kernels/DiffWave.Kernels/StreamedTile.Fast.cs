@@ -3,7 +3,7 @@ namespace DiffWave.Kernels;
 /// <summary>How the streamed residual block is cut: rows of a tile, how its eight warps share a chunk of channels, and the ring of weights.</summary>
 public interface IStreamedTile
 {
-    /// <summary>Rows of a tile, R: 64 or 128.</summary>
+    /// <summary>Rows of a tile, R: 64, 128 or 256.</summary>
     static abstract int Rows { get; }
 
     /// <summary>Warps side by side, 1, 2 or 4: a warp computes both halves of 32 channels, so that a chunk is 32 times as many; C is a multiple of it.</summary>
@@ -30,6 +30,22 @@ public readonly struct StreamedTile128 : IStreamedTile
 
     /// <inheritdoc/>
     public static int Stages => 4;
+}
+
+/// <summary>256 rows, chunks of 64 channels, three slices of 8 KiB: 16 bits at C = 128 for signals of so many tiles that each multiprocessor has some. Half as many bytes of weights for a row.</summary>
+public readonly struct StreamedTile256 : IStreamedTile
+{
+    /// <inheritdoc/>
+    public static int Rows => 256;
+
+    /// <inheritdoc/>
+    public static int WarpsAcross => 2;
+
+    /// <inheritdoc/>
+    public static int Steps => 2;
+
+    /// <inheritdoc/>
+    public static int Stages => 3;
 }
 
 /// <summary>128 rows, chunks of 128 channels, four slices of 8 KiB, which leaves room for rows of 512 bytes: 16 bits at C = 256, TF32 at C = 128.</summary>

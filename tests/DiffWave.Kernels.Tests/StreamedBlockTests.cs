@@ -14,14 +14,14 @@ public class StreamedBlockTests
 
     // Rows of 64 to 1024 bytes, of mel 160 and 320; 1, 2, 8 and more neighbours.
     [Theory]
-    [InlineData("residual_block_v3", "")]
-    [InlineData("residual_block_v3", "rows=200,dilation=64,before=64,after=10,layer=0,bands=0")]
-    [InlineData("residual_block_v3_bf16", "rows=300,dilation=2,gateFirst=1")]
-    [InlineData("residual_block_v3_256", "dilation=1")]
-    [InlineData("residual_block_v3_tf32", "")]
-    [InlineData("residual_block_v3_tf32_256", "dilation=3,rows=150")]
-    [InlineData("residual_block_v3_tf32_64", "layer=2")]
-    [InlineData("residual_block_v3_tf32_32", "channels=96,bands=16")]
+    [InlineData("residual_block_streamed_v3", "")]
+    [InlineData("residual_block_streamed_v3", "rows=200,dilation=64,before=64,after=10,layer=0,bands=0")]
+    [InlineData("residual_block_streamed_v3_bf16", "rows=300,dilation=2,gateFirst=1")]
+    [InlineData("residual_block_streamed_v3_c256", "dilation=1")]
+    [InlineData("residual_block_streamed_v3_tf32", "")]
+    [InlineData("residual_block_streamed_v3_tf32_c256", "dilation=3,rows=150")]
+    [InlineData("residual_block_streamed_v3_tf32_c64", "layer=2")]
+    [InlineData("residual_block_streamed_v3_tf32_c32", "channels=96,bands=16")]
     public void MovesWholeSectorsWithoutBankConflicts(string name, string sizes)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
@@ -33,9 +33,9 @@ public class StreamedBlockTests
     }
 
     [Theory]
-    [InlineData("residual_block_v3", 128)]
-    [InlineData("residual_block_v3_256", 256)]
-    [InlineData("residual_block_v3_tf32_32", 32)]
+    [InlineData("residual_block_streamed_v3", 128)]
+    [InlineData("residual_block_streamed_v3_c256", 256)]
+    [InlineData("residual_block_streamed_v3_tf32_c32", 32)]
     public void EveryProductIsOnTensorCoresOnceAndWarpsStayTogether(string name, long channels)
     {
         LaunchReport report = OnEmulator.Report(name);
@@ -44,10 +44,10 @@ public class StreamedBlockTests
     }
 
     [Theory]
-    [InlineData("residual_block_v3", 2 * 4, 4)]
-    [InlineData("residual_block_v3_bf16", 2 * 4, 4)]
-    [InlineData("residual_block_v3_tf32", 4, 2)]
-    [InlineData("residual_block_v3_tf32_64", 4 * 2, 4)]
+    [InlineData("residual_block_streamed_v3", 2 * 4, 4)]
+    [InlineData("residual_block_streamed_v3_bf16", 2 * 4, 4)]
+    [InlineData("residual_block_streamed_v3_tf32", 4, 2)]
+    [InlineData("residual_block_streamed_v3_tf32_c64", 4 * 2, 4)]
     public void AStepOfTheRingHoldsItsProductsLoadsAndCopies(string name, int fragments, int copies)
     {
         List<string> loop = Ptx.Loop(Ptx.Of(name), "mma.sync");

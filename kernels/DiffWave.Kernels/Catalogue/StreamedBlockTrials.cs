@@ -16,10 +16,11 @@ public static partial class KernelCatalog
             BlockPrecision<float> tf32 = TensorPrecision<float, TF32>(gateOfTf32);
             return
             [
-                Streamed<Half, F16, StreamedTile128>("residual_block_v3", 128, fp16), Streamed<Half, F16, StreamedTile128Wide>("residual_block_v3_256", 256, fp16, 0, 3, 4),
-                Streamed<BFloat16, BF16, StreamedTile128>("residual_block_v3_bf16", 128, bf16, 0, 3), Streamed<BFloat16, BF16, StreamedTile128Wide>("residual_block_v3_bf16_256", 256, bf16, 0),
-                Streamed<float, TF32, StreamedTile32Channels>("residual_block_v3_tf32_32", 32, tf32), Streamed<float, TF32, StreamedTile64Channels>("residual_block_v3_tf32_64", 64, tf32, 0, 3),
-                Streamed<float, TF32, StreamedTile128Wide>("residual_block_v3_tf32", 128, tf32, 0, 3, 4), Streamed<float, TF32, StreamedTile64Wide>("residual_block_v3_tf32_256", 256, tf32, 0, 3),
+                Streamed<Half, F16, StreamedTile128>("residual_block_streamed_v3", 128, fp16), Streamed<Half, F16, StreamedTile256>("residual_block_streamed_v3_rows256", 128, fp16, 0, 3, 6),
+                Streamed<Half, F16, StreamedTile128Wide>("residual_block_streamed_v3_c256", 256, fp16, 0, 3, 4),
+                Streamed<BFloat16, BF16, StreamedTile128>("residual_block_streamed_v3_bf16", 128, bf16, 0, 3), Streamed<BFloat16, BF16, StreamedTile128Wide>("residual_block_streamed_v3_bf16_c256", 256, bf16, 0),
+                Streamed<float, TF32, StreamedTile32Channels>("residual_block_streamed_v3_tf32_c32", 32, tf32), Streamed<float, TF32, StreamedTile64Channels>("residual_block_streamed_v3_tf32_64", 64, tf32, 0, 3),
+                Streamed<float, TF32, StreamedTile128Wide>("residual_block_streamed_v3_tf32", 128, tf32, 0, 3, 4), Streamed<float, TF32, StreamedTile64Wide>("residual_block_streamed_v3_tf32_c256", 256, tf32, 0, 3),
             ];
         }
     }
@@ -32,7 +33,7 @@ public static partial class KernelCatalog
             ?? (channels == 32 ? NotThirtyTwos(shape) : shape["channels"] != channels ? $"channels is {channels}" : null)
             ?? (shape["bands"] * size % 16 != 0 ? $"bands is a multiple of {16 / size}" : null)
             ?? (ResidualBlock.StreamedBytes<S>((int)shape["channels"], (int)shape["bands"], 1, size) > StreamedShared ? "channels is too large for tiles in shared memory" : null);
-        return new(nameof(ResidualBlock), "any channels, 16 bits or tf32: weights stream through a ring in shared memory, z stays there between both products",
+        return new(nameof(ResidualBlock), "any precision, C a multiple of 32: weights stream through a ring in shared memory, z stays there between both products",
             Method(typeof(ResidualBlock), nameof(ResidualBlock.StreamedV3), typeof(T), typeof(P), typeof(S)), [.. BlockShapes(channels, 80).Where((_, index) => chosen.Length == 0 || chosen.Contains(index))],
             shape => new Dictionary<string, object> { ["channels"] = (int)shape["channels"], ["bands"] = (int)shape["bands"], ["gateFirst"] = shape["gateFirst"] != 0 }, Problem,
             shape => StreamedTrial<T, P, S>(shape, precision)) { Name = name };
