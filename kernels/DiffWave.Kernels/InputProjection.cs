@@ -4,7 +4,7 @@
 //
 // v1  one thread an element, as the formula reads
 // v2  eight rows a thread: weight and bias stay in registers, the number of channels a constant
-// v3  x in 16 bits: eight channels a thread by one 128-bit store a row
+// v3  x in 16 bits: eight channels of eight rows a thread, 128-bit stores
 //     At C = 64 192 FLOP and 260 bytes a row, under one FLOP a byte: memory limits it once the instructions of an element do not.
 using System.Numerics;
 

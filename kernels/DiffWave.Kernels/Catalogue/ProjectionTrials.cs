@@ -13,13 +13,13 @@ public static partial class KernelCatalog
     private static IReadOnlyList<KernelVersion> InputProjections =>
     [
         new(nameof(InputProjection), "one thread an element, as the formula reads", Method(typeof(InputProjection), nameof(InputProjection.ForwardV1)), ProjectedShapes, NoConstants, NoProjection,
-            shape => InputForward(shape, 1)) { Name = "input_projection_v1" },
+            shape => InputForward(shape, (rows, channels) => Blocks((long)rows * channels, Threads))) { Name = "input_projection_v1" },
         new(nameof(InputProjection), "eight rows a thread: weight and bias stay in registers, the number of channels a constant", Method(typeof(InputProjection), nameof(InputProjection.ForwardV2)), ProjectedShapes,
-            ProjectedChannels, NoProjection, shape => InputForward(shape, InputProjection.RowsV2)) { Name = "input_projection_v2" },
+            ProjectedChannels, NoProjection, shape => InputForward(shape, (rows, channels) => Blocks((long)Blocks(rows, InputProjection.RowsV2) * channels, Threads))) { Name = "input_projection_v2" },
         StoredInput<Half, F16>("input_projection_v3_half"), StoredInput<BFloat16, BF16>("input_projection_v3_bf16"),
     ];
 
-    private static KernelTrial InputForward(KernelShape shape, int rowsPerThread, int channelsPerThread = 1, Storage? storage = null)
+    private static KernelTrial InputForward(KernelShape shape, Func<int, int, int> blocks, Storage? storage = null)
     {
         int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], itemRows = rows + 2 * Margin;
         float[] audio = Random(41, (long)batch * rows, 1), weight = Random(42, channels, 1), bias = Random(43, channels, 1), naive = new float[batch * rows * channels];
@@ -32,7 +32,7 @@ public static partial class KernelCatalog
         KernelOutput output = KernelOutput.Float32("x", x, Placed(expected, rows, channels, itemRows, Margin, Kept), Placed(naive, rows, channels, itemRows, Margin, Kept), Largest(magnitude));
         if (storage is not null) (target, output) = storage(x, itemRows, Margin, channels, output);
         return new KernelTrial(
-            [new(new(Blocks((long)Blocks(rows, rowsPerThread) * (channels / channelsPerThread), Threads), 1, batch), new(Threads, 1, 1), 0, new RowsOf<float>(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1),
+            [new(new(blocks(rows, channels), 1, batch), new(Threads, 1, 1), 0, new RowsOf<float>(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1),
                 Misaligned(weight), Misaligned(bias), target, rows)],
             InputProjection.ForwardCost((long)batch * rows, channels, storage is null ? sizeof(float) : 2), [output]);
     }

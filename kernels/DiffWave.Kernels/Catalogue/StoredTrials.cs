@@ -14,9 +14,9 @@ public static partial class KernelCatalog
         return (new RowsOf<T>(held, itemRows, first, channels), output with { Array = held, Bound = output.Bound + rounding, BoundReason = $"{output.BoundReason}, and one of {typeof(T).Name}" });
     }
 
-    private static KernelVersion StoredInput<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(InputProjection), "x in 16 bits: eight channels a thread by one 128-bit store a row",
+    private static KernelVersion StoredInput<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(InputProjection), "x in 16 bits: eight channels of eight rows a thread, 128-bit stores",
         Method(typeof(InputProjection), nameof(InputProjection.ForwardV3), typeof(T), typeof(P)), ProjectedShapes, ProjectedChannels, shape => NoProjection(shape) ?? (shape["channels"] % 8 != 0 ? "channels is a multiple of 8" : null),
-        shape => InputForward(shape, InputProjection.RowsV2, 8, InType<T>)) { Name = name };
+        shape => InputForward(shape, (rows, channels) => Blocks(rows, InputProjection.RowsV3(channels)), InType<T>)) { Name = name };
 
     private static KernelShape[] WholeHeadShapes => [Projected(1, 128, 64), Projected(3, 1, 32), Projected(1, 37, 96), Projected(2, 65, 128), Projected(2, 19, 256)];
 

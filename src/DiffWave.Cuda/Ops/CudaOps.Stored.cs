@@ -34,7 +34,7 @@ public sealed partial class CudaOps
             int channels = x.Buffer.Channels;
             foreach ((int first, int count) in ops.Pieces(range, channels))
                 ops.Launch(inputProjection.With(channels).Add(At(audio, first)).Add(weights.Weight).Add(weights.Bias).Add(At<T>(x, first)).Add(count),
-                    Blocks((long)Blocks(count, Kernels.InputProjection.RowsV2) * (channels / 8)), 1, x.Buffer.Batch);
+                    Blocks(count, Kernels.InputProjection.RowsV3(channels)), 1, x.Buffer.Batch);
         }
 
         public override void UpsampleLast(DeviceTensors weights, UpsampleLaunch stage, Window upsampled, int first)
