@@ -44,6 +44,16 @@ public class ExtrapolationTests
     }
 
     [Fact]
+    public void AKernelThatWalksTilesCostsWhatItsTilesCost()
+    {
+        // 1,000 instructions a block and 30 a tile; 16 and 32 tiles are counted, in full 132 blocks walk 270, more than the rows alone ask for.
+        LaunchWork work = LaunchWork.Extrapolate(Counted(1, 1, 1480, 4, 32) with { Tiles = 16 }, Counted(1, 3, 1960, 4, 64) with { Tiles = 32 }, Full(132) with { Tiles = 270 }, Rows, 1, _ => 1 << 20);
+        Assert.Equal(132 * 1000 + 30 * 270, work[Count.Float32]);
+        Assert.Equal([new Touch(7, 4 * 32, 0), new Touch(8, 0, 320 * 32)], work.Touches);
+        Assert.Equal(270.0 / (3 * 132), CostModel.Fill(work, 132), 12); // three rounds
+    }
+
+    [Fact]
     public void NothingTouchesMoreThanTheBufferHolds()
     {
         LaunchWork work = LaunchWork.Extrapolate(Counted(1, 1, 310, 4, 200), Counted(2, 3, 610, 4, 400), Full(50), Rows, 5, buffer => buffer == 8 ? 1000 : 100);

@@ -59,6 +59,9 @@ internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, I
 {
     private static readonly int Kinds = Enum.GetValues<Count>().Length;
 
+    /// <summary>Tiles its blocks walk; 0: they do not.</summary>
+    public int Tiles { get; init; }
+
     /// <summary>Whether it may begin while the launch before it still runs.</summary>
     public bool IsEarly { get; init; }
 
@@ -101,14 +104,15 @@ internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, I
     /// <param name="batch">Items of the full launch.</param>
     /// <param name="bufferBytes">Size of a buffer of the full run.</param>
     /// <remarks>
-    /// Counts are linear in the rows of an item. Where the grid grows with the rows every item costs the same; where it does not (kernels that walk, kernels of vectors), what does not depend on rows is
-    /// paid once a block, and the rest by all rows together.
+    /// Counts are linear in the rows of an item, or in the tiles where a kernel says how many there are. Where the grid grows with the rows every item costs the same; where it does not (kernels that walk
+    /// tiles, kernels of vectors), what does not depend on rows is paid once a block, and the rest by all rows or tiles together.
     /// </remarks>
     public static LaunchWork Extrapolate(RecordedLaunch small, RecordedLaunch large, RecordedLaunch full, (long Small, long Large, long Full) rows, int batch, Func<ulong, long> bufferBytes)
     {
-        double Fixed(double first, double second) => first - PerRow(first, second) * rows.Small;
-        double PerRow(double first, double second) => (second - first) / (rows.Large - rows.Small);
-        double all = (double)batch * rows.Full;
+        bool hasTiles = small.Grid == large.Grid && large.Tiles > small.Tiles;
+        var (from, to, all) = hasTiles ? (small.Tiles, large.Tiles, (double)full.Tiles) : ((double)rows.Small, rows.Large, (double)batch * rows.Full);
+        double Fixed(double first, double second) => first - PerRow(first, second) * from;
+        double PerRow(double first, double second) => (second - first) / (to - from);
         if (full.Bytes > 0)
             return new LaunchWork(full.Kernel, full.Grid, full.Tensor, new double[Kinds], full.Kernel == "(copy)" ? [new(full.Buffers[0], 0, full.Bytes), new(full.Buffers[1], full.Bytes, 0)] : [new(full.Buffers[0], 0, full.Bytes)]);
         var (first, firstBuffers) = small.Counted ?? throw new InvalidOperationException($"{small.Kernel} was not counted");
@@ -118,7 +122,8 @@ internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, I
         double onceFactor = grows ? batch : (double)full.Grid.Size / small.Grid.Size;
         double[] counts = [.. CountsOf(first).Zip(CountsOf(second), (a, b) => Math.Max(0, Fixed(a, b) * onceFactor + PerRow(a, b) * all))];
 
-        // Which argument a buffer came by is what the three runs have in common.
+        // What is touched goes by rows: those of a tile that do not exist are not. Which argument a buffer came by is what the three runs have in common.
+        (from, to, all) = (rows.Small, rows.Large, (double)batch * rows.Full);
         var touches = new Dictionary<ulong, Touch>();
         foreach (AllocationTraffic traffic in second.Allocations)
         {
@@ -131,7 +136,7 @@ internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, I
             Touch known = touches.GetValueOrDefault(buffer);
             touches[buffer] = new Touch(buffer, Math.Max(known.Read, read), Math.Max(known.Written, written));
         }
-        return new LaunchWork(full.Kernel, full.Grid, full.Tensor, counts, [.. touches.Values]) { IsEarly = full.IsEarly };
+        return new LaunchWork(full.Kernel, full.Grid, full.Tensor, counts, [.. touches.Values]) { IsEarly = full.IsEarly, Tiles = full.Tiles };
     }
 
     private static int IndexOf(IReadOnlyList<ulong> buffers, ulong buffer)
