@@ -52,17 +52,24 @@ internal sealed partial class LaunchRecorder : ForwardingDriver
     private ulong end = FirstAddress;
     private long used;
 
-    /// <summary>A device with nothing on it.</summary>
+    /// <summary>A device with nothing on it, whose launches are written down.</summary>
     /// <param name="gpu">What it shows itself as.</param>
-    /// <param name="counts">Whether launches are executed by the emulator and counted; it then has one multiprocessor, so that kernels that fill the device are counted with few blocks.</param>
-    public LaunchRecorder(GpuModel gpu, bool counts) : this(gpu, counts, new EmulatedDriver(new EmulatorOptions { Sm = gpu.Sm, Checks = false, Reports = counts, MemoryBytes = 16L << 30 }))
+    public LaunchRecorder(GpuModel gpu) : this(gpu, null)
     {
     }
 
-    private LaunchRecorder(GpuModel gpu, bool counts, EmulatedDriver emulator) : base(emulator)
+    /// <summary>A device with nothing on it, whose launches are also executed by the emulator and counted.</summary>
+    /// <param name="gpu">What it shows itself as.</param>
+    /// <param name="multiprocessors">With so many of them, so that kernels that fill the device are counted with few blocks; null: nothing is counted.</param>
+    public LaunchRecorder(GpuModel gpu, int? multiprocessors)
+        : this(gpu, multiprocessors is not null, multiprocessors ?? gpu.Multiprocessors, new EmulatedDriver(new EmulatorOptions { Sm = gpu.Sm, Checks = false, Reports = multiprocessors is not null, MemoryBytes = 16L << 30 }))
+    {
+    }
+
+    private LaunchRecorder(GpuModel gpu, bool counts, int multiprocessors, EmulatedDriver emulator) : base(emulator)
     {
         (this.gpu, this.counts, this.emulator) = (gpu, counts, emulator);
-        Device = gpu.Describe(emulator.Device) with { Multiprocessors = counts ? 1 : gpu.Multiprocessors };
+        Device = gpu.Describe(emulator.Device) with { Multiprocessors = multiprocessors };
     }
 
     public override CudaDeviceInfo Device { get; }
