@@ -7,6 +7,9 @@ public interface IMatrixOperand<T> where T : unmanaged
     /// <summary>Inner dimension of a product, 16 or 8: a lane's part of a column of B is Depth / 4 values.</summary>
     static abstract int Depth { get; }
 
+    /// <summary>Significant bits of an operand.</summary>
+    static abstract int Precision { get; }
+
     /// <summary>C + A B of a warp: 16 x Depth by Depth x 8.</summary>
     /// <param name="a">This lane's part of A.</param>
     /// <param name="b">This lane's part of B.</param>
@@ -47,6 +50,9 @@ public readonly partial struct F16 : IMatrixPair<Half>
     public static int Depth => 16;
 
     /// <inheritdoc/>
+    public static int Precision => 11;
+
+    /// <inheritdoc/>
     public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K16F16(a, b, c);
 
     /// <inheritdoc/>
@@ -72,6 +78,9 @@ public readonly partial struct BF16 : IMatrixPair<BFloat16>
     public static int Depth => 16;
 
     /// <inheritdoc/>
+    public static int Precision => 8;
+
+    /// <inheritdoc/>
     public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K16BF16(a, b, c);
 
     /// <inheritdoc/>
@@ -95,6 +104,9 @@ public readonly partial struct TF32 : IMatrixOperand<float>
 {
     /// <inheritdoc/>
     public static int Depth => 8;
+
+    /// <inheritdoc/>
+    public static int Precision => 11;
 
     /// <inheritdoc/>
     public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K8TF32(a, b, c);

@@ -64,7 +64,7 @@ public class EmulatorTests
             {
                 (string Name, int Size)[] sizes = [("batch", batch), ("items", batch), ("rows", rows), ("dilation", dilation), ("before", around), ("after", around), ("channels", channels), ("inputs", channels), ("outputs", channels)];
                 KernelShape shape = version.Shapes[0].With(string.Join(',', sizes.Where(size => Has(version, size.Name)).Select(size => $"{size.Name}={size.Size}")));
-                if (channels % 32 != 0 && version.Problem(shape) == "channels is a multiple of 32") continue;
+                if (version.Problem(shape)?.StartsWith("channels is ", StringComparison.Ordinal) == true) continue;
                 Assert.Null(version.Problem(shape));
                 Assert.All(OnEmulator.Run(version, shape).Checks, check => Assert.True(check.Ok, $"{shape}: {check}"));
             }

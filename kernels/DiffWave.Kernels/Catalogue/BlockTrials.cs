@@ -46,4 +46,52 @@ public static partial class KernelCatalog
             new PartOf(arena, outputAt), packed, channels, bands, stride)], BlockWeights.PackCost(layers, channels, bands, System.Runtime.CompilerServices.Unsafe.SizeOf<T>()),
             [KernelOutput.Exact("packed", packed, [.. expected.Select(value => (double)P.Widen(value))])]);
     }
+
+    private static IReadOnlyList<KernelVersion> BlockBiases
+    {
+        get
+        {
+            KernelShape Shape(long batch, long layers, long channels, long label, long conditioner, long stepInResidual) => new(("batch", batch), ("layers", layers), ("channels", channels),
+                ("hasLabel", label), ("hasConditioner", conditioner), ("stepInResidual", stepInResidual));
+            KernelShape[] shapes = [Shape(2, 3, 64, 0, 1, 0), Shape(1, 1, 1, 1, 0, 1), Shape(3, 2, 7, 1, 1, 1), Shape(1, 2, 33, 0, 0, 0), Shape(2, 1, 256, 1, 1, 0)];
+            string? Problem(KernelShape shape) => shape["batch"] < 1 || shape["layers"] < 1 || shape["channels"] < 1 ? "batch, layers and channels are at least 1"
+                : NoFlag(shape, "hasLabel", "hasConditioner", "stepInResidual");
+            return
+            [
+                new(nameof(BlockBias), "a warp an output: its lanes sum a stride of the inputs for all three taps, shuffles join them", Method(typeof(BlockBias), nameof(BlockBias.FoldV1)), shapes,
+                    shape => Flags(shape, "hasLabel", "hasConditioner", "stepInResidual"), Problem, Folding) { Name = "block_bias_v1" },
+            ];
+        }
+    }
+
+    private static KernelTrial Folding(KernelShape shape)
+    {
+        const int gap = 3;
+        int batch = (int)shape["batch"], layers = (int)shape["layers"], channels = (int)shape["channels"], outputs = 2 * channels;
+        bool hasLabel = shape["hasLabel"] != 0, hasConditioner = shape["hasConditioner"] != 0, stepInResidual = shape["stepInResidual"] != 0;
+        int weightAt = gap, biasAt = weightAt + 3 * outputs * channels, conditionerAt = biasAt + outputs + gap, projectionAt = conditionerAt + outputs + gap, stride = projectionAt + outputs;
+        float[] arena = Random(52, (long)layers * stride, 1), step = Random(53, (long)batch * layers * channels, 1), label = Random(54, (long)batch * layers * outputs, 1);
+        (T[] Bias, T[] Edges, T[] Output) Folded<T>(Func<float[], float[]> values) where T : System.Numerics.IFloatingPointIeee754<T>
+        {
+            T[] bias = new T[batch * layers * outputs], edges = new T[2 * bias.Length], output = new T[bias.Length];
+            float[] weights = values(arena), steps = values(step), labels = values(label);
+            for (int row = 0; row < batch * layers; row++)
+            {
+                ReadOnlySpan<float> Tensor(int at, int count) => weights.AsSpan(row % layers * stride + at, count);
+                BlockBias.Reference(steps.AsSpan(row * channels, channels), hasLabel ? labels.AsSpan(row * outputs, outputs) : [], Tensor(weightAt, 3 * outputs * channels), Tensor(biasAt, outputs),
+                    hasConditioner ? Tensor(conditionerAt, outputs) : [], Tensor(projectionAt, outputs), bias.AsSpan(row * outputs, outputs), edges.AsSpan(2 * row * outputs, 2 * outputs),
+                    output.AsSpan(row * outputs, outputs), stepInResidual);
+            }
+            return (bias, edges, output);
+        }
+        float[] biasArray = Unwritten((long)batch * layers * outputs), edgesArray = Unwritten(2L * biasArray.Length), outputArray = Unwritten(biasArray.Length);
+        var (bias, edges, output) = Folded<double>(Same);
+        var (biasNaive, edgesNaive, outputNaive) = Folded<float>(Same);
+        var (biasMagnitude, edgesMagnitude, outputMagnitude) = Folded<double>(Absolute);
+        return new KernelTrial([new(new(Blocks((long)layers * outputs, BlockBias.OutputsV1), 1, batch), new(Threads, 1, 1), 0, step, hasLabel ? label : new ArrayView<float>(), new PartOf(arena, weightAt),
+            new PartOf(arena, biasAt), hasConditioner ? new PartOf(arena, conditionerAt) : new ArrayView<float>(), new PartOf(arena, projectionAt), biasArray, edgesArray, outputArray, channels, layers, stride)],
+            BlockBias.FoldCost(batch, layers, channels, hasLabel, hasConditioner, stepInResidual),
+            [KernelOutput.Float32("bias", biasArray, bias, biasNaive, Largest(biasMagnitude)), KernelOutput.Float32("edges", edgesArray, edges, edgesNaive, Largest(edgesMagnitude)),
+                KernelOutput.Float32("outputBias", outputArray, output, outputNaive, Largest(outputMagnitude))]);
+    }
 }
