@@ -18,6 +18,7 @@ public static partial class ResidualBlock
     /// <summary>
     /// Version 2, the resident one: the layer's weights stay in shared memory for the whole launch, tiles are <see cref="ResidentRows"/> rows by <see cref="TimeTile"/>. Blocks: any number along x, best as many as
     /// multiprocessors but no more than tiles; dynamic shared memory: <see cref="ResidentSharedBytes"/>. Every number of blocks gives the same bits. Addresses of all views are multiples of 16.
+    /// tanh and sigmoid are tanh.approx.f32: an absolute error of z up to 2^-11 + 2^-12, before it is rounded as an operand.
     /// </summary>
     /// <typeparam name="T">Half or BFloat16.</typeparam>
     /// <typeparam name="P">Its product.</typeparam>
@@ -30,7 +31,7 @@ public static partial class ResidualBlock
     /// <param name="y">Receives [B, rows, C], another buffer than x; not touched for the last layer.</param>
     /// <param name="skips">[B, rows, C], added to; for layer 0 set.</param>
     /// <param name="tiles">B times <see cref="TimeTile.Count"/>.</param>
-    /// <param name="rows">Rows to compute.</param>
+    /// <param name="rows">Rows to compute; those that an item holds, times C or M, below 2^31.</param>
     /// <param name="before">Rows of x that exist before its first one.</param>
     /// <param name="after">Rows of x that exist behind the last of the <paramref name="rows"/>.</param>
     /// <param name="dilation">d.</param>
