@@ -316,9 +316,13 @@ public static partial class ResidualBlock
     /// <param name="bands">M; 0 without a mel.</param>
     /// <param name="elementBytes">Bytes of a stored value: 2 or 4.</param>
     /// <param name="sharedBytes">What a block may have.</param>
-    /// <exception cref="ArgumentOutOfRangeException">Not even a tile with q = 1 fits.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The cut does not take these channels or bands, or not even a tile with q = 1 fits.</exception>
     public static int StreamedNeighbours<S>(int rows, int dilation, int channels, int bands, int elementBytes, int sharedBytes) where S : struct, IStreamedTile
     {
+        var cut = new StreamedCut<S>(channels, bands, elementBytes);
+        if (channels % cut.ChunkChannels != 0 || cut.TapSteps % S.Steps != 0)
+            throw new ArgumentOutOfRangeException(nameof(channels), channels, $"{typeof(S).Name} takes multiples of {Math.Max(cut.ChunkChannels, S.Steps * cut.StepValues)} channels of {elementBytes} bytes: choose another cut");
+        if (bands % cut.PieceValues != 0) throw new ArgumentOutOfRangeException(nameof(bands), bands, $"rows of a mel must be a multiple of 16 bytes, expected a multiple of {cut.PieceValues} bands");
         int neighbours = TimeTile.Neighbours(rows, dilation, S.Rows);
         while (neighbours > 1 && StreamedBytes<S>(channels, bands, neighbours, elementBytes) > sharedBytes) neighbours /= 2;
         int needed = StreamedBytes<S>(channels, bands, neighbours, elementBytes);

@@ -77,8 +77,12 @@ public class StreamedBlockTests
     [Fact]
     public void WhatDoesNotFitSaysSo()
     {
-        var error = Assert.Throws<ArgumentOutOfRangeException>(() => ResidualBlock.StreamedNeighbours<StreamedTile128Wide>(1000, 8, 256, 80, 4, SharedLimit));
-        Assert.Contains("256 channels of 4 bytes and 80 bands need", error.Message);
+        string Refusal<S>(int channels, int bands, int size) where S : struct, IStreamedTile =>
+            Assert.Throws<ArgumentOutOfRangeException>(() => ResidualBlock.StreamedNeighbours<S>(1000, 8, channels, bands, size, SharedLimit)).Message;
+        Assert.Contains("256 channels of 4 bytes and 80 bands need", Refusal<StreamedTile128Wide>(256, 80, 4));
+        Assert.Contains("StreamedTile128 takes multiples of 128 channels of 2 bytes", Refusal<StreamedTile128>(64, 80, 2));
+        Assert.Contains("StreamedTile32Channels takes multiples of 64 channels of 2 bytes", Refusal<StreamedTile32Channels>(32, 80, 2));
+        Assert.Contains("expected a multiple of 8 bands", Refusal<StreamedTile128>(128, 20, 2));
     }
 
     [Fact]
