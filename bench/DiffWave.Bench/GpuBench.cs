@@ -1,9 +1,10 @@
 using DiffWave.Bench.Costs;
 using DiffWave.Cuda;
+using DiffWave.Engine;
 
 namespace DiffWave.Bench;
 
-/// <summary>The first figures of a GPU, in one run: resources and times of every kernel, the time of each within a workload, syntheses of one clip and of a batch, and a training step.</summary>
+/// <summary>The first figures of a GPU, in one run: resources and times of every kernel, the time of each within a workload, syntheses of one clip and of a batch in every precision, and a training step.</summary>
 internal static class GpuBench
 {
     private const int CropFrames = 62;
@@ -24,7 +25,8 @@ internal static class GpuBench
             Workload[] workloads = [.. new[] { 1, batch }.Distinct().Select(clips => new SynthesisWork(preset, clips, Workload.FramesOf(preset, seconds), Full: false)), new TrainingWork(preset, batch, CropFrames, Recompute: false)];
             if (workloads.Select(workload => LaunchTimes.Run(driver, workload)).OfType<Dictionary<string, object>>().ToArray() is { Length: > 0 } launches) result["launches"] = launches;
         }
-        result["synthesis"] = new[] { 1, batch }.Distinct().Select(clips => SynthesisBench.Run(device, preset, seconds, clips, full: false, 1, default, rounds, null)).ToArray();
+        result["synthesis"] = Enum.GetValues<Precision>().Where(precision => CudaOps.Problem(precision, ModelConfig.Preset(preset)) is null).SelectMany(precision =>
+            new[] { 1, batch }.Distinct().Select(clips => SynthesisBench.Run(device, preset, seconds, clips, full: false, 1, default, rounds, null, precision))).ToArray();
         result["training"] = TrainingBench.Run(device, preset, batch, CropFrames, recompute: false, 1, default, rounds, null);
         return result;
     }

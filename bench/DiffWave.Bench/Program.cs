@@ -3,6 +3,7 @@ using System.Text.Json;
 using DiffWave.Bench;
 using DiffWave.Bench.Costs;
 using DiffWave.Cpu;
+using DiffWave.Cuda;
 using DiffWave.Engine;
 
 var preset = new Option<string>("--preset") { Description = "model configuration: base, large, small or tiny", DefaultValueFactory = _ => "base" };
@@ -25,9 +26,10 @@ var python = new Option<string?>("--peer") { Description = "Python with PyTorch 
 var mode = new Option<string>("--peer-mode") { Description = "how the peer computes: fp32; on a GPU also tf32, amp or compile", DefaultValueFactory = _ => "fp32" };
 var script = new Option<string>("--peer-script") { Description = "the peer program", DefaultValueFactory = _ => "bench/peers/torch_diffwave.py" };
 var cached = new Option<bool>("--peer-cached") { Description = "the peer computes the conditioner once (needs several GB)" };
-var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { device, preset, seconds, clips, full, threads, level, rounds, python, script, mode, cached, json };
+var computes = new Option<Precision>("--precision") { Description = "what a GPU computes with" };
+var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { device, computes, preset, seconds, clips, full, threads, level, rounds, python, script, mode, cached, json };
 synthesis.SetAction(p => Save(p.GetValue(json), "synthesis", SynthesisBench.Run(p.GetValue(device)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(full), p.GetValue(threads), p.GetValue(level),
-    p.GetValue(rounds), Peer(p))));
+    p.GetValue(rounds), Peer(p), p.GetValue(computes))));
 
 var batch = new Option<int>("--batch") { Description = "crops a step", DefaultValueFactory = _ => 4 };
 var cropFrames = new Option<int>("--crop-frames") { Description = "mel frames a crop", DefaultValueFactory = _ => 62 };
