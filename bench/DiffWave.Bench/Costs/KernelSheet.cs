@@ -52,12 +52,22 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
         if (kernel.Problem(shape) is { } problem) throw new ArgumentException($"{kernel.Name}, {shape}: {problem}");
         using var driver = new EmulatedDriver(new EmulatorOptions { Sm = gpu.Sm, Checks = false, Reports = true });
         using var runner = new KernelRunner(driver);
-        using PreparedTrial trial = runner.Prepare(kernel, shape);
+
+        // Blocks that walk tiles give the same result in any number: one, so that what each does once is there once at either length.
+        bool walks = kernel.Method.GetParameters().Any(parameter => parameter.Name == "tiles");
+        KernelVersion counted = walks ? kernel with { Trial = OneBlock } : kernel;
+        using PreparedTrial trial = runner.Prepare(counted, shape);
         trial.Launch();
         double[] counts = driver.Reports.Select(LaunchWork.CountsOf).Aggregate((a, b) => [.. a.Zip(b, (x, y) => x + y)]);
         AllocationTraffic[] traffic = [.. driver.Reports.SelectMany(report => report.Allocations)];
         LaunchReport last = driver.Reports[^1];
         return (new LaunchWork(last.Kernel, last.Grid, LaunchRecorder.TensorOf(trial.Kernel.Compiled.Ptx), counts, [new Touch(0, 32.0 * traffic.Sum(one => one.SectorsRead), 32.0 * traffic.Sum(one => one.SectorsWritten))]), trial.Trial.Cost);
+
+        KernelTrial OneBlock(KernelShape size)
+        {
+            KernelTrial trial = kernel.Trial(size);
+            return trial with { Launches = [.. trial.Launches.Select(launch => launch with { Grid = new Index3D(1, 1, 1) })] };
+        }
     }
 
     /// <summary>Clocks of a multiprocessor for a tile, by <see cref="Bound"/>.</summary>
