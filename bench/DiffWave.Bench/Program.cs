@@ -59,13 +59,22 @@ var costs = new Command("costs", "predicted time of every kernel of a synthesis 
 };
 costs.SetAction(p =>
 {
-    GpuModel chosen = GpuModel.Find(p.GetValue(gpuName)!);
-    string model = p.GetValue(preset)!;
-    Workload workload = p.GetValue(costTraining) ? new TrainingWork(model, p.GetValue(clips), p.GetValue(cropFrames), p.GetValue(recompute))
-        : new SynthesisWork(model, p.GetValue(clips), Workload.FramesOf(model, p.GetValue(costSeconds)), p.GetValue(full));
-    Save(p.GetValue(json), "costs", p.GetValue(kernel) is { } name
-        ? CostsBench.Run(chosen, name, p.GetValue(shape), p.GetValue(tileRows), (long)workload.Batch * workload.Samples)
-        : CostsBench.Run(chosen, workload, p.GetValue(countFrames), p.GetValue(measured)));
+    try
+    {
+        GpuModel chosen = GpuModel.Find(p.GetValue(gpuName)!);
+        string model = p.GetValue(preset)!;
+        Workload workload = p.GetValue(costTraining) ? new TrainingWork(model, p.GetValue(clips), p.GetValue(cropFrames), p.GetValue(recompute))
+            : new SynthesisWork(model, p.GetValue(clips), Workload.FramesOf(model, p.GetValue(costSeconds)), p.GetValue(full));
+        Save(p.GetValue(json), "costs", p.GetValue(kernel) is { } name
+            ? CostsBench.Run(chosen, name, p.GetValue(shape), p.GetValue(tileRows), (long)workload.Batch * workload.Samples)
+            : CostsBench.Run(chosen, workload, p.GetValue(countFrames), p.GetValue(measured)));
+        return 0;
+    }
+    catch (Exception e) when (e is ArgumentException or FormatException or NotSupportedException or IOException or InvalidDataException)
+    {
+        Console.Error.WriteLine(e.Message);
+        return 2;
+    }
 });
 
 return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, costs, compiler, emulator }.Parse(args).Invoke();

@@ -77,7 +77,7 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
     public (Bound Bound, double Clocks) Limit => Tile.Tensor == TensorKind.None ? (Bound.Fma, Clocks[(int)Bound.Fma]) : (Bound.Tensor, Clocks[(int)Bound.Tensor]);
 
     /// <summary>What a ladder shows of each version.</summary>
-    public static string[] LadderHead => ["kernel", "clocks", "bound", "if L1 served all", "", "limit", "", "us", "measured us", "idea"];
+    public static string[] LadderHead => ["kernel", "channels", "clocks", "bound", "if L1 served all", "", "limit", "", "us", "measured us", "idea"];
 
     /// <summary>A line of the ladder; its time is that of so many rows.</summary>
     public string[] LadderRow(long rows)
@@ -87,7 +87,8 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
         double slowest = clocks.Max(), seconds = slowest * rows / TileRows / Gpu.Multiprocessors / Gpu.Clock;
         string N(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
         string Name(double[] parts) => CostSheet.Name((Bound)Array.IndexOf(parts, parts.Max()));
-        return [Kernel.Name, N(slowest, "0"), Name(clocks), N(within.Max(), "0"), Name(within), CostSheet.Name(Limit.Bound), N(100 * Limit.Clocks / slowest, "0") + "%", N(1e6 * seconds, "0.0"), "", Kernel.Idea];
+        string channels = string.Join(" to ", Shapes.Small.Sizes.Where(size => size.Name is "channels" or "inputs" or "outputs").Select(size => N(size.Size, "0")));
+        return [Kernel.Name, channels, N(slowest, "0"), Name(clocks), N(within.Max(), "0"), Name(within), CostSheet.Name(Limit.Bound), N(100 * Limit.Clocks / slowest, "0") + "%", N(1e6 * seconds, "0.0"), "", Kernel.Idea];
     }
 
     public override string ToString()
