@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using DiffWave.Audio;
 using DiffWave.Cpu;
+using DiffWave.Cuda;
 using DiffWave.Engine;
 
 namespace DiffWave.Bench;
@@ -8,7 +9,7 @@ namespace DiffWave.Bench;
 /// <summary>Whole syntheses from a mel in memory to audio in memory, alternating with the PyTorch peer when one is given.</summary>
 internal static class SynthesisBench
 {
-    public static Dictionary<string, object> Run(string device, string preset, double seconds, int batch, bool full, int threads, SimdLevel level, int rounds, TorchSetting? torch)
+    public static Dictionary<string, object> Run(string device, string preset, double seconds, int batch, bool full, int threads, SimdLevel level, int rounds, TorchSetting? torch, Precision precision = Precision.Fp32)
     {
         var config = ModelConfig.Preset(preset);
         if (!config.HasMel) throw new ArgumentException($"preset {preset} has no mel; choose base, large, small or tiny");
@@ -19,7 +20,7 @@ internal static class SynthesisBench
         var steps = SamplerStep.Chain(schedule, new NoiseSchedule(config.TrainingBetas));
         double flops = (double)OpCost.Evaluation(config, batch * samples).Flops * steps.Count;
 
-        using var on = BenchDevice.Open(device, threads, level);
+        using var on = BenchDevice.Open(device, threads, level, precision);
         using var peer = torch is null ? null : new TorchPeer(torch, on.IsCpu,
             $"--channels {config.Channels} --layers {config.Layers} --cycle {config.DilationCycle} --frames {frames} --batch {batch} --steps {steps.Count}{(torch.Cached ? " --cache-conditioner" : "")}", threads);
         IOps ops = on.Ops;
@@ -46,7 +47,7 @@ internal static class SynthesisBench
 
         var result = new Dictionary<string, object>
         {
-            ["preset"] = preset, ["batch"] = batch, ["audio_seconds"] = audio, ["first_run_seconds"] = first, ["steps"] = steps.Count, ["device"] = ops.Device, ["times_real_time"] = audio / measured.Seconds,
+            ["preset"] = preset, ["batch"] = batch, ["audio_seconds"] = audio, ["first_run_seconds"] = first, ["steps"] = steps.Count, ["precision"] = precision.ToString().ToLowerInvariant(), ["device"] = ops.Device, ["times_real_time"] = audio / measured.Seconds,
         };
         measured.AddTo(result, peer is null ? null : new() { ["torch"] = peer.Version, ["mode"] = torch!.Mode, ["cached_conditioner"] = torch.Cached });
         return result;
