@@ -11,8 +11,8 @@ public static partial class ResidualBlock
     /// </summary>
     /// <remarks>
     /// A tile's rows of x and mel lie in shared memory. For each chunk of channels a warp sums filter and gate of 32 channels over all rows of x and mel, gates them and stores z; then, for each chunk again, residual
-    /// and skip of 32 channels over z. The weights of both products, in the order in which lanes read them, arrive in slices a few steps ahead, copied once for all warps; beside the last chunk of a tile the rows
-    /// of the next one arrive. Every row of x and z begins 16 bytes of banks after the one before it: neither ldmatrix nor the gate's stores meet a conflict.
+    /// and skip of 32 channels over z. The weights of both products, in the order in which lanes read them, arrive in slices a few steps ahead, copied once for all warps; beside the last chunk of a tile x
+    /// of the next one arrives. Every row of x and z begins 16 bytes of banks after the one before it: neither ldmatrix nor the gate's stores meet a conflict.
     /// </remarks>
     /// <typeparam name="T">What activations and weights are stored as.</typeparam>
     /// <typeparam name="P">Its product.</typeparam>
@@ -46,7 +46,7 @@ public static partial class ResidualBlock
         var cut = new StreamedCut<S>(channels, bands, Interop.SizeOf<T>());
         int thread = Group.IdxX, lane = thread % 32, warp = thread / 32;
         int warpRow = warp / S.WarpsAcross * cut.WarpRows, warpChannel = warp % S.WarpsAcross * 32;
-        int melAt = cut.RingChunks + cut.GatedChunks, xAt = melAt + cut.MelChunks;
+        int xAt = cut.MelAt + cut.MelChunks;
 
         // Lane 8 m + i reads row i of matrix m for ldmatrix: rows 0 and 8 of the left 16 bytes, then of the right ones. Lane 4 i + j sums columns 2 j, 2 j + 1 of rows i and i + 8.
         int matrixRow = warpRow + FragmentRow<T>(lane % 8) + lane / 8 % 2 * 8, sumRow = warpRow + FragmentRow<T>(lane / 4), j = lane % 4;
@@ -58,12 +58,14 @@ public static partial class ResidualBlock
         int index = Grid.IdxX;
         if (index >= tiles) return;
         var tile = new TimeTile(index, rows, dilation, neighbours, S.Rows);
-        CopyRows<T, S>(cut, x, mel, shared, xAt, melAt, tile, neighbours, rows, before, after);
+        CopyX<T, S>(cut, x, shared, xAt, tile, neighbours, rows, before, after);
         stream.Begin(shared);
         while (index < tiles)
         {
-            // The rows of this tile came in one group with the slice of the first step of the last product before.
+            // x of this tile came in one group with the slice of the first step of the last product before.
             Ptx.CpAsyncWaitGroup(Math.Min(S.Stages - 2, channels / cut.StepValues / S.Steps - 1));
+            if (cut.SharesMel) Group.Barrier(); // all have multiplied the z that lies there
+            CopyMel<T, S>(cut, mel, shared, tile, rows); // in one group with the slice of the next step, long before it is needed
             long vector = ((long)tile.Item * layers + layer) * 2 * channels;
             for (int chunk = 0; chunk < Loop.Rolled(cut.Chunks); chunk++)
             {
@@ -76,13 +78,14 @@ public static partial class ResidualBlock
                         stream.Await();
                         Multiply<T, P, S>(cut, ref stream, shared, aRead + 2 * step, cut.RowPitch, 1, bRead, S.Steps, false, sums);
                     }
-                aRead = melAt + cut.MelPlace(matrixRow, lane / 16);
+                aRead = cut.MelAt + cut.MelPlace(matrixRow, lane / 16);
                 for (int step = 0; step < Loop.Rolled(cut.MelSteps); step += S.Steps)
                 {
                     stream.Await();
                     Multiply<T, P, S>(cut, ref stream, shared, StreamedCut<S>.Later(aRead, step, cut.MelTurns), cut.MelPitch, cut.MelTurns, bRead, cut.MelSteps - step, false, sums);
                 }
-                Gate<T, P, S>(cut, shared, (cut.RingChunks + sumRow * cut.RowPitch + first / cut.PieceValues) * 4 + j, sums);
+                if (cut.SharesMel) Group.Barrier(); // all have multiplied the mel
+                Gate<T, P, S>(cut, shared, (cut.GatedAt + sumRow * cut.RowPitch + first / cut.PieceValues) * 4 + j, sums);
             }
 
             index += Grid.DimX;
@@ -91,11 +94,11 @@ public static partial class ResidualBlock
             {
                 int first = chunk * cut.ChunkChannels + warpChannel;
                 StartOutput<T, P, S>(cut, shared, xAt + (sumRow + neighbours) * cut.RowPitch + first / cut.PieceValues + j * cut.LanePieces, outputBias.SubView(vector + first + 8 * j), sums);
-                int aRead = cut.RingChunks + matrixRow * cut.RowPitch + lane / 16;
+                int aRead = cut.GatedAt + matrixRow * cut.RowPitch + lane / 16;
                 for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
                 {
                     stream.Await();
-                    if (step == 0 && chunk == cut.Chunks - 1 && index < tiles) CopyRows<T, S>(cut, x, mel, shared, xAt, melAt, next, neighbours, rows, before, after);
+                    if (step == 0 && chunk == cut.Chunks - 1 && index < tiles) CopyX<T, S>(cut, x, shared, xAt, next, neighbours, rows, before, after);
                     Multiply<T, P, S>(cut, ref stream, shared, aRead + 2 * step, cut.RowPitch, 1, bRead, S.Steps, true, sums);
                 }
                 Finish<T, P, S>(cut, y, skips, tile, sumRow, first / cut.PieceValues + P.FirstPiece(j), rows, layer, layers, sums);
@@ -104,24 +107,28 @@ public static partial class ResidualBlock
         }
     }
 
-    // Rows of x with their halo, and of mel, zeros where there are none.
-    private static void CopyRows<T, S>(StreamedCut<S> cut, Rows<T> x, Rows<T> mel, ArrayView<UInt4> shared, int xAt, int melAt, TimeTile tile, int neighbours, int rows, int before, int after)
-        where T : unmanaged where S : struct, IStreamedTile
+    // Rows of x with their halo, zeros where there are none.
+    private static void CopyX<T, S>(StreamedCut<S> cut, Rows<T> x, ArrayView<UInt4> shared, int to, TimeTile tile, int neighbours, int rows, int before, int after) where T : unmanaged where S : struct, IStreamedTile
     {
         ArrayView<UInt4> from = Pieces(x, tile.Item);
         for (int i = Group.IdxX; i < (S.Rows + 2 * neighbours) * cut.RowPieces; i += StreamedThreads)
         {
             int row = i / cut.RowPieces, piece = i % cut.RowPieces, time = tile.Time(row - neighbours);
             bool exists = time >= -before & time < rows + after;
-            Ptx.CpAsync16(ref shared[xAt + row * cut.RowPitch + piece], ref from[(exists ? time : 0) * cut.RowPieces + piece], exists ? 16 : 0);
+            Ptx.CpAsync16(ref shared[to + row * cut.RowPitch + piece], ref from[(exists ? time : 0) * cut.RowPieces + piece], exists ? 16 : 0);
         }
+    }
+
+    // Rows of mel, zeros where there are none and up to whole steps.
+    private static void CopyMel<T, S>(StreamedCut<S> cut, Rows<T> mel, ArrayView<UInt4> shared, TimeTile tile, int rows) where T : unmanaged where S : struct, IStreamedTile
+    {
         if (cut.MelSteps == 0) return;
-        from = Pieces(mel, tile.Item);
+        ArrayView<UInt4> from = Pieces(mel, tile.Item);
         for (int i = Group.IdxX; i < Loop.Rolled(S.Rows * cut.MelPitch); i += StreamedThreads)
         {
             int row = i / cut.MelPitch, piece = i % cut.MelPitch, time = tile.Time(row);
             bool exists = time < rows & piece < cut.MelPieces;
-            Ptx.CpAsync16(ref shared[melAt + cut.MelPlace(row, piece)], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
+            Ptx.CpAsync16(ref shared[cut.MelAt + cut.MelPlace(row, piece)], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
         }
     }
 
@@ -298,7 +305,7 @@ public static partial class ResidualBlock
     public static int StreamedBytes<S>(int channels, int bands, int neighbours, int elementBytes) where S : struct, IStreamedTile
     {
         var cut = new StreamedCut<S>(channels, bands, elementBytes);
-        return 16 * (cut.RingChunks + cut.GatedChunks + cut.MelChunks + (S.Rows + 2 * neighbours) * cut.RowPitch);
+        return 16 * (cut.MelAt + cut.MelChunks + (S.Rows + 2 * neighbours) * cut.RowPitch);
     }
 
     /// <summary>q for a launch of <see cref="StreamedV3"/>: that of <see cref="TimeTile.Neighbours"/>, or the largest for which a tile fits into shared memory.</summary>
@@ -309,9 +316,13 @@ public static partial class ResidualBlock
     /// <param name="bands">M; 0 without a mel.</param>
     /// <param name="elementBytes">Bytes of a stored value: 2 or 4.</param>
     /// <param name="sharedBytes">What a block may have.</param>
-    /// <exception cref="ArgumentOutOfRangeException">Not even a tile with q = 1 fits.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The cut does not take these channels or bands, or not even a tile with q = 1 fits.</exception>
     public static int StreamedNeighbours<S>(int rows, int dilation, int channels, int bands, int elementBytes, int sharedBytes) where S : struct, IStreamedTile
     {
+        var cut = new StreamedCut<S>(channels, bands, elementBytes);
+        if (channels % cut.ChunkChannels != 0 || cut.TapSteps % S.Steps != 0)
+            throw new ArgumentOutOfRangeException(nameof(channels), channels, $"{typeof(S).Name} takes multiples of {Math.Max(cut.ChunkChannels, S.Steps * cut.StepValues)} channels of {elementBytes} bytes: choose another cut");
+        if (bands % cut.PieceValues != 0) throw new ArgumentOutOfRangeException(nameof(bands), bands, $"rows of a mel must be a multiple of 16 bytes, expected a multiple of {cut.PieceValues} bands");
         int neighbours = TimeTile.Neighbours(rows, dilation, S.Rows);
         while (neighbours > 1 && StreamedBytes<S>(channels, bands, neighbours, elementBytes) > sharedBytes) neighbours /= 2;
         int needed = StreamedBytes<S>(channels, bands, neighbours, elementBytes);

@@ -32,7 +32,7 @@ public readonly struct StreamedTile128 : IStreamedTile
     public static int Stages => 4;
 }
 
-/// <summary>256 rows, chunks of 64 channels, three slices of 8 KiB: 16 bits at C = 128 for signals of so many tiles that each multiprocessor has some. Half as many bytes of weights for a row.</summary>
+/// <summary>256 rows, chunks of 64 channels, three slices of 8 KiB: 16 bits at C = 128 or TF32 at C = 64, for signals of so many tiles that each multiprocessor has some. Half as many bytes of weights a row.</summary>
 public readonly struct StreamedTile256 : IStreamedTile
 {
     /// <inheritdoc/>
@@ -48,7 +48,7 @@ public readonly struct StreamedTile256 : IStreamedTile
     public static int Stages => 3;
 }
 
-/// <summary>128 rows, chunks of 128 channels, four slices of 8 KiB, which leaves room for rows of 512 bytes: 16 bits at C = 256, TF32 at C = 128.</summary>
+/// <summary>128 rows, chunks of 128 channels, three slices of 16 KiB, which leaves room for rows of 512 bytes: 16 bits at C = 256, TF32 at C = 128.</summary>
 public readonly struct StreamedTile128Wide : IStreamedTile
 {
     /// <inheritdoc/>
@@ -58,10 +58,10 @@ public readonly struct StreamedTile128Wide : IStreamedTile
     public static int WarpsAcross => 4;
 
     /// <inheritdoc/>
-    public static int Steps => 1;
+    public static int Steps => 2;
 
     /// <inheritdoc/>
-    public static int Stages => 4;
+    public static int Stages => 3;
 }
 
 /// <summary>64 rows, chunks of 128 channels, four slices of 8 KiB, which leaves room for rows of 1 KiB: TF32 at C = 256.</summary>
@@ -156,8 +156,11 @@ internal readonly struct StreamedCut<S>(int channels, int bands, int elementByte
     public int HiddenSteps => 3 * TapSteps + MelSteps;
 
     public int RingChunks => S.Stages * SliceChunks;
-    public int GatedChunks => S.Rows * RowPitch;
-    public int MelChunks => S.Rows * MelPitch;
+    // Behind the ring lie z and mel, and behind them x. With a single chunk of channels z is made when mel is done with, and takes its place.
+    public bool SharesMel => Chunks == 1 && MelSteps > 0;
+    public int GatedAt => RingChunks;
+    public int MelAt => SharesMel ? RingChunks : RingChunks + S.Rows * RowPitch;
+    public int MelChunks => S.Rows * (SharesMel ? Math.Max(RowPitch, MelPitch) : MelPitch);
 }
 
 // The weights of a layer in the order in which blocks use them, slice by slice: the first product's for each chunk of channels, then the second's, tile after tile.

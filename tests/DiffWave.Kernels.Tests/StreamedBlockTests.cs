@@ -17,10 +17,12 @@ public class StreamedBlockTests
     [InlineData("residual_block_streamed_v3", "")]
     [InlineData("residual_block_streamed_v3", "rows=200,dilation=64,before=64,after=10,layer=0,bands=0")]
     [InlineData("residual_block_streamed_v3_bf16", "rows=300,dilation=2,gateFirst=1")]
+    [InlineData("residual_block_streamed_v3_rows256", "dilation=64")]
     [InlineData("residual_block_streamed_v3_c256", "dilation=1")]
     [InlineData("residual_block_streamed_v3_tf32", "")]
     [InlineData("residual_block_streamed_v3_tf32_c256", "dilation=3,rows=150")]
     [InlineData("residual_block_streamed_v3_tf32_c64", "layer=2")]
+    [InlineData("residual_block_streamed_v3_tf32_c64_rows256", "")]
     [InlineData("residual_block_streamed_v3_tf32_c32", "channels=96,bands=16")]
     public void MovesWholeSectorsWithoutBankConflicts(string name, string sizes)
     {
@@ -43,11 +45,12 @@ public class StreamedBlockTests
         Assert.Empty(report.DivergentBranches);
     }
 
+    // The shortest loop: of 16 bits a tap's, of TF32 the second product's, which rounds no operand and copies x of the next tile too.
     [Theory]
     [InlineData("residual_block_streamed_v3", 2 * 4, 4)]
     [InlineData("residual_block_streamed_v3_bf16", 2 * 4, 4)]
-    [InlineData("residual_block_streamed_v3_tf32", 4, 2)]
-    [InlineData("residual_block_streamed_v3_tf32_c64", 4 * 2, 4)]
+    [InlineData("residual_block_streamed_v3_tf32", 2 * 4, 4 + 1)]
+    [InlineData("residual_block_streamed_v3_tf32_c64", 4 * 2, 4 + 1)]
     public void AStepOfTheRingHoldsItsProductsLoadsAndCopies(string name, int fragments, int copies)
     {
         List<string> loop = Ptx.Loop(Ptx.Of(name), "mma.sync");
@@ -74,8 +77,12 @@ public class StreamedBlockTests
     [Fact]
     public void WhatDoesNotFitSaysSo()
     {
-        var error = Assert.Throws<ArgumentOutOfRangeException>(() => ResidualBlock.StreamedNeighbours<StreamedTile128Wide>(1000, 8, 256, 80, 4, SharedLimit));
-        Assert.Contains("256 channels of 4 bytes and 80 bands need", error.Message);
+        string Refusal<S>(int channels, int bands, int size) where S : struct, IStreamedTile =>
+            Assert.Throws<ArgumentOutOfRangeException>(() => ResidualBlock.StreamedNeighbours<S>(1000, 8, channels, bands, size, SharedLimit)).Message;
+        Assert.Contains("256 channels of 4 bytes and 80 bands need", Refusal<StreamedTile128Wide>(256, 80, 4));
+        Assert.Contains("StreamedTile128 takes multiples of 128 channels of 2 bytes", Refusal<StreamedTile128>(64, 80, 2));
+        Assert.Contains("StreamedTile32Channels takes multiples of 64 channels of 2 bytes", Refusal<StreamedTile32Channels>(32, 80, 2));
+        Assert.Contains("expected a multiple of 8 bands", Refusal<StreamedTile128>(128, 20, 2));
     }
 
     [Fact]
@@ -115,6 +122,18 @@ public class StreamedBlockTests
         block.Launch(0, 300, blocks);
         Assert.Equal(y, block.Y());
         Assert.Equal(skips, block.Skips());
+    }
+
+    [Fact]
+    public void NorOnTheRowsOfATile()
+    {
+        using var small = new Block<Half, F16, StreamedTile128>(128, 300, 8);
+        using var large = new Block<Half, F16, StreamedTile256>(128, 300, 8);
+        small.Launch(0, 300, 2);
+        large.Launch(0, 300, 2);
+        Assert.NotEqual(small.None, small.Y());
+        Assert.Equal(small.Y(), large.Y());
+        Assert.Equal(small.Skips(), large.Skips());
     }
 
     [Theory]

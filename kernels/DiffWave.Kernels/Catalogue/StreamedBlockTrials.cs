@@ -19,7 +19,8 @@ public static partial class KernelCatalog
                 Streamed<Half, F16, StreamedTile128>("residual_block_streamed_v3", 128, fp16), Streamed<Half, F16, StreamedTile256>("residual_block_streamed_v3_rows256", 128, fp16, 0, 3, 6),
                 Streamed<Half, F16, StreamedTile128Wide>("residual_block_streamed_v3_c256", 256, fp16, 0, 3, 4),
                 Streamed<BFloat16, BF16, StreamedTile128>("residual_block_streamed_v3_bf16", 128, bf16, 0, 3), Streamed<BFloat16, BF16, StreamedTile128Wide>("residual_block_streamed_v3_bf16_c256", 256, bf16, 0),
-                Streamed<float, TF32, StreamedTile32Channels>("residual_block_streamed_v3_tf32_c32", 32, tf32), Streamed<float, TF32, StreamedTile64Channels>("residual_block_streamed_v3_tf32_64", 64, tf32, 0, 3),
+                Streamed<float, TF32, StreamedTile32Channels>("residual_block_streamed_v3_tf32_c32", 32, tf32), Streamed<float, TF32, StreamedTile64Channels>("residual_block_streamed_v3_tf32_c64", 64, tf32, 0, 3),
+                Streamed<float, TF32, StreamedTile256>("residual_block_streamed_v3_tf32_c64_rows256", 64, tf32, 0, 3, 6),
                 Streamed<float, TF32, StreamedTile128Wide>("residual_block_streamed_v3_tf32", 128, tf32, 0, 3, 4), Streamed<float, TF32, StreamedTile64Wide>("residual_block_streamed_v3_tf32_c256", 256, tf32, 0, 3),
             ];
         }
