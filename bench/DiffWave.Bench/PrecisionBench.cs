@@ -33,9 +33,10 @@ internal static class PrecisionBench
             IReadOnlyList<SamplerStep> steps = SamplerStep.Chain(new NoiseSchedule(config.FastBetas), new NoiseSchedule(config.TrainingBetas));
             cpu.Load(config, subject.Parameters);
             (float[][] eps, float[] audio) = Outputs(cpu, subject, steps);
-            Console.WriteLine(Invariant($"precision: {subject.Name} (C={config.Channels}, {config.Layers} layers), {(double)audio.Length / config.SampleRate:f3} s, {steps.Count} steps, {driver.DeviceText}"));
+            Console.WriteLine(Invariant($"{subject.Name} (C={config.Channels}, {config.Layers} layers), {(double)audio.Length / config.SampleRate:f3} s, {steps.Count} steps, {driver.DeviceText}"));
             Console.WriteLine($"reference: {ReferenceText}");
-            Console.WriteLine("precision   eps, rms error / rms: smallest step    largest step    of all      eps, max error   audio, max error   audio SNR");
+            Console.WriteLine("           eps, rms of error / rms of eps                    eps              audio");
+            Console.WriteLine("precision  smallest step  largest step  all steps     max error  max error      SNR");
             foreach (Precision precision in Enum.GetValues<Precision>())
             {
                 if (CudaOps.Problem(precision, config) is { } problem)
@@ -49,7 +50,7 @@ internal static class PrecisionBench
                 double[] relative = [.. eps.Zip(otherEps, (a, b) => Math.Sqrt(ErrorPower(a, b) / Power(a)))];
                 double ofAll = Math.Sqrt(eps.Zip(otherEps, ErrorPower).Sum() / eps.Sum(Power)), epsError = eps.Zip(otherEps, MaxError).Max(), audioError = MaxError(audio, otherAudio);
                 double snr = 10 * Math.Log10(Power(audio) / ErrorPower(audio, otherAudio));
-                Console.WriteLine(Invariant($"{precision.ToString().ToLowerInvariant(),-9}                           {relative[^1],14:0.0e+00}  {relative[0],14:0.0e+00}  {ofAll,8:0.0e+00}  {epsError,18:0.0e+00}  {audioError,17:0.0e+00}  {snr,7:f1} dB"));
+                Console.WriteLine(Invariant($"{precision.ToString().ToLowerInvariant(),-9}  {relative[^1],13:0.0e+00}  {relative[0],12:0.0e+00}  {ofAll,9:0.0e+00}  {epsError,12:0.0e+00}  {audioError,9:0.0e+00}  {snr,4:f1} dB"));
                 rows.Add(new()
                 {
                     ["model"] = subject.Name, ["channels"] = config.Channels, ["layers"] = config.Layers, ["samples"] = audio.Length, ["steps"] = steps.Count, ["device"] = ops.Device,

@@ -121,6 +121,14 @@ public sealed partial class CudaOps
             Launch(kernel, block, neighbours, S.Rows, Kernels.ResidualBlock.StreamedBytes<S>(Config.Channels, Config.Bands, neighbours, sizeof(T)));
         }
 
+        /// <summary>Whether a cut fits the device and makes at least two tiles for each of its multiprocessors; else smaller tiles share the work better. Both give the same bits.</summary>
+        protected unsafe bool Fills<S>(BlockLaunch<T> block) where S : struct, IStreamedTile
+        {
+            if (StreamedBytes<S>(Config) > SharedLimit) return false;
+            int dilation = Config.Dilation(block.Layer), neighbours = Kernels.ResidualBlock.StreamedNeighbours<S>(block.Rows, dilation, Config.Channels, Config.Bands, sizeof(T), SharedLimit);
+            return (long)block.Batch * TimeTile.Count(block.Rows, dilation, neighbours, S.Rows) >= 2L * Ops.driver.Device.Multiprocessors;
+        }
+
         /// <summary>Launches a kernel whose blocks take turns on tiles of so many rows, as many blocks as can be there at once.</summary>
         protected void Launch(KernelVariants kernel, BlockLaunch<T> block, int neighbours, int tileRows, int sharedBytes)
         {
@@ -140,6 +148,7 @@ public sealed partial class CudaOps
         private readonly KernelVariants streamed64 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile64Channels>, "channels", "bands", "gateFirst");
         private readonly KernelVariants streamed128 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile128>, "channels", "bands", "gateFirst");
         private readonly KernelVariants streamed256 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile128Wide>, "channels", "bands", "gateFirst");
+        private readonly KernelVariants streamedLong = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile256>, "channels", "bands", "gateFirst");
 
         public override int LeastSharedBytes(ModelConfig config) => config.Channels switch
         {
@@ -154,6 +163,7 @@ public sealed partial class CudaOps
         protected override void Launch(BlockLaunch<T> block)
         {
             if (Config.Channels > 128) LaunchStreamed<StreamedTile128Wide>(streamed256, block);
+            else if (Config.Channels > 64 && Fills<StreamedTile256>(block)) LaunchStreamed<StreamedTile256>(streamedLong, block);
             else if (Config.Channels > 64) LaunchStreamed<StreamedTile128>(streamed128, block);
             else
             {
@@ -171,6 +181,7 @@ public sealed partial class CudaOps
         private readonly KernelVariants streamed64 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile64Channels>, "channels", "bands", "gateFirst");
         private readonly KernelVariants streamed128 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile128Wide>, "channels", "bands", "gateFirst");
         private readonly KernelVariants streamed256 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile64Wide>, "channels", "bands", "gateFirst");
+        private readonly KernelVariants streamedLong = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile256>, "channels", "bands", "gateFirst");
 
         public override int LeastSharedBytes(ModelConfig config) => config.Channels switch
         {
@@ -184,6 +195,7 @@ public sealed partial class CudaOps
         {
             if (Config.Channels > 128) LaunchStreamed<StreamedTile64Wide>(streamed256, block);
             else if (Config.Channels > 64) LaunchStreamed<StreamedTile128Wide>(streamed128, block);
+            else if (Config.Channels > 32 && Fills<StreamedTile256>(block)) LaunchStreamed<StreamedTile256>(streamedLong, block);
             else if (Config.Channels > 32) LaunchStreamed<StreamedTile64Channels>(streamed64, block);
             else LaunchStreamed<StreamedTile32Channels>(streamed32, block);
         }
