@@ -70,6 +70,9 @@ public readonly struct Tile64x64 : IMatrixTile
 /// <typeparam name="T">Element type of A and B, 16 bits.</typeparam>
 public interface IMatrixOperand<T> where T : unmanaged
 {
+    /// <summary>The bits of 1.</summary>
+    static abstract uint One { get; }
+
     /// <summary>C + A B of a warp: 16 x 16 by 16 x 8.</summary>
     /// <param name="a">This lane's part of A.</param>
     /// <param name="b">This lane's part of B.</param>
@@ -81,12 +84,18 @@ public interface IMatrixOperand<T> where T : unmanaged
 public readonly struct F16 : IMatrixOperand<Half>
 {
     /// <inheritdoc/>
+    public static uint One => 0x3C00;
+
+    /// <inheritdoc/>
     public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K16F16(a, b, c);
 }
 
 /// <summary>The upper half of float32: 8 bits, its whole range.</summary>
 public readonly struct BF16 : IMatrixOperand<BFloat16>
 {
+    /// <inheritdoc/>
+    public static uint One => 0x3F80;
+
     /// <inheritdoc/>
     public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K16BF16(a, b, c);
 }

@@ -8,6 +8,7 @@
 //
 // v1  one thread a value of a slice
 // v2  a block computes 64 outputs x 64 inputs of taps of a slice: rows through shared memory while the next are on their way, each thread keeps 8 x 8 sums in registers
+// v3  fp16, bf16 or tf32 operands on tensor cores: a block computes up to 128 outputs x 192 inputs of taps of a slice, copies to shared memory overlap the arithmetic
 using System.Numerics;
 
 namespace DiffWave.Kernels;
@@ -77,6 +78,7 @@ public static partial class WeightGradient
     /// <param name="outputs">O.</param>
     /// <param name="inputs">I.</param>
     /// <param name="taps">K.</param>
-    public static Cost GradientCost(long items, int rows, long outputs, long inputs, long taps) =>
-        new(2 * items * rows * outputs * taps * inputs, sizeof(float) * items * (rows * (outputs + inputs) + SliceSum.Slices(rows) * outputs * taps * inputs));
+    /// <param name="elementBytes">Bytes of a value of an activation.</param>
+    public static Cost GradientCost(long items, int rows, long outputs, long inputs, long taps, int elementBytes) =>
+        new(2 * items * rows * outputs * taps * inputs, items * (elementBytes * rows * (outputs + inputs) + sizeof(float) * SliceSum.Slices(rows) * outputs * taps * inputs));
 }

@@ -21,6 +21,11 @@ public class ProfileTests
     [InlineData("pointwise_conv_backward_v2")]
     [InlineData("gated_activation_backward_v2")]
     [InlineData("weight_gradient_v2")]
+    [InlineData("weight_gradient_v3")]
+    [InlineData("weight_gradient_v3_128x64")]
+    [InlineData("weight_gradient_v3_bf16")]
+    [InlineData("weight_gradient_v3_tf32")]
+    [InlineData("weight_gradient_v3_tf32_128x64")]
     [InlineData("column_sum_v2")]
     [InlineData("diffusion_v1")]
     [InlineData("reverse_step_v1")]
@@ -65,6 +70,11 @@ public class ProfileTests
     [InlineData("residual_output_backward_v2")]
     [InlineData("pointwise_conv_backward_v2")]
     [InlineData("weight_gradient_v2")]
+    [InlineData("weight_gradient_v3")]
+    [InlineData("weight_gradient_v3_128x64")]
+    [InlineData("weight_gradient_v3_bf16")]
+    [InlineData("weight_gradient_v3_tf32")]
+    [InlineData("weight_gradient_v3_tf32_128x64")]
     [InlineData("column_sum_v2")]
     [InlineData("loss_v1")]
     [InlineData("loss_v2")]
@@ -126,6 +136,7 @@ public class ProfileTests
     [InlineData("residual_output_backward_v1", "residual_output_backward_v2")]
     [InlineData("pointwise_conv_backward_v1", "pointwise_conv_backward_v2")]
     [InlineData("weight_gradient_v1", "weight_gradient_v2")]
+    [InlineData("weight_gradient_v1", "weight_gradient_v3")]
     public void TilesCutTheGlobalTrafficOfTheConvolutions(string naive, string tiled)
     {
         long Sectors(string name) => OnEmulator.Report(name).Global.Sum(site => site.Moved);

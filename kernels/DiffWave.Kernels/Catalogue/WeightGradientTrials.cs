@@ -30,12 +30,15 @@ public static partial class KernelCatalog
             return
             [
                 new(nameof(WeightGradient), "one thread a value of a slice", Method(weight, nameof(WeightGradient.GradientV1)), weights, TapsAndStep, NoWeights,
-                    shape => Weight(shape, BySlices(shape, Blocks(shape["outputs"] * shape["taps"] * shape["inputs"], Threads)), new(Threads, 1, 1))) { Name = "weight_gradient_v1" },
+                    shape => Weight<float>(shape, BySlices(shape, Blocks(shape["outputs"] * shape["taps"] * shape["inputs"], Threads)), new(Threads, 1, 1))) { Name = "weight_gradient_v1" },
                 new(nameof(WeightGradient),
                     "a block computes 64 outputs x 64 inputs of taps of a slice: rows through shared memory while the next are on their way, each thread keeps 8 x 8 sums in registers",
                     Method(weight, nameof(WeightGradient.GradientV2)), weights, TapsAndStep, shape => NoWeights(shape) ?? NotFours(shape, "outputs", "inputs"),
-                    shape => Weight(shape, BySlices(shape, Blocks(shape["outputs"], WeightGradient.TileV2) * Blocks(shape["taps"] * shape["inputs"], WeightGradient.TileV2)), new(64, 1, 1)))
+                    shape => Weight<float>(shape, BySlices(shape, Blocks(shape["outputs"], WeightGradient.TileV2) * Blocks(shape["taps"] * shape["inputs"], WeightGradient.TileV2)), new(64, 1, 1)))
                     { Name = "weight_gradient_v2" },
+                Tensor<Half, RowsOf16Bits<Half, F16>, Gradient128x192>("weight_gradient_v3"), Tensor<Half, RowsOf16Bits<Half, F16>, Gradient128x64>("weight_gradient_v3_128x64"),
+                Tensor<BFloat16, RowsOf16Bits<BFloat16, BF16>, Gradient128x192>("weight_gradient_v3_bf16"), Tensor<float, RowsOfTf32, Gradient128x192>("weight_gradient_v3_tf32"),
+                Tensor<float, RowsOfTf32, Gradient128x64>("weight_gradient_v3_tf32_128x64"),
                 new(nameof(ColumnSum), "one thread a column of a slice", Method(column, nameof(ColumnSum.SumV1)), columns, Weighted, NoColumns,
                     shape => Column(shape, BySlices(shape, Blocks(shape["channels"], 64)), new(64, 1, 1))) { Name = "column_sum_v1" },
                 new(nameof(ColumnSum), "four columns a thread with 128-bit loads, sixteen threads to share the rows of a slice", Method(column, nameof(ColumnSum.SumV2)),
@@ -46,30 +49,50 @@ public static partial class KernelCatalog
                     Accumulates, NoSlices, shape => SlicesInOrder(shape, Threads / 2)) { Name = "slice_sum_v2" },
             ];
 
+            KernelVersion Tensor<T, P, S>(string name) where T : unmanaged where P : struct, IRowsOperand<T> where S : struct, IGradientTile => new(nameof(WeightGradient),
+                "fp16, bf16 or tf32 operands on tensor cores: a block computes up to 128 outputs x 192 inputs of taps of a slice, copies to shared memory overlap the arithmetic",
+                Method(weight, nameof(WeightGradient.GradientV3), typeof(T), typeof(P), typeof(S)), [.. weights, Weights(2, 1030, 128, 64, 3, 100, 1), Weights(1, 600, 128, 80, 1, 1, 0), Weights(3, 2, 8, 8, 1, 1, 1)],
+                TapsAndStep, shape => NoWeights(shape) ?? (shape["outputs"] % 8 != 0 || shape["inputs"] % 8 != 0 ? "outputs and inputs are multiples of 8" : null),
+                shape => Weight<T>(shape, BySlices(shape, WeightGradient.BlocksV3<S>((int)shape["outputs"], (int)(shape["taps"] * shape["inputs"]))), new(WeightGradient.ThreadsV3, 1, 1), WeightGradient.SharedBytesV3<S>()))
+                { Name = name };
             Index3D BySlices(KernelShape shape, int blocks) => new(blocks, SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]);
         }
     }
 
-    private static KernelTrial Weight(KernelShape shape, Index3D grid, Index3D group)
+    // Tensor cores, which use dynamic shared memory, get operands rounded: to 16 bits, or on their way into the product to TF32.
+    private static KernelTrial Weight<T>(KernelShape shape, Index3D grid, Index3D group, int dynamicSharedBytes = 0) where T : unmanaged
     {
         long items = shape["batch"];
         int rows = (int)shape["rows"], outputs = (int)shape["outputs"], inputs = (int)shape["inputs"], taps = (int)shape["taps"], dilation = (int)shape["dilation"];
         const int layers = 3, layer = 1; // the step is one row of the buffer of all layers'
         const float scale = 0.70710678f;
-        bool hasStep = shape["hasStep"] == 1;
-        float[] d = Random(1, items * rows * outputs, 1), x = Random(2, items * rows * inputs, 1), steps = Random(3, items * layers * inputs, 1);
+        bool hasStep = shape["hasStep"] == 1, tensor = dynamicSharedBytes > 0;
+        Array dArray = Rounded<T>(Random(1, items * rows * outputs, 1), out float[] d), xArray = Rounded<T>(Random(2, items * rows * inputs, 1), out float[] x);
+        if (tensor && typeof(T) == typeof(float)) (d, x) = (InTf32(d), InTf32(x));
+        float[] steps = Random(3, items * layers * inputs, 1);
         float[] step = hasStep ? [.. Enumerable.Range(0, (int)items).SelectMany(item => steps.AsSpan((item * layers + layer) * inputs, inputs).ToArray())] : [];
         float[] partial = Unwritten(items * SliceSum.Slices(rows) * outputs * taps * inputs);
-        T[] Expected<T>(Func<float[], float[]> map) where T : System.Numerics.IFloatingPointIeee754<T>
+        F[] Expected<F>(Func<float[], float[]> map) where F : System.Numerics.IFloatingPointIeee754<F>
         {
-            var result = new T[partial.Length];
+            var result = new F[partial.Length];
             WeightGradient.Reference(map(d), map(x), map(step), result.AsSpan(), rows, outputs, inputs, taps, dilation, scale);
             return result;
         }
-        return new KernelTrial([new(grid, group, 0, Whole(d, rows, outputs), Whole(x, rows, inputs), new RowsOf<float>(steps, layers, layer, inputs), partial, rows, dilation, scale)],
-            WeightGradient.GradientCost(items, rows, outputs, inputs, taps),
-            [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
+        double magnitude = Largest(Expected<double>(Absolute));
+        KernelOutput output = KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), magnitude);
+        // The step's product is rounded by itself, and tensor cores cut as in MatrixProduct.
+        if (tensor)
+            output = output with
+            {
+                Bound = output.Bound + ((Math.Min(rows, SliceSum.SliceRows) + 7) / 8 + 0.5) * magnitude / (1 << 23),
+                BoundReason = $"{output.BoundReason}, one more for the step, and a unit cut off every eight products",
+            };
+        RowsOf<T> Of(Array array, int channels) => new((T[])array, rows, 0, channels);
+        return new KernelTrial([new(grid, group, dynamicSharedBytes, Of(dArray, outputs), Of(xArray, inputs), new RowsOf<float>(steps, layers, layer, inputs), partial, rows, dilation, scale)],
+            WeightGradient.GradientCost(items, rows, outputs, inputs, taps, System.Runtime.CompilerServices.Unsafe.SizeOf<T>()), [output]);
     }
+
+    private static float[] InTf32(float[] values) => [.. values.Select(value => BitConverter.UInt32BitsToSingle(Ptx.CvtRnaTf32(value)))];
 
     private static KernelTrial Column(KernelShape shape, Index3D grid, Index3D group)
     {
