@@ -102,7 +102,7 @@ public interface IRowsOperand<T> where T : unmanaged
 /// <summary>Rows of 16-bit numbers: ldmatrix turns them on their way to the registers.</summary>
 /// <typeparam name="T">Half or BFloat16.</typeparam>
 /// <typeparam name="P">Its product.</typeparam>
-public readonly struct RowsOf16Bits<T, P> : IRowsOperand<T> where T : unmanaged where P : struct, IMatrixOperand<T>
+public readonly struct RowsOf16Bits<T, P> : IRowsOperand<T> where T : unmanaged where P : struct, IMatrixPair<T>
 {
     /// <inheritdoc/>
     public static int Depth => 16;
@@ -129,7 +129,7 @@ public readonly struct RowsOf16Bits<T, P> : IRowsOperand<T> where T : unmanaged 
     /// <inheritdoc/>
     public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => P.MultiplyAdd(a, b, c);
 
-    private static uint Pair(int row, int count) => ((uint)row < (uint)count ? P.One : 0) | ((uint)(row + 1) < (uint)count ? P.One << 16 : 0);
+    private static uint Pair(int row, int count) => P.Pack((uint)row < (uint)count ? 1 : 0, (uint)(row + 1) < (uint)count ? 1 : 0);
 }
 
 /// <summary>Rows of floats, rounded to TF32 on their way into the product.</summary>

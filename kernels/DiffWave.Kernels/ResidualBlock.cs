@@ -1,0 +1,102 @@
+// Residual block, a whole layer in one launch
+//
+//   h[t] = b + sum over k = 0..2 of W_k x[t + (k - 1) d] [+ V mel[t]] - edges          x: rows x C; h: rows x 2C; W: 2C x C x 3; mel: rows x M, already upsampled; V: 2C x M
+//   z[t] = tanh(filter half of h[t]) sigmoid(gate half of h[t])                        z: rows x C
+//   (residual[t], skip[t]) = O z[t] + o                                                O: 2C x C
+//   y[t] = (x[t] + residual[t]) / sqrt(2);   skips[t] += skip[t], for the first layer skips[t] = skip[t]; the last layer has no y
+//
+// The biases b and o come with everything folded in that is the same for all rows (BlockBias.cs): label, step and the conditioner's bias. The step is one of them because W_k (x + step) =
+// W_k x + W_k step; where tap 0 or tap 2 reads a row that does not exist, which counts as zero after the step is added, its W_k step is taken off again: the edges.
+// Operands of the products, x, mel, W, V, O and z, are rounded to the precision of the launch, sums are float32. x, mel, y and skips are stored in 16 bits for fp16 and bf16, in float for tf32.
+//
+using System.Numerics;
+
+namespace DiffWave.Kernels;
+
+/// <summary>
+/// Residual block: <c>h = b + sum over k of W_k x[t + (k - 1) d] [+ V mel[t]]; z = tanh(h) sigmoid(h); (residual, skip) = O z + o; y = (x + residual) / sqrt(2); skips += skip</c>.
+/// </summary>
+public static partial class ResidualBlock
+{
+    private const int Taps = 3;
+
+    /// <summary>Weights of a layer in PyTorch order.</summary>
+    /// <param name="Dilated">W, [2C, C, 3].</param>
+    /// <param name="Conditioner">V, [2C, M]; empty without a mel.</param>
+    /// <param name="Output">O, [2C, C].</param>
+    public sealed record Weights(float[] Dilated, float[] Conditioner, float[] Output);
+
+    /// <summary>The formula for one item, in the precision of <typeparamref name="T"/>.</summary>
+    /// <param name="x">(before + rows + after) x C: every row that exists.</param>
+    /// <param name="mel">rows x M, or empty.</param>
+    /// <param name="weights">Of the layer.</param>
+    /// <param name="bias">b, 2C.</param>
+    /// <param name="edges">2 x 2C: W_0 step and W_2 step.</param>
+    /// <param name="outputBias">o, 2C.</param>
+    /// <param name="skipsBefore">rows x C, or empty for the first layer.</param>
+    /// <param name="z">Receives rows x C: the gated activation, not rounded.</param>
+    /// <param name="y">Receives rows x C.</param>
+    /// <param name="skips">Receives rows x C.</param>
+    /// <param name="before">Rows of x before the first row of y.</param>
+    /// <param name="dilation">d.</param>
+    /// <param name="gateFirst">Whether the first half of h is the gate.</param>
+    /// <param name="round">Rounds what is given and multiplied, x, mel and weights, to the precision; null: nothing is rounded. The x that is added to the residual is not rounded.</param>
+    public static void Reference<T>(ReadOnlySpan<float> x, ReadOnlySpan<float> mel, Weights weights, ReadOnlySpan<float> bias, ReadOnlySpan<float> edges, ReadOnlySpan<float> outputBias,
+        ReadOnlySpan<float> skipsBefore, Span<T> z, Span<T> y, Span<T> skips, int before, int dilation, bool gateFirst, Func<float, float>? round = null) where T : IFloatingPointIeee754<T>
+    {
+        int outputs = bias.Length, channels = outputs / 2, rows = y.Length / channels, bands = mel.Length / rows;
+        T[] xs = Operands<T>(x, round), mels = Operands<T>(mel, round), w = Operands<T>(weights.Dilated, round), v = Operands<T>(weights.Conditioner, round), output = Operands<T>(weights.Output, round);
+        T[] h = new T[outputs];
+        T rootHalf = T.Sqrt(T.CreateChecked(0.5));
+        for (int row = 0; row < rows; row++)
+        {
+            for (int o = 0; o < outputs; o++)
+            {
+                T sum = T.CreateChecked(bias[o]);
+                for (int k = 0; k < Taps; k++)
+                {
+                    int at = (before + row + (k - 1) * dilation) * channels;
+                    if (at < 0 || at >= x.Length) sum -= T.CreateChecked(edges[k / 2 * outputs + o]);
+                    else for (int i = 0; i < channels; i++) sum += w[(o * channels + i) * Taps + k] * xs[at + i];
+                }
+                for (int m = 0; m < bands; m++) sum += v[o * bands + m] * mels[row * bands + m];
+                h[o] = sum;
+            }
+            Span<T> gated = z.Slice(row * channels, channels);
+            for (int c = 0; c < channels; c++) gated[c] = T.Tanh(h[gateFirst ? channels + c : c]) / (T.One + T.Exp(-h[gateFirst ? c : channels + c]));
+            for (int o = 0; o < outputs; o++)
+            {
+                T sum = T.CreateChecked(outputBias[o]);
+                for (int i = 0; i < channels; i++) sum += output[o * channels + i] * gated[i];
+                int at = row * channels + o % channels;
+                if (o < channels) y[at] = (T.CreateChecked(x[before * channels + at]) + sum) * rootHalf;
+                else skips[at] = skipsBefore.Length > 0 ? T.CreateChecked(skipsBefore[at]) + sum : sum;
+            }
+        }
+    }
+
+    private static T[] Operands<T>(ReadOnlySpan<float> values, Func<float, float>? round) where T : IFloatingPointIeee754<T>
+    {
+        T[] operands = new T[values.Length];
+        for (int i = 0; i < operands.Length; i++) operands[i] = T.CreateChecked(round is null ? values[i] : round(values[i]));
+        return operands;
+    }
+
+    /// <summary>
+    /// FLOPs: the products of the dilated convolution, of the mel and of the output projection, two activations and a product a gated value, the sums of residual and skips. Bytes: x and mel are read, the
+    /// skips read and written, y written, each once; the weights and the biases of the items read once.
+    /// </summary>
+    /// <param name="batch">B.</param>
+    /// <param name="rows">Rows of an item.</param>
+    /// <param name="channels">C.</param>
+    /// <param name="bands">M; 0 without a mel.</param>
+    /// <param name="layer">The layer: the first reads no skips.</param>
+    /// <param name="layers">L: the last has no y.</param>
+    /// <param name="elementBytes">Bytes of a stored value: 2 or 4.</param>
+    public static Cost ForwardCost(long batch, long rows, int channels, int bands, int layer, int layers, int elementBytes)
+    {
+        long residual = layer == layers - 1 ? 0 : channels, outputs = residual + channels, skipsRead = layer == 0 ? 0 : channels, inputs = Taps * channels + bands;
+        long flops = 4 * inputs * channels + 3 * channels + 2 * outputs * channels + 2 * residual + skipsRead, values = channels + bands + residual + channels + skipsRead;
+        return new(batch * rows * flops, elementBytes * (batch * rows * values + 2 * inputs * channels + outputs * channels) + sizeof(float) * batch * (6 * channels + outputs));
+    }
+}
