@@ -66,57 +66,6 @@ public readonly struct Tile64x64 : IMatrixTile
     public static int Stages => 3;
 }
 
-/// <summary>What version 3 multiplies.</summary>
-/// <typeparam name="T">Element type of A and B, 16 bits.</typeparam>
-public interface IMatrixOperand<T> where T : unmanaged
-{
-    /// <summary>C + A B of a warp: 16 x 16 by 16 x 8.</summary>
-    /// <param name="a">This lane's part of A.</param>
-    /// <param name="b">This lane's part of B.</param>
-    /// <param name="c">This lane's part of C.</param>
-    static abstract Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c);
-}
-
-/// <summary>Operands of 16 bits, two in a word.</summary>
-/// <typeparam name="T">Element type, 16 bits.</typeparam>
-public interface IMatrixPair<T> : IMatrixOperand<T> where T : unmanaged
-{
-    /// <summary>Two numbers rounded to the nearest, ties to even.</summary>
-    /// <param name="low">First in memory.</param>
-    /// <param name="high">Second in memory.</param>
-    static abstract uint Pack(float low, float high);
-
-    /// <summary>The numbers of a word.</summary>
-    /// <param name="pair">From <see cref="Pack"/>.</param>
-    static abstract Float2 Unpack(uint pair);
-}
-
-/// <summary>IEEE half precision: 11 bits, up to 65504.</summary>
-public readonly struct F16 : IMatrixPair<Half>
-{
-    /// <inheritdoc/>
-    public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K16F16(a, b, c);
-
-    /// <inheritdoc/>
-    public static uint Pack(float low, float high) => Ptx.CvtRnF16x2(low, high).Bits;
-
-    /// <inheritdoc/>
-    public static Float2 Unpack(uint pair) => new Half2(pair).ToFloat2();
-}
-
-/// <summary>The upper half of float32: 8 bits, its whole range.</summary>
-public readonly struct BF16 : IMatrixPair<BFloat16>
-{
-    /// <inheritdoc/>
-    public static Float4 MultiplyAdd(UInt4 a, UInt2 b, Float4 c) => Ptx.MmaM16N8K16BF16(a, b, c);
-
-    /// <inheritdoc/>
-    public static uint Pack(float low, float high) => Ptx.CvtRnBf16x2(low, high).Bits;
-
-    /// <inheritdoc/>
-    public static Float2 Unpack(uint pair) => new BFloat162(pair).ToFloat2();
-}
-
 public static partial class MatrixProduct
 {
     private const int ThreadsV3 = 256, Chunk = 8; // elements of 16 bytes, what one asynchronous copy moves and one lane of ldmatrix addresses

@@ -9,6 +9,7 @@
 // W_k x + W_k step; where tap 0 or tap 2 reads a row that does not exist, which counts as zero after the step is added, its W_k step is taken off again: the edges.
 // Operands of the products, x, mel, W, V, O and z, are rounded to the precision of the launch, sums are float32. x, mel, y and skips are stored in 16 bits for fp16 and bf16, in float for tf32.
 //
+// v1  float32 without rounded operands, a block a row: a thread the gate of some channels, then, from z in shared memory, some outputs
 using System.Numerics;
 
 namespace DiffWave.Kernels;
@@ -18,7 +19,7 @@ namespace DiffWave.Kernels;
 /// </summary>
 public static partial class ResidualBlock
 {
-    private const int Taps = 3;
+    private const int Taps = 3, ThreadsV1 = 128;
 
     /// <summary>Weights of a layer in PyTorch order.</summary>
     /// <param name="Dilated">W, [2C, C, 3].</param>
@@ -80,6 +81,76 @@ public static partial class ResidualBlock
         T[] operands = new T[values.Length];
         for (int i = 0; i < operands.Length; i++) operands[i] = T.CreateChecked(round is null ? values[i] : round(values[i]));
         return operands;
+    }
+
+    /// <summary>Version 1. Blocks of 128 threads: one a row, along x; B along z; dynamic shared memory: C floats.</summary>
+    /// <param name="x">[B, rows, C].</param>
+    /// <param name="mel">[B, rows, M], upsampled; not read without <paramref name="hasMel"/>.</param>
+    /// <param name="dilated">W, [2C, C, 3].</param>
+    /// <param name="conditioner">V, [2C, M]; not read without <paramref name="hasMel"/>.</param>
+    /// <param name="output">O, [2C, C].</param>
+    /// <param name="bias">[B, L, 2C].</param>
+    /// <param name="edges">[B, L, 2, 2C].</param>
+    /// <param name="outputBias">[B, L, 2C].</param>
+    /// <param name="y">Receives [B, rows, C], another buffer than <paramref name="x"/>; not touched for the last layer.</param>
+    /// <param name="skips">[B, rows, C], added to; for layer 0 set.</param>
+    /// <param name="rows">Rows to compute.</param>
+    /// <param name="before">Rows of x that exist before its first one.</param>
+    /// <param name="after">Rows of x that exist behind the last of the <paramref name="rows"/>.</param>
+    /// <param name="dilation">d.</param>
+    /// <param name="layer">The layer, 0 to L - 1.</param>
+    /// <param name="layers">L.</param>
+    /// <param name="hasMel">Whether there is a mel.</param>
+    /// <param name="gateFirst">Whether the first half of h is the gate.</param>
+    [Kernel("residual_block_v1", BlockX = ThreadsV1)]
+    public static void ForwardV1(Rows<float> x, Rows<float> mel, ArrayView<float> dilated, ArrayView<float> conditioner, ArrayView<float> output, ArrayView<float> bias, ArrayView<float> edges,
+        ArrayView<float> outputBias, Rows<float> y, Rows<float> skips, int rows, int before, int after, int dilation, int layer, int layers, [Const] bool hasMel, [Const] bool gateFirst)
+    {
+        ArrayView<float> z = SharedMemory.GetDynamic<float>();
+        int row = Grid.IdxX, item = Grid.IdxZ, channels = x.Channels, outputs = 2 * channels;
+        long itemLayer = (long)item * layers + layer;
+        ArrayView<float> start = bias.SubView(itemLayer * outputs, outputs), outside = edges.SubView(itemLayer * 2 * outputs, 2 * outputs), end = outputBias.SubView(itemLayer * outputs, outputs);
+        for (int c = Group.IdxX; c < channels; c += ThreadsV1)
+        {
+            int filter = gateFirst ? channels + c : c, gate = gateFirst ? c : channels + c;
+            float filterSum = start[filter], gateSum = start[gate];
+            for (int k = 0; k < Taps; k++)
+            {
+                int at = row + (k - 1) * dilation;
+                if (at < -before || at >= rows + after)
+                {
+                    filterSum -= outside[k / 2 * outputs + filter];
+                    gateSum -= outside[k / 2 * outputs + gate];
+                    continue;
+                }
+                ArrayView<float> source = x.Row(item, at);
+                for (int i = 0; i < channels; i++)
+                {
+                    filterSum += dilated[(filter * channels + i) * Taps + k] * source[i];
+                    gateSum += dilated[(gate * channels + i) * Taps + k] * source[i];
+                }
+            }
+            if (hasMel)
+            {
+                ArrayView<float> bands = mel.Row(item, row);
+                for (int m = 0; m < mel.Channels; m++)
+                {
+                    filterSum += conditioner[filter * mel.Channels + m] * bands[m];
+                    gateSum += conditioner[gate * mel.Channels + m] * bands[m];
+                }
+            }
+            z[c] = XMath.Tanh(filterSum) / (1 + XMath.Exp(-gateSum));
+        }
+        Group.Barrier();
+        for (int o = Group.IdxX + (layer == layers - 1 ? channels : 0); o < outputs; o += ThreadsV1)
+        {
+            float sum = end[o];
+            for (int i = 0; i < channels; i++) sum += output[o * channels + i] * z[i];
+            int c = o % channels;
+            if (o < channels) y.Row(item, row)[c] = (x.Row(item, row)[c] + sum) * 0.707106781f;
+            else if (layer == 0) skips.Row(item, row)[c] = sum;
+            else skips.Row(item, row)[c] += sum;
+        }
     }
 
     /// <summary>

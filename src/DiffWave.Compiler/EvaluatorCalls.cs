@@ -198,23 +198,31 @@ internal sealed partial class Evaluator
             runs[i] = (start, operands.Count - start);
         }
         var results = new List<Ssa>();
-        Value? result = method.ReturnType == typeof(void) ? null : method.ReturnType == typeof(bool) ? NewResult(RegType.Pred) : ResultOf(LayoutOf(method.ReturnType));
+        var returned = method.ReturnType == typeof(void) ? null : LayoutOf(method.ReturnType);
+        if (returned != null) AddResults(returned);
         var parts = PtxTemplate.Parse(word.Template, results.Count, runs, operands, NameOf(space ?? Space.Generic), TypeName(method), reason => Fail(DiagnosticTable.Template, $"{name}: {reason}"));
         var effect = word.Volatile ? Effect.Volatile : addresses > 0 ? Effect.Load : Effect.Pure;
         builder.Append(word.Template, [.. results], [.. operands], effect, parts, word.Template.Contains(';', StringComparison.Ordinal));
-        return result ?? Poison.Dead;
+        int taken = 0;
+        return returned == null ? Poison.Dead : ResultOf(returned);
 
         // Integers may stand in the instruction; floats, packed pairs and parts of vectors are registers.
         Operand Argument(Operand operand, bool isStruct) => operand is Imm constant && (isStruct || !PtxBuilder.IsInteger(constant))
             ? builder.Pure(constant.Type switch { RegType.B16 => "mov.b16", RegType.B32 => "mov.b32", RegType.B64 => "mov.b64", RegType.F32 => "mov.f32", _ => "mov.f64" }, constant.Type, constant) : operand;
 
-        Ssa NewResult(RegType type)
+        // Numbers of 16 bits leave an instruction in registers of 16 bits, and integers among them are widened afterwards.
+        void AddResults(Layout layout)
         {
-            results.Add(builder.NewRegister(type));
-            return results[^1];
+            if (layout.IsPrimitive) results.Add(builder.NewRegister(layout.Type == typeof(bool) ? RegType.Pred : layout.Size == 2 ? RegType.B16 : layout.Register));
+            else foreach (var field in layout.Fields) AddResults(LayoutOf(field.Type));
         }
 
-        Value ResultOf(Layout layout) => layout.IsPrimitive ? NewResult(layout.Register) : new StructValue(layout.Type, Array.ConvertAll(layout.Fields, field => ResultOf(LayoutOf(field.Type))));
+        Value ResultOf(Layout layout)
+        {
+            if (!layout.IsPrimitive) return new StructValue(layout.Type, Array.ConvertAll(layout.Fields, field => ResultOf(LayoutOf(field.Type))));
+            var register = results[taken++];
+            return register.Type == RegType.B16 ? BitCast(register, layout) : register;
+        }
     }
 
     // Registers that number threads and blocks do not change, and are never negative.

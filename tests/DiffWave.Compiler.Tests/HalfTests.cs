@@ -35,6 +35,15 @@ public class HalfTests
         z[i] = p + (BFloat16)b[i];
     }
 
+    [Kernel("bfloat_conversions")]
+    internal static void BFloatWord(ArrayView<float> a, ArrayView<BFloat16> y, ArrayView<uint> z)
+    {
+        int i = Grid.GlobalIndex.X;
+        if (i >= a.Length) return;
+        y[i] = Ptx.CvtRnBf16(a[i]);
+        z[i] = Ptx.CvtRnBf16(a[i] * 3).Bits * 5u;
+    }
+
     [Kernel("packed_pairs")]
     internal static void Pairs(ArrayView<float> a, ArrayView<uint> h, ArrayView<uint> y, ArrayView<Float2> z)
     {
@@ -69,6 +78,9 @@ public class HalfTests
     [Fact]
     public void BFloatsRoundToEven() =>
         KernelRun.SameAsNative(BFloats, Bits(3).Select(bits => new BFloat16(bits)).ToArray(), Data.Floats(4), new BFloat16[Data.Length], new float[Data.Length]);
+
+    [Fact]
+    public void AWordMayResultInANumberOf16Bits() => KernelRun.SameAsNative(BFloatWord, Data.Floats(7), new BFloat16[Data.Length], new uint[Data.Length]);
 
     [Fact]
     public void PairsOfFiniteNumbersAgree()

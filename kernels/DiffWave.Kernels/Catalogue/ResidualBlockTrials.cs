@@ -1,0 +1,216 @@
+namespace DiffWave.Kernels;
+
+public static partial class KernelCatalog
+{
+    private static IReadOnlyList<KernelVersion> ResidualBlocks
+    {
+        get
+        {
+            var float32 = new BlockPrecision<float>(value => value, value => value, OperandBits: 24, StoredBits: 24, SumsAtOnce: 1, GateError: 0);
+            return
+            [
+                new(nameof(ResidualBlock), "float32 without rounded operands, a block a row: a thread the gate of some channels, then, from z in shared memory, some outputs",
+                    Method(typeof(ResidualBlock), nameof(ResidualBlock.ForwardV1)), [.. BlockShapes(64, 80).Take(1), .. BlockShapes(24, 5), BlockShape(2, 4, 7, 3, 1, 1, 0, 1, 1)],
+                    shape => new Dictionary<string, object> { ["hasMel"] = shape["bands"] > 0, ["gateFirst"] = shape["gateFirst"] != 0 }, BlockProblem, shape =>
+                    {
+                        var trial = new BlockTrial<float>(shape, float32);
+                        return trial.Of(new KernelLaunch(new(trial.Rows, 1, trial.Batch), new(128, 1, 1), sizeof(float) * trial.Channels, trial.X, trial.Mel, trial.Weights.Dilated,
+                            trial.Weights.Conditioner, trial.Weights.Output, trial.Bias, trial.Edges, trial.OutputBias, trial.Y, trial.Skips, trial.Rows, trial.Before, trial.After, trial.Dilation, trial.Layer, trial.Layers));
+                    }) { Name = "residual_block_v1" },
+            ];
+        }
+    }
+
+    private const int BlockLayers = 3;
+
+    // layer: 0, the first, 1 or 2, the last.
+    private static KernelShape BlockShape(long batch, long rows, long channels, long bands, long dilation, long before, long after, long layer, long gateFirst) => new(("batch", batch), ("rows", rows),
+        ("channels", channels), ("bands", bands), ("dilation", dilation), ("before", before), ("after", after), ("layer", layer), ("gateFirst", gateFirst));
+
+    // Shapes for every version of the residual block: the usual one, the inside of a long signal, first. Then one row, fewer rows than the dilation, rows that no tile divides, some rows or none beyond those
+    // of the launch, odd dilations, and ends where only one of the outer taps exists.
+    private static IReadOnlyList<KernelShape> BlockShapes(int channels, int bands) =>
+    [
+        BlockShape(1, 256, channels, bands, 8, 8, 8, 1, 0),
+        BlockShape(3, 1, channels, 0, 1, 0, 0, 0, 1),
+        BlockShape(1, 5, channels, bands, 8, 0, 3, 2, 1),
+        BlockShape(2, 129, channels, bands, 2, 1, 0, 1, 1),
+        BlockShape(1, 200, channels, 0, 64, 64, 10, 0, 0),
+        BlockShape(1, 37, channels, bands, 3, 3, 1, 0, 0),
+        BlockShape(2, 70, channels, bands, 512, 100, 600, 1, 0),
+        BlockShape(1, 150, channels, 0, 16, 0, 0, 2, 1),
+    ];
+
+    private static string? BlockProblem(KernelShape shape) => shape["batch"] < 1 || shape["rows"] < 1 || shape["channels"] < 1 || shape["dilation"] < 1 ? "batch, rows, channels and dilation are at least 1"
+        : shape["layer"] is < 0 or >= BlockLayers ? "layer is 0, 1 or 2, the last" : NoFlag(shape, "gateFirst");
+
+    // How a version stores and rounds. The products of SumsAtOnce operands are added to a sum with one rounding, or with one unit cut off.
+    private sealed record BlockPrecision<T>(Func<float, T> Round, Func<T, float> Widen, int OperandBits, int StoredBits, int SumsAtOnce, double GateError) where T : unmanaged
+    {
+        public float Operand(float value) => Widen(Round(value));
+
+        public T Store(float value) => StoredBits == 24 ? (T)(object)value : Round(value);
+    }
+
+    // Of a version on tensor cores; gateError: largest absolute error of tanh(filter) sigmoid(gate) besides float32's rounding of their arguments, by tanh.approx 2^-11 + 2^-12.
+    private static BlockPrecision<T> TensorPrecision<T, P>(double gateError = 3.0 / (1 << 12)) where T : unmanaged where P : struct, IMatrixOperand<T> =>
+        new(P.Round, P.Widen, P.Precision, typeof(T) == typeof(float) ? 24 : P.Precision, P.Depth / 2, gateError);
+
+    // Data of a trial of the residual block. The biases are given as such: what they are folded from, step, label and the flavour of the residual, is BlockBias's affair. Whatever a launch has no business
+    // with is NaN: rows around those that exist, weights and biases of other layers, skips before the first layer.
+    private sealed class BlockTrial<T> where T : unmanaged
+    {
+        private readonly BlockPrecision<T> precision;
+        private readonly bool gateFirst;
+        private readonly float[] x, mel, skipsBefore;
+
+        public BlockTrial(KernelShape shape, BlockPrecision<T> precision)
+        {
+            this.precision = precision;
+            (Batch, Rows, Channels, Bands, Dilation) = ((int)shape["batch"], (int)shape["rows"], (int)shape["channels"], (int)shape["bands"], (int)shape["dilation"]);
+            (Before, After, Layer, gateFirst) = ((int)shape["before"], (int)shape["after"], (int)shape["layer"], shape["gateFirst"] != 0);
+            int held = Before + Rows + After, outputs = 2 * Channels;
+            float scale = 2 / MathF.Sqrt(3 * Channels), outputScale = 2 / MathF.Sqrt(Channels); // h and z are of the order of 1
+            Weights = new(Random(61, 3L * outputs * Channels, scale), Random(62, (long)outputs * Bands, scale), Random(63, (long)outputs * Channels, outputScale));
+            (x, mel, skipsBefore) = (Stored(64, Batch * held * Channels), Stored(65, Batch * Rows * Bands), Layer == 0 ? [] : Stored(66, Batch * Rows * Channels));
+            (Bias, Edges, OutputBias) = (OfLayer(67, outputs), OfLayer(68, 2 * outputs), OfLayer(69, outputs));
+
+            int itemRows = Rows + 2 * Margin;
+            T none = precision.Store(float.NaN), kept = precision.Store(Kept);
+            X = new(Placed(InStorage(x), held, Channels, held + 2 * Margin, Margin, none), held + 2 * Margin, Margin + Before, Channels);
+            Mel = Bands == 0 ? new Rows<T>() : new RowsOf<T>(Placed(InStorage(mel), Rows, Bands, itemRows, Margin, none), itemRows, Margin, Bands);
+            Y = new(Placed(InStorage(Last ? Filled(Kept) : Filled(float.NaN)), Rows, Channels, itemRows, Margin, kept), itemRows, Margin, Channels);
+            Skips = new(Placed(InStorage(Layer == 0 ? Filled(float.NaN) : skipsBefore), Rows, Channels, itemRows, Margin, kept), itemRows, Margin, Channels);
+
+            float[] Filled(float value)
+            {
+                float[] values = new float[Batch * Rows * Channels];
+                Array.Fill(values, value);
+                return values;
+            }
+        }
+
+        public int Batch { get; }
+
+        public int Rows { get; }
+
+        public int Channels { get; }
+
+        // M, 0 without a mel.
+        public int Bands { get; }
+
+        public int Dilation { get; }
+
+        public int Before { get; }
+
+        public int After { get; }
+
+        public int Layer { get; }
+
+        public int Layers => BlockLayers;
+
+        // In PyTorch order, not rounded.
+        public ResidualBlock.Weights Weights { get; }
+
+        // [B, L, 2C], [B, L, 2, 2C], [B, L, 2C].
+        public float[] Bias { get; }
+
+        public float[] Edges { get; }
+
+        public float[] OutputBias { get; }
+
+        public RowsOf<T> X { get; }
+
+        // RowsOf<T>, or no rows without a mel.
+        public object Mel { get; }
+
+        public RowsOf<T> Y { get; }
+
+        public RowsOf<T> Skips { get; }
+
+        private bool Last => Layer == BlockLayers - 1;
+
+        // The weights of all layers as BlockWeights packs them.
+        public T[] Packed(int depth)
+        {
+            int size = BlockWeights.Size(Channels, Bands);
+            T[] packed = new T[BlockLayers * size];
+            Array.Fill(packed, precision.Round(float.NaN));
+            BlockWeights.Reference(Weights, packed.AsSpan(Layer * size, size), Channels, Bands, depth, gateFirst, precision.Round);
+            return packed;
+        }
+
+        // The weights of this layer alone.
+        public T[] PackedLayer(int depth)
+        {
+            int size = BlockWeights.Size(Channels, Bands);
+            return Packed(depth).AsSpan(Layer * size, size).ToArray();
+        }
+
+        public KernelTrial Of(params IReadOnlyList<KernelLaunch> launches)
+        {
+            var (y, skips) = Results<double>();
+            var (yNaive, skipsNaive) = precision.OperandBits == 24 ? Results<float>() : ([], []);
+            return new KernelTrial(launches, ResidualBlock.ForwardCost(Batch, Rows, Channels, Bands, Layer, BlockLayers, System.Runtime.CompilerServices.Unsafe.SizeOf<T>()),
+            [
+                Last ? KernelOutput.Exact("y", Y.Array, Framed(Array.ConvertAll(y, _ => (double)Kept))) : Output("y", Y.Array, y, yNaive, 0, Math.Sqrt(0.5)),
+                Output("skips", Skips.Array, skips, skipsNaive, Channels, 1),
+            ]);
+        }
+
+        private (TResult[] Y, TResult[] Skips) Results<TResult>() where TResult : System.Numerics.IFloatingPointIeee754<TResult>
+        {
+            int size = Rows * Channels, held = (Before + Rows + After) * Channels, outputs = 2 * Channels;
+            TResult[] y = new TResult[Batch * size], skips = new TResult[y.Length], z = new TResult[size];
+            for (int item = 0; item < Batch; item++)
+                ResidualBlock.Reference(x.AsSpan(item * held, held), mel.AsSpan(item * Rows * Bands, Rows * Bands), Weights, At(Bias, item, outputs), At(Edges, item, 2 * outputs), At(OutputBias, item, outputs),
+                    Layer == 0 ? [] : skipsBefore.AsSpan(item * size, size), z, y.AsSpan(item * size, size), skips.AsSpan(item * size, size), Before, Dilation, gateFirst, precision.Operand);
+            return (y, skips);
+        }
+
+        private TResult[] Framed<TResult>(TResult[] values) where TResult : System.Numerics.INumberBase<TResult> => Placed(values, Rows, Channels, Rows + 2 * Margin, Margin, TResult.CreateChecked(Kept));
+
+        // A result that is factor times the sum of what was there before, at most 1, and outputs from one on.
+        // On tensor cores it may differ by what the roundings come to at most: units of 2^-23 of the largest sum of magnitudes for every addition to a float32 sum, the error of the gate, the roundings of z
+        // and of the result. An error e of h is one of 5/4 e of z, because |tanh'| <= 1, |sigmoid'| <= 1/4 and neither function exceeds 1; errors of z reach a result by the magnitudes of its weights.
+        private KernelOutput Output(string name, Array array, double[] results, float[] naive, int firstOutput, double factor)
+        {
+            const double unit = 1.0 / (1 << 23);
+            double h = 0, weights = 0;
+            for (int o = 0; o < 2 * Channels; o++) h = Math.Max(h, Sum(Weights.Dilated.AsSpan(o * 3 * Channels, 3 * Channels)) + Sum(Weights.Conditioner.AsSpan(o * Bands, Bands)));
+            for (int o = firstOutput; o < firstOutput + Channels; o++) weights = Math.Max(weights, Sum(Weights.Output.AsSpan(o * Channels, Channels)));
+            h += LargestOf(Bias) + 2 * LargestOf(Edges);
+            double sum = weights + LargestOf(OutputBias) + 1; // |z| is at most 1
+            if (naive.Length > 0) return KernelOutput.Float32(name, (float[])array, Framed(results), Framed(naive), factor * sum);
+            double z = 1.25 * (Additions(3 * Channels + Bands) + 3) * unit * h + precision.GateError + Math.ScaleB(1, -precision.OperandBits - 1);
+            double bound = factor * (weights * z + (Additions(Channels) + 3) * unit * sum) + Math.ScaleB(results.Max(Math.Abs), -precision.StoredBits);
+            return new KernelOutput(name, array, Framed(results), bound, "float32 sums, the gate's error, roundings of the gate and of the result");
+        }
+
+        private int Additions(int products) => (products + precision.SumsAtOnce - 1) / precision.SumsAtOnce;
+
+        private static double Sum(ReadOnlySpan<float> values)
+        {
+            double sum = 0;
+            foreach (float value in values) sum += Math.Abs(value);
+            return sum;
+        }
+
+        private static double LargestOf(float[] values) => values.Where(float.IsFinite).Max(Math.Abs);
+
+        // Values between -1 and 1 as the storage holds them.
+        private float[] Stored(int seed, int count) => [.. Random(seed, count, 1).Select(value => precision.Widen(precision.Store(value)))];
+
+        private T[] InStorage(float[] values) => [.. values.Select(precision.Store)];
+
+        // [B, L, count], for this layer alone.
+        private float[] OfLayer(int seed, int count)
+        {
+            float[] values = Unwritten((long)Batch * BlockLayers * count), random = Random(seed, (long)Batch * count, 0.5f);
+            for (int item = 0; item < Batch; item++) Array.Copy(random, item * count, values, (item * BlockLayers + Layer) * count, count);
+            return values;
+        }
+
+        private ReadOnlySpan<float> At(float[] values, int item, int count) => values.AsSpan((item * BlockLayers + Layer) * count, count);
+    }
+}
