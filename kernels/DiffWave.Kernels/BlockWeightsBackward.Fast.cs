@@ -2,7 +2,7 @@ namespace DiffWave.Kernels;
 
 public static partial class BlockWeightsBackward
 {
-    /// <summary>Version 1. Threads: one for each 8 values of a layer, <see cref="Size"/> / 8 of them, along x; z the layers.</summary>
+    /// <summary>Version 2. Threads: one for each 8 values of a layer, <see cref="Size"/> / 8 of them, along x; z the layers.</summary>
     /// <typeparam name="T">Half or BFloat16.</typeparam>
     /// <typeparam name="P">Its product.</typeparam>
     /// <param name="dilated">The arena from W of layer 0 on: W of layer l, [2C, C, 3], begins <paramref name="layerStride"/> l further.</param>
@@ -10,8 +10,8 @@ public static partial class BlockWeightsBackward
     /// <param name="packed">Receives <see cref="Size"/> values a layer; the address a multiple of 16.</param>
     /// <param name="channels">C, a multiple of 32.</param>
     /// <param name="layerStride">Floats from a layer's weights to those of the next; not used for one layer.</param>
-    [Kernel("block_weights_backward_v1", BlockX = 256, MinimumSm = 80)]
-    public static void PackV1<T, P>(ArrayView<float> dilated, ArrayView<float> output, ArrayView<T> packed, int channels, int layerStride) where T : unmanaged where P : struct, IMatrixPair<T>
+    [Kernel("block_weights_backward_v2", BlockX = 256, MinimumSm = 80)]
+    public static void PackV2<T, P>(ArrayView<float> dilated, ArrayView<float> output, ArrayView<T> packed, int channels, int layerStride) where T : unmanaged where P : struct, IMatrixPair<T>
     {
         int index = Grid.GlobalIndex.X, size = Size(channels) / 8;
         if (index >= size) return;
@@ -24,12 +24,5 @@ public static partial class BlockWeightsBackward
             words[word] = P.Pack(Weight(dilated, output, from, to, channels, layer), Weight(dilated, output, from + 1, to, channels, layer));
         }
         packed.AsAligned16().Cast<UInt4>()[(long)Grid.IdxZ * size + index] = new UInt4(words[0], words[1], words[2], words[3]);
-    }
-
-    private static float Weight(ArrayView<float> dilated, ArrayView<float> output, int row, int channel, int channels, long layer)
-    {
-        if (row >= 2 * channels) return dilated[layer + (row % (2 * channels) * channels + channel) * Taps + row / (2 * channels) - 1];
-        float weight = output[layer + (row / channels * channels + Channel(row % channels)) * channels + channel];
-        return row < channels ? weight * RootHalf : weight;
     }
 }

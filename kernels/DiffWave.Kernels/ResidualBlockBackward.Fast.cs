@@ -2,28 +2,28 @@ namespace DiffWave.Kernels;
 
 public static partial class ResidualBlockBackward
 {
-    /// <summary>R of version 3: rows of a tile.</summary>
-    public const int TileRowsV3 = 128;
+    /// <summary>R of version 2: rows of a tile.</summary>
+    public const int TileRowsV2 = 128;
 
-    /// <summary>Threads of a block of version 3.</summary>
-    public const int ThreadsV3 = 128;
+    /// <summary>Threads of a block of version 2.</summary>
+    public const int ThreadsV2 = 128;
 
     // A warp computes 32 rows of a tile with all C columns. Lane 4 i + j has rows i, i + 8, i + 16 and i + 24 of them, and of each group of 32 channels the 16 bytes of channels 8 j to 8 j + 7.
-    private const int Warps = ThreadsV3 / 32, WarpRows = TileRowsV3 / Warps, LaneRows = WarpRows / 8, Eight = 8, MostNeighbours = 16;
+    private const int Warps = ThreadsV2 / 32, WarpRows = TileRowsV2 / Warps, LaneRows = WarpRows / 8, Eight = 8, MostNeighbours = 16;
     private const float Log2E = 1.44269504f;
 
-    /// <summary>q for a launch of version 3: that of <see cref="TimeTile.Neighbours"/>, at most 16, so that two blocks fit on a multiprocessor.</summary>
+    /// <summary>q for a launch of version 2: that of <see cref="TimeTile.Neighbours"/>, at most 16, so that two blocks fit on a multiprocessor.</summary>
     /// <param name="rows">Rows of an item.</param>
     /// <param name="dilation">d.</param>
-    public static int NeighboursV3(int rows, int dilation) => Math.Min(MostNeighbours, TimeTile.Neighbours(rows, dilation, TileRowsV3));
+    public static int NeighboursV2(int rows, int dilation) => Math.Min(MostNeighbours, TimeTile.Neighbours(rows, dilation, TileRowsV2));
 
-    /// <summary>Dynamic shared memory of version 3 in bytes: the weights, dh of a tile, and what the rows of a warp add to the step's gradient.</summary>
+    /// <summary>Dynamic shared memory of version 2 in bytes: the weights, dh of a tile, and what the rows of a warp add to the step's gradient.</summary>
     /// <param name="channels">C.</param>
     /// <param name="neighbours">q.</param>
-    public static int SharedBytesV3(int channels, int neighbours) => 2 * (BlockWeightsBackward.Size(channels) + (TileRowsV3 + 2 * neighbours) * 2 * channels) + sizeof(float) * Warps * channels;
+    public static int SharedBytesV2(int channels, int neighbours) => 2 * (BlockWeightsBackward.Size(channels) + (TileRowsV2 + 2 * neighbours) * 2 * channels) + sizeof(float) * Warps * channels;
 
     /// <summary>
-    /// Version 3. Blocks of <see cref="ThreadsV3"/> threads: any number along x, best twice the multiprocessors but no more than tiles; dynamic shared memory: <see cref="SharedBytesV3"/>. Every number of
+    /// Version 2. Blocks of <see cref="ThreadsV2"/> threads: any number along x, best twice the multiprocessors but no more than tiles; dynamic shared memory: <see cref="SharedBytesV2"/>. Every number of
     /// blocks gives the same bits. Addresses of all views are multiples of 16. Nothing that is written may be what is read: neighbouring tiles read the same rows.
     /// </summary>
     /// <typeparam name="T">Half or BFloat16.</typeparam>
@@ -39,13 +39,13 @@ public static partial class ResidualBlockBackward
     /// <param name="tiles">B times <see cref="TimeTile.Count"/>.</param>
     /// <param name="rows">T.</param>
     /// <param name="dilation">d.</param>
-    /// <param name="neighbours">q, from <see cref="NeighboursV3"/>.</param>
+    /// <param name="neighbours">q, from <see cref="NeighboursV2"/>.</param>
     /// <param name="channels">C: 32 or 64.</param>
     /// <param name="hasY">Whether the layer has y: all but the last.</param>
     /// <param name="gateFirst">Whether the first half of h is the gate.</param>
     /// <param name="stepInResidual">Whether the residual includes the step.</param>
-    [Kernel("residual_block_backward_v3", BlockX = ThreadsV3, MinBlocks = 2, MinimumSm = 80)]
-    public static void BackwardV3<T, P>(Rows<T> dY, Rows<T> dSkips, Rows<T> h, ArrayView<T> weights, Rows<T> dH, Rows<T> z, Rows<T> dX, ArrayView<float> stepPartial,
+    [Kernel("residual_block_backward_v2", BlockX = ThreadsV2, MinBlocks = 2, MinimumSm = 80)]
+    public static void BackwardV2<T, P>(Rows<T> dY, Rows<T> dSkips, Rows<T> h, ArrayView<T> weights, Rows<T> dH, Rows<T> z, Rows<T> dX, ArrayView<float> stepPartial,
         int tiles, int rows, int dilation, int neighbours, [Const] int channels, [Const] bool hasY, [Const] bool gateFirst, [Const] bool stepInResidual)
         where T : unmanaged where P : struct, IMatrixPair<T>
     {
@@ -57,33 +57,39 @@ public static partial class ResidualBlockBackward
         int thread = Group.IdxX, lane = thread % 32, warp = thread / 32, row = warp * WarpRows + lane / 4, eight = lane % 4;
         int filter = gateFirst ? width : 0, gate = width - filter;
 
-        for (int i = thread * Eight; i < size; i += ThreadsV3 * Eight) Ptx.CpAsync16(ref shared[i], ref weights[i]);
+        int write = gradients / Eight + Place(row + neighbours, eight, width); // a chunk's number is a constant exclusive-ored, eight rows further a constant added
+
+        for (int i = thread * Eight; i < size; i += ThreadsV2 * Eight) Ptx.CpAsync16(ref shared[i], ref weights[i]);
         ArrayView<int> times = LocalMemory.Allocate<int>(LaneRows); // of the lane's rows; -1 where there is none
         ArrayView<UInt4> dYs = LocalMemory.Allocate<UInt4>(LaneRows * groups), dSs = LocalMemory.Allocate<UInt4>(LaneRows * groups);
         int index = Grid.IdxX;
-        var tile = new TimeTile(index, rows, dilation, neighbours, TileRowsV3);
-        if (index < tiles) Begin(tile, row, rows, times, dY, dSkips, dYs, dSs, eight, channels, hasY);
+        var tile = new TimeTile(index, rows, dilation, neighbours, TileRowsV2);
+        SetTimes(times, tile, row, index < tiles ? rows : 0);
+        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups, 0, LaneRows);
+        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups, 0, LaneRows);
         Ptx.CpAsyncWaitAll();
         Group.Barrier(); // the weights are there
         while (index < tiles)
         {
-            // What this lane's rows kept arrives while the halo is computed. Two warps share 16 rows of it with 64 channels, a group each.
+            // What the upper half of this lane's rows kept arrives while the halo is computed, of which two warps share 16 rows with 64 channels, a group each; the lower half while the upper one is differentiated.
             ArrayView<UInt4> hs = Of(h, tile.Item, 2 * channels), dHs = Of(dH, tile.Item, 2 * channels), zs = Of(z, tile.Item, channels);
             ArrayView<UInt4> filters = LocalMemory.Allocate<UInt4>(LaneRows * groups), gates = LocalMemory.Allocate<UInt4>(LaneRows * groups);
-            Load(hs, times, filters, 2 * width, filter + eight, groups);
-            Load(hs, times, gates, 2 * width, gate + eight, groups);
+            Load(hs, times, filters, 2 * width, filter + eight, groups, 0, LaneRows / 2);
+            Load(hs, times, gates, 2 * width, gate + eight, groups, 0, LaneRows / 2);
             if (warp / groups * 16 < 2 * neighbours)
                 Halo<T, P>(eights, gradients / Eight, tile, warp / groups * 16 + lane / 4, warp % groups, neighbours, rows, dY, dSkips, hs, filter, gate, lane, channels, hasY);
 
             ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(channels / 4); // [2 tiles of 16 rows][C / 8 tiles of columns]
             if (hasY) ProjectBack<T, P>(eights, dYs, sums, 0, lane, groups);
             ProjectBack<T, P>(eights, dSs, sums, steps, lane, groups);
+            Load(hs, times, filters, 2 * width, filter + eight, groups, LaneRows / 2, LaneRows);
+            Load(hs, times, gates, 2 * width, gate + eight, groups, LaneRows / 2, LaneRows);
             for (int r = 0; r < LaneRows; r++)
                 for (int g = 0; g < groups; g++)
                 {
                     UInt4 gated = Differentiate<T, P>(ref filters[r * groups + g], ref gates[r * groups + g], sums, r / 2 * width + 4 * g, r % 2);
-                    eights[gradients / Eight + Place(row + 8 * r + neighbours, 4 * g + filter + eight, width)] = filters[r * groups + g];
-                    eights[gradients / Eight + Place(row + 8 * r + neighbours, 4 * g + gate + eight, width)] = gates[r * groups + g];
+                    eights[(write ^ 4 * g + filter) + r * 16 * width] = filters[r * groups + g];
+                    eights[(write ^ 4 * g + gate) + r * 16 * width] = gates[r * groups + g];
                     if (times[r] < 0) continue;
                     dHs[times[r] * 2 * width + 4 * g + filter + eight] = filters[r * groups + g];
                     dHs[times[r] * 2 * width + 4 * g + gate + eight] = gates[r * groups + g];
@@ -91,15 +97,15 @@ public static partial class ResidualBlockBackward
                 }
             Group.Barrier(); // dh of the whole tile is there
 
-            // The next tile's gradients arrive while this one's taps are multiplied.
-            ArrayView<UInt4> residual = LocalMemory.Allocate<UInt4>(LaneRows * groups), dXs = Of(dX, tile.Item, channels);
+            // The next tile's dskip arrives while this one's taps are multiplied, its dy when this one's has been added.
+            ArrayView<UInt4> dXs = Of(dX, tile.Item, channels);
             ArrayView<int> own = LocalMemory.Allocate<int>(LaneRows);
-            for (int i = 0; i < LaneRows * groups; i++) residual[i] = dYs[i];
             for (int r = 0; r < LaneRows; r++) own[r] = times[r];
             int current = index;
             index += Grid.DimX;
-            tile = new TimeTile(index, rows, dilation, neighbours, TileRowsV3);
-            if (index < tiles) Begin(tile, row, rows, times, dY, dSkips, dYs, dSs, eight, channels, hasY);
+            tile = new TimeTile(index, rows, dilation, neighbours, TileRowsV2);
+            SetTimes(times, tile, row, index < tiles ? rows : 0);
+            Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups, 0, LaneRows);
             for (int i = 0; i < channels / 4; i++) sums[i] = new Float4(0, 0, 0, 0);
             for (int tap = 0; tap < Loop.Rolled(Taps); tap++)
             {
@@ -115,9 +121,10 @@ public static partial class ResidualBlockBackward
             for (int r = 0; r < LaneRows; r++)
                 for (int g = 0; g < groups; g++)
                 {
-                    UInt4 result = Finish<T, P>(residual[r * groups + g], sums, r / 2 * width + 4 * g, r % 2, step8, Eight * g, own[r] >= 0, hasY, stepInResidual);
+                    UInt4 result = Finish<T, P>(dYs[r * groups + g], sums, r / 2 * width + 4 * g, r % 2, step8, Eight * g, own[r] >= 0, hasY, stepInResidual);
                     if (own[r] >= 0) dXs[own[r] * width + 4 * g + eight] = result;
                 }
+            if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups, 0, LaneRows);
             for (int i = 0; i < Eight * groups; i++)
                 for (int lanes = 4; lanes < 32; lanes *= 2) step8[i] += Warp.ShuffleXor(step8[i], lanes);
             if (lane < 4)
@@ -140,22 +147,19 @@ public static partial class ResidualBlockBackward
     // banks, and of two consecutive rows, four of which a quarter of a warp writes at once, in different halves.
     private static int Place(int row, int chunk, int width) => row * 2 * width + (chunk ^ (row % 2 * 4 + row / 2 % 4));
 
-    // The lane's rows of a tile and their gradients.
-    private static void Begin<T>(TimeTile tile, int row, int rows, ArrayView<int> times, Rows<T> dY, Rows<T> dSkips, ArrayView<UInt4> dYs, ArrayView<UInt4> dSs, int eight, int channels, bool hasY) where T : unmanaged
+    private static void SetTimes(ArrayView<int> times, TimeTile tile, int row, int rows)
     {
-        for (int r = 0; r < LaneRows; r++)
+        for (int r = 0; r < times.IntLength; r++)
         {
             int time = tile.Time(row + 8 * r);
             times[r] = time < rows ? time : -1;
         }
-        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, channels / Eight, eight, channels / 32);
-        Load(Of(dSkips, tile.Item, channels), times, dSs, channels / Eight, eight, channels / 32);
     }
 
     // [rows][groups], zero for rows that do not exist.
-    private static void Load(ArrayView<UInt4> source, ArrayView<int> times, ArrayView<UInt4> to, int width, int first, int groups)
+    private static void Load(ArrayView<UInt4> source, ArrayView<int> times, ArrayView<UInt4> to, int width, int first, int groups, int firstRow, int end)
     {
-        for (int r = 0; r < times.IntLength; r++)
+        for (int r = firstRow; r < end; r++)
         {
             for (int g = 0; g < groups; g++) to[r * groups + g] = new UInt4(0, 0, 0, 0);
             if (times[r] >= 0)
@@ -171,14 +175,14 @@ public static partial class ResidualBlockBackward
         ArrayView<int> times = LocalMemory.Allocate<int>(2);
         for (int r = 0; r < 2; r++)
         {
-            int at = row + 8 * r, time = tile.Time(at < neighbours ? at - neighbours : TileRowsV3 + at - neighbours);
+            int at = row + 8 * r, time = tile.Time(at < neighbours ? at - neighbours : TileRowsV2 + at - neighbours);
             times[r] = at < 2 * neighbours && (uint)time < (uint)rows ? time : -1;
         }
         ArrayView<UInt4> dYs = LocalMemory.Allocate<UInt4>(2 * groups), dSs = LocalMemory.Allocate<UInt4>(2 * groups), filters = LocalMemory.Allocate<UInt4>(2), gates = LocalMemory.Allocate<UInt4>(2);
-        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups);
-        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups);
-        Load(h, times, filters, 2 * width, 4 * group + filter + eight, 1);
-        Load(h, times, gates, 2 * width, 4 * group + gate + eight, 1);
+        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups, 0, 2);
+        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups, 0, 2);
+        Load(h, times, filters, 2 * width, 4 * group + filter + eight, 1, 0, 2);
+        Load(h, times, gates, 2 * width, 4 * group + gate + eight, 1, 0, 2);
         ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(4);
         for (int step = hasY ? 0 : steps; step < 2 * steps; step++)
         {
@@ -194,10 +198,11 @@ public static partial class ResidualBlockBackward
         for (int r = 0; r < 2; r++)
         {
             Differentiate<T, P>(ref filters[r], ref gates[r], sums, 0, r);
-            int at = row + 8 * r, to = at < neighbours ? at : TileRowsV3 + at;
+            int at = row + 8 * r, to = at < neighbours ? at : TileRowsV2 + at;
             if (at >= 2 * neighbours) continue;
-            shared[gradients + Place(to, 4 * group + filter + eight, width)] = filters[r];
-            shared[gradients + Place(to, 4 * group + gate + eight, width)] = gates[r];
+            int place = gradients + Place(to, 4 * group + eight, width);
+            shared[place ^ filter] = filters[r];
+            shared[place ^ gate] = gates[r];
         }
     }
 

@@ -14,6 +14,7 @@ public static partial class KernelCatalog
         .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts, .. DataGradients, .. WeightGradients,
         .. Signals, .. Rearrangements, .. Losses, .. GradientNorms, .. Adams, .. VectorLinears,
         .. LabelEmbeddings, .. InputProjectionBackwards, .. MelUpsamplers, .. BlockWeightsVersions, .. BlockBiases, .. ResidualBlocks,
+        .. BlockWeightsBackwards, .. ResidualBlockBackwards,
     ];
 
     /// <summary>A kernel by its name, or null.</summary>

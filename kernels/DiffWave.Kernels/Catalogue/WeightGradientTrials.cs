@@ -92,7 +92,7 @@ public static partial class KernelCatalog
             WeightGradient.GradientCost(items, rows, outputs, inputs, taps, System.Runtime.CompilerServices.Unsafe.SizeOf<T>()), [output]);
     }
 
-    private static float[] InTf32(float[] values) => [.. values.Select(value => BitConverter.UInt32BitsToSingle(Ptx.CvtRnaTf32(value)))];
+    private static float[] InTf32(float[] values) => [.. values.Select(TF32.Round)];
 
     private static KernelTrial Column(KernelShape shape, Index3D grid, Index3D group)
     {
