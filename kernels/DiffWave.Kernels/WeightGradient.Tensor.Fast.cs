@@ -183,7 +183,8 @@ public static partial class WeightGradient
 
     /// <summary>
     /// Version 3. Blocks of <see cref="ThreadsV3"/> threads: <see cref="BlocksV3{S}"/> along x, slices along y, items along z; dynamic shared memory: <see cref="SharedBytesV3{S}"/>.
-    /// What the step adds to the gradient is the sum of d over the rows where the tap exists, times the step: those sums are one more column of the product.
+    /// What the step adds to the gradient is the sum of d over the rows where the tap exists, times the step: those sums are one more column of the product, and that of the middle tap, which always
+    /// exists, is the gradient of the bias.
     /// </summary>
     /// <typeparam name="T">Half, BFloat16 or float.</typeparam>
     /// <typeparam name="P">Its product.</typeparam>
@@ -192,13 +193,16 @@ public static partial class WeightGradient
     /// <param name="x">Its input, I channels, a multiple of 8.</param>
     /// <param name="step">Row 0 of an item is added to the item's inputs, I channels; not read without <paramref name="hasStep"/>.</param>
     /// <param name="partial">Receives B x slices x O x K x I.</param>
+    /// <param name="biasPartial">Receives B x slices x O, as ColumnSum gives it; not touched without <paramref name="hasBias"/>.</param>
     /// <param name="rows">T.</param>
     /// <param name="dilation">Rows between taps.</param>
     /// <param name="scale">Factor of every sum.</param>
     /// <param name="taps">K, 1 or 3.</param>
     /// <param name="hasStep">Whether there is a step to add.</param>
+    /// <param name="hasBias">Whether the sums of d are wanted too.</param>
     [Kernel("weight_gradient_v3", BlockX = ThreadsV3, MinimumSm = 80)]
-    public static void GradientV3<T, P, S>(Rows<T> d, Rows<T> x, Rows<float> step, ArrayView<float> partial, int rows, int dilation, float scale, [Const] int taps, [Const] bool hasStep)
+    public static void GradientV3<T, P, S>(Rows<T> d, Rows<T> x, Rows<float> step, ArrayView<float> partial, ArrayView<float> biasPartial, int rows, int dilation, float scale,
+        [Const] int taps, [Const] bool hasStep, [Const] bool hasBias)
         where T : unmanaged where P : struct, IRowsOperand<T> where S : struct, IGradientTile
     {
         ArrayView<T> shared = SharedMemory.GetDynamic<T>();
@@ -231,7 +235,8 @@ public static partial class WeightGradient
         int copyTo = copyRow * dPitch + copyChannel, xTo = dSize + copyRow * xPitch + copyChannel, copied = first, at = 0;
 
         // Warps that have the same outputs take each 16 of them first that no other does: those it sums, for all of them.
-        int across = hasStep ? warp % warpsAcross : 0, warpRow = warp / warpsAcross * S.WarpOutputs, warpColumn = warp % warpsAcross * S.WarpColumns;
+        bool summed = hasStep || hasBias;
+        int across = summed ? warp % warpsAcross : 0, warpRow = warp / warpsAcross * S.WarpOutputs, warpColumn = warp % warpsAcross * S.WarpColumns;
         ArrayView<int> left = LocalMemory.Allocate<int>(leftParts);
         for (int i = 0; i < leftParts; i++) left[i] = P.LeftAt(lane, dPitch) + warpRow + 16 * (i ^ across);
         int right = dSize + P.RightAt(lane, xPitch) + warpColumn;
@@ -268,7 +273,7 @@ public static partial class WeightGradient
                         sums[index] = P.MultiplyAdd(leftPart[i], new UInt2(rightPart[j].X, rightPart[j].Y), sums[index]);
                         sums[index + 1] = P.MultiplyAdd(leftPart[i], new UInt2(rightPart[j].Z, rightPart[j].W), sums[index + 1]);
                     }
-                if (hasStep) total = P.MultiplyAdd(leftPart[0], P.Ones(lane, first + depth - tapFrom, tapCount), total);
+                if (summed) total = P.MultiplyAdd(leftPart[0], P.Ones(lane, first + depth - tapFrom, tapCount), total);
             }
             at = read;
             read = read == (S.Stages - 1) * stageSize ? 0 : read + stageSize;
@@ -276,20 +281,23 @@ public static partial class WeightGradient
 
         // Lane 4 i + j of a warp holds columns 2 j and 2 j + 1 of rows i and i + 8 of each 16 x 8; of the totals a column is a tap.
         ArrayView<float> totals = shared.Cast<float>();
-        if (hasStep)
+        int totalPitch = S.Outputs + PadV3;
+        if (summed)
         {
             Ptx.CpAsyncWaitAll();
             Group.Barrier(); // nobody reads or copies any more
             int row = warpRow + 16 * across + lane / 4, tap = lane % 4 * 2;
             if (tap < 4)
             {
-                totals[4 * row + tap] = total.X;
-                totals[4 * row + tap + 1] = total.Y;
-                totals[4 * row + 32 + tap] = total.Z;
-                totals[4 * row + 33 + tap] = total.W;
+                totals[tap * totalPitch + row] = total.X;
+                totals[(tap + 1) * totalPitch + row] = total.Y;
+                totals[tap * totalPitch + row + 8] = total.Z;
+                totals[(tap + 1) * totalPitch + row + 8] = total.W;
             }
             Group.Barrier();
         }
+        if (hasBias && firstColumn == 0 && thread < S.Outputs && firstOutput + thread < outputs)
+            biasPartial[((long)item * Grid.DimY + slice) * outputs + firstOutput + thread] = scale * totals[taps / 2 * totalPitch + thread];
         ArrayView<Float2> target = partial.SubView(((long)item * Grid.DimY + slice) * outputs * columns).AsAligned8().Cast<Float2>();
         for (int j = 0; j < 2 * rightParts; j++)
         {
@@ -303,7 +311,7 @@ public static partial class WeightGradient
                 int row = warpRow + 16 * (i ^ across) + lane / 4;
                 if (hasStep)
                 {
-                    float upper = totals[4 * row + tap], lower = totals[4 * row + 32 + tap];
+                    float upper = totals[tap * totalPitch + row], lower = totals[tap * totalPitch + row + 8];
                     sum = new Float4(sum.X + upper * added.X, sum.Y + upper * added.Y, sum.Z + lower * added.X, sum.W + lower * added.Y);
                 }
                 if (firstOutput + row < outputs) target[((firstOutput + row) * columns + column) / 2] = new Float2(scale * sum.X, scale * sum.Y);

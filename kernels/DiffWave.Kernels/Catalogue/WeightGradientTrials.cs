@@ -17,9 +17,14 @@ public static partial class KernelCatalog
                 Weights(1, 128, 128, 64, 3, 8, 1), Weights(1, 1, 32, 16, 3, 1, 1), Weights(2, 515, 32, 16, 3, 512, 1), Weights(3, 1100, 16, 16, 1, 1, 0),
                 Weights(1, 30, 48, 24, 3, 64, 1), Weights(1, 33, 48, 80, 1, 1, 0), Weights(1, 9, 256, 128, 1, 1, 0), Weights(1, 3, 512, 256, 3, 1, 1),
             ];
+            KernelShape[] biased =
+            [
+                .. weights.Concat([Weights(2, 1030, 128, 64, 3, 100, 1), Weights(1, 600, 128, 80, 1, 1, 0), Weights(3, 2, 8, 8, 1, 1, 1)])
+                    .Select((shape, i) => new KernelShape([.. shape.Sizes, ("hasBias", 1 - i / 2 % 2)])),
+            ];
             KernelShape[] columns = [Columns(3, 1100, 64, 1), Columns(1, 1, 16, 0), Columns(2, 513, 24, 0), Columns(1, 37, 512, 1), Columns(3, 700, 1, 0)];
             KernelShape[] slices = [Slices(1, 37, 32, 16, 3, 1), Slices(1, 1, 1, 1, 1, 1), Slices(3, 16, 1, 128, 1, 0), Slices(1, 17, 48, 24, 3, 1), Slices(1, 5, 16, 80, 1, 1)];
-            string? Taps(KernelShape shape, string flag) => Unfit(shape, flag) ?? (shape["taps"] is not (1 or 3) ? "taps is 1 or 3" : null);
+            string? Taps(KernelShape shape, string flag) => Unfit(shape, flag, "hasBias") ?? (shape["taps"] is not (1 or 3) ? "taps is 1 or 3" : null);
             string? NoWeights(KernelShape shape) => Taps(shape, "hasStep");
             string? NoColumns(KernelShape shape) => Unfit(shape, "weighted");
             string? NoSlices(KernelShape shape) => Taps(shape, "accumulate");
@@ -50,9 +55,9 @@ public static partial class KernelCatalog
             ];
 
             KernelVersion Tensor<T, P, S>(string name) where T : unmanaged where P : struct, IRowsOperand<T> where S : struct, IGradientTile => new(nameof(WeightGradient),
-                "fp16, bf16 or tf32 operands on tensor cores: a block computes up to 128 outputs x 192 inputs of taps of a slice, copies to shared memory overlap the arithmetic",
-                Method(weight, nameof(WeightGradient.GradientV3), typeof(T), typeof(P), typeof(S)), [.. weights, Weights(2, 1030, 128, 64, 3, 100, 1), Weights(1, 600, 128, 80, 1, 1, 0), Weights(3, 2, 8, 8, 1, 1, 1)],
-                TapsAndStep, shape => NoWeights(shape) ?? (shape["outputs"] % 8 != 0 || shape["inputs"] % 8 != 0 ? "outputs and inputs are multiples of 8" : null),
+                "fp16, bf16 or tf32 operands on tensor cores: a block computes up to 128 outputs x 192 inputs of taps of a slice, copies to shared memory overlap the arithmetic, the bias's gradient comes along",
+                Method(weight, nameof(WeightGradient.GradientV3), typeof(T), typeof(P), typeof(S)), biased,
+                shape => new Dictionary<string, object>(TapsAndStep(shape)) { ["hasBias"] = shape["hasBias"] != 0 }, shape => NoWeights(shape) ?? NoFlag(shape, "hasBias") ?? (shape["outputs"] % 8 != 0 || shape["inputs"] % 8 != 0 ? "outputs and inputs are multiples of 8" : null),
                 shape => Weight<T>(shape, BySlices(shape, WeightGradient.BlocksV3<S>((int)shape["outputs"], (int)(shape["taps"] * shape["inputs"]))), new(WeightGradient.ThreadsV3, 1, 1), WeightGradient.SharedBytesV3<S>()))
                 { Name = name };
             Index3D BySlices(KernelShape shape, int blocks) => new(blocks, SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]);
@@ -84,13 +89,27 @@ public static partial class KernelCatalog
         if (tensor)
             output = output with
             {
-                Bound = output.Bound + ((Math.Min(rows, SliceSum.SliceRows) + 7) / 8 + 0.5) * magnitude / (1 << 23),
+                Bound = output.Bound + (Cut(rows) + 0.5) * magnitude / (1 << 23),
                 BoundReason = $"{output.BoundReason}, one more for the step, and a unit cut off every eight products",
             };
         RowsOf<T> Of(Array array, int channels) => new((T[])array, rows, 0, channels);
-        return new KernelTrial([new(grid, group, dynamicSharedBytes, Of(dArray, outputs), Of(xArray, inputs), new RowsOf<float>(steps, layers, layer, inputs), partial, rows, dilation, scale)],
-            WeightGradient.GradientCost(items, rows, outputs, inputs, taps, System.Runtime.CompilerServices.Unsafe.SizeOf<T>()), [output]);
+        object[] arguments = [Of(dArray, outputs), Of(xArray, inputs), new RowsOf<float>(steps, layers, layer, inputs), partial, rows, dilation, scale];
+        Cost cost = WeightGradient.GradientCost(items, rows, outputs, inputs, taps, System.Runtime.CompilerServices.Unsafe.SizeOf<T>(), tensor && shape["hasBias"] == 1);
+        if (!tensor) return new KernelTrial([new(grid, group, 0, arguments)], cost, [output]);
+        float[] biasPartial = shape["hasBias"] == 1 ? Unwritten(items * SliceSum.Slices(rows) * outputs) : [];
+        F[] Sums<F>(Func<float[], float[]> map) where F : System.Numerics.IFloatingPointIeee754<F>
+        {
+            var result = new F[biasPartial.Length];
+            if (result.Length > 0) ColumnSum.Reference(map(d), [], result.AsSpan(), rows, outputs, scale);
+            return result;
+        }
+        double sum = biasPartial.Length == 0 ? 0 : Largest(Sums<double>(Absolute));
+        KernelOutput bias = new("biasPartial", biasPartial, Sums<double>(Same), (Cut(rows) + 1) * sum / (1 << 23), "a unit cut off every eight sums and one rounding");
+        return new KernelTrial([new(grid, group, dynamicSharedBytes, [.. arguments[..4], biasPartial, .. arguments[4..]])], cost, biasPartial.Length > 0 ? [output, bias] : [output]);
     }
+
+    // Times that the tensor cores cut a sum of a slice.
+    private static int Cut(int rows) => (Math.Min(rows, SliceSum.SliceRows) + 7) / 8;
 
     private static float[] InTf32(float[] values) => [.. values.Select(TF32.Round)];
 
