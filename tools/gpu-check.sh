@@ -14,6 +14,7 @@
 #   golden      the reference data of PyTorch: intermediates, chains, gradients, optimiser steps
 #   check       every kernel at random shapes, and every operation of the engine against the CPU's
 #   training    200 steps of the tiny model, the losses beside the CPU's, within ten times what a rounding of the first weights does to them
+#   peers       10 s of the base model, 1 and 16 at a time, and a training step, each in alternation with every mode of PyTorch; only where PEER names a Python with PyTorch
 #   bench       registers, spills, occupancy and time of every kernel; 10 s of the base model in 6 steps; a training step
 #   memcheck    every kernel under compute-sanitizer: accesses outside of memory
 #   racecheck   the same: hazards in shared memory
@@ -106,7 +107,7 @@ row() {
     [ "$2" != FAILED ] || failed=$((failed + 1))
 }
 step() { echo; echo "== $*"; }
-wanted() { case " ${STEPS:-ptxas tests kernels golden check training bench memcheck racecheck} " in *" $1 "*) ;; *) return 1 ;; esac; }
+wanted() { case " ${STEPS:-ptxas tests kernels golden check training bench peers memcheck racecheck} " in *" $1 "*) ;; *) return 1 ;; esac; }
 # Runs a command for at most $seconds; tells a timeout as such.
 limited() {
     timeout -k 10 "$seconds" "$@"
@@ -289,6 +290,26 @@ run_bench() {
     fi
 }
 
+run_peers() {
+    local reason mode what
+    if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
+        row peers 'not run' "$reason"
+        return
+    elif [ -z "${PEER:-}" ]; then
+        row peers 'not run' 'PEER names no Python with PyTorch'
+        return
+    fi
+    for mode in ${MODES:-fp32 tf32 amp compile}; do
+        for what in "synthesis --seconds 10" "synthesis --seconds 10 --batch 16" "training --batch 16"; do
+            if (cd "$root" && limited "$pack/run" DiffWave.Bench $what --device cuda --peer "$PEER" --peer-mode $mode --json "$out/peer-$mode-$(tr -d ' -' <<<"$what").json") | tee "$work/peer"; then
+                row "$mode: $what" ok "$(grep -E '^diffwave ' "$work/peer" | sed 's/.*median/median/'); $(grep -E '^pytorch / ' "$work/peer")"
+            else
+                row "$mode: $what" FAILED "$(tail -n 1 "$work/peer"), see log.txt"
+            fi
+        done
+    done
+}
+
 sanitize() {
     local what=$1 reason code summary sanitizer
     if reason=$(lacks diffwave) && [ -n "$reason" ]; then
@@ -309,7 +330,7 @@ sanitize() {
 run_memcheck() { sanitize memcheck; }
 run_racecheck() { sanitize racecheck; }
 
-for name in ptxas tests kernels golden check training bench memcheck racecheck; do
+for name in ptxas tests kernels golden check training bench peers memcheck racecheck; do
     wanted $name || continue
     step $name
     run_$name

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using DiffWave.Bench;
+using DiffWave.Bench.Costs;
 using DiffWave.Cpu;
 using DiffWave.Engine;
 
@@ -21,18 +22,19 @@ var clips = new Option<int>("--batch") { Description = "clips made side by side"
 var full = new Option<bool>("--full") { Description = "all steps of the training schedule instead of the fast one" };
 var threads = new Option<int>("--threads") { Description = "threads for both programs", DefaultValueFactory = _ => Environment.ProcessorCount };
 var python = new Option<string?>("--peer") { Description = "Python with PyTorch to run bench/peers/torch_diffwave.py in alternation", HelpName = "PYTHON" };
+var mode = new Option<string>("--peer-mode") { Description = "how the peer computes: fp32; on a GPU also tf32, amp or compile", DefaultValueFactory = _ => "fp32" };
 var script = new Option<string>("--peer-script") { Description = "the peer program", DefaultValueFactory = _ => "bench/peers/torch_diffwave.py" };
 var cached = new Option<bool>("--peer-cached") { Description = "the peer computes the conditioner once (needs several GB)" };
-var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { device, preset, seconds, clips, full, threads, level, rounds, python, script, cached, json };
+var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { device, preset, seconds, clips, full, threads, level, rounds, python, script, mode, cached, json };
 synthesis.SetAction(p => Save(p.GetValue(json), "synthesis", SynthesisBench.Run(p.GetValue(device)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(full), p.GetValue(threads), p.GetValue(level),
-    p.GetValue(rounds), p.GetValue(python), p.GetValue(script)!, p.GetValue(cached))));
+    p.GetValue(rounds), Peer(p))));
 
 var batch = new Option<int>("--batch") { Description = "crops a step", DefaultValueFactory = _ => 4 };
 var cropFrames = new Option<int>("--crop-frames") { Description = "mel frames a crop", DefaultValueFactory = _ => 62 };
 var recompute = new Option<bool>("--recompute") { Description = "compute the inputs of the gates again in backward instead of keeping them" };
-var training = new Command("training", "optimiser steps: time, memory, and the ratio to PyTorch, both checked to compute the same") { device, preset, batch, cropFrames, recompute, threads, level, rounds, python, script, json };
+var training = new Command("training", "optimiser steps: time, memory, and the ratio to PyTorch, both checked to compute the same") { device, preset, batch, cropFrames, recompute, threads, level, rounds, python, script, mode, json };
 training.SetAction(p => Save(p.GetValue(json), "training", TrainingBench.Run(p.GetValue(device)!, p.GetValue(preset)!, p.GetValue(batch), p.GetValue(cropFrames), p.GetValue(recompute), p.GetValue(threads), p.GetValue(level),
-    p.GetValue(rounds), p.GetValue(python), p.GetValue(script)!)));
+    p.GetValue(rounds), Peer(p))));
 
 var compiler = new Command("compiler", "milliseconds from C# to PTX, for every kernel of the catalogue") { rounds, json };
 compiler.SetAction(p => Save(p.GetValue(json), "compiler", KernelToolsBench.Compile(p.GetValue(rounds))));
@@ -43,7 +45,32 @@ var gpuDevice = new Option<string>("--device") { Description = "cuda, cuda:N or 
 var gpu = new Command("gpu", "everything that is first asked of a GPU: registers, spills, occupancy and time of every kernel; synthesis; training") { gpuDevice, preset, seconds, clips, rounds, json };
 gpu.SetAction(p => Save(p.GetValue(json), "gpu", GpuBench.Run(p.GetValue(gpuDevice)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(rounds))));
 
-return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, compiler, emulator }.Parse(args).Invoke();
+var gpuName = new Option<string>("--gpu") { Description = $"the GPU: {string.Join(", ", GpuModel.All.Select(gpu => gpu.Name))}", DefaultValueFactory = _ => "h100" };
+var costSeconds = new Option<double>("--seconds") { Description = "length of the clip", DefaultValueFactory = _ => 10 };
+var costTraining = new Option<bool>("--training") { Description = "a training step instead of a synthesis" };
+var countFrames = new Option<int>("--count-frames") { Description = "mel frames at which launches are counted by the emulator, and at half of them", DefaultValueFactory = _ => 16 };
+var measured = new Option<string?>("--measured") { Description = "results of bench gpu to put beside the predictions", HelpName = "FILE" };
+var kernel = new Option<string?>("--kernel") { Description = "a kernel of the catalogue: what a tile of its rows costs; or an operation: a line for each of its versions", HelpName = "NAME" };
+var shape = new Option<string?>("--shape") { Description = "sizes of --kernel; those not named are the usual ones", HelpName = "NAME=SIZE,.." };
+var tileRows = new Option<int>("--tile-rows") { Description = "rows of a tile of --kernel", DefaultValueFactory = _ => 128 };
+var costs = new Command("costs", "predicted time of every kernel of a synthesis or a training step on a GPU, from counts; needs no GPU")
+{
+    gpuName, preset, costSeconds, clips, full, costTraining, cropFrames, recompute, countFrames, measured, kernel, shape, tileRows, json,
+};
+costs.SetAction(p =>
+{
+    GpuModel chosen = GpuModel.Find(p.GetValue(gpuName)!);
+    string model = p.GetValue(preset)!;
+    Workload workload = p.GetValue(costTraining) ? new TrainingWork(model, p.GetValue(clips), p.GetValue(cropFrames), p.GetValue(recompute))
+        : new SynthesisWork(model, p.GetValue(clips), Workload.FramesOf(model, p.GetValue(costSeconds)), p.GetValue(full));
+    Save(p.GetValue(json), "costs", p.GetValue(kernel) is { } name
+        ? CostsBench.Run(chosen, name, p.GetValue(shape), p.GetValue(tileRows), (long)workload.Batch * workload.Samples)
+        : CostsBench.Run(chosen, workload, p.GetValue(countFrames), p.GetValue(measured)));
+});
+
+return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, costs, compiler, emulator }.Parse(args).Invoke();
+
+TorchSetting? Peer(ParseResult p) => p.GetValue(python) is { } path ? new TorchSetting(path, p.GetValue(script)!, p.GetValue(mode)!, p.GetValue(cached)) : null;
 
 static void Save(string? path, string name, object results)
 {

@@ -8,7 +8,7 @@ namespace DiffWave.Bench;
 /// <summary>Whole syntheses from a mel in memory to audio in memory, alternating with the PyTorch peer when one is given.</summary>
 internal static class SynthesisBench
 {
-    public static Dictionary<string, object> Run(string device, string preset, double seconds, int batch, bool full, int threads, SimdLevel level, int rounds, string? python, string script, bool cachedPeer)
+    public static Dictionary<string, object> Run(string device, string preset, double seconds, int batch, bool full, int threads, SimdLevel level, int rounds, TorchSetting? torch)
     {
         var config = ModelConfig.Preset(preset);
         if (!config.HasMel) throw new ArgumentException($"preset {preset} has no mel; choose base, large, small or tiny");
@@ -19,9 +19,9 @@ internal static class SynthesisBench
         var steps = SamplerStep.Chain(schedule, new NoiseSchedule(config.TrainingBetas));
         double flops = (double)OpCost.Evaluation(config, batch * samples).Flops * steps.Count;
 
-        using var peer = python is null ? null : new TorchPeer(python, script,
-            $"--channels {config.Channels} --layers {config.Layers} --cycle {config.DilationCycle} --frames {frames} --steps {steps.Count}{(cachedPeer ? " --cache-conditioner" : "")}", threads);
         using var on = BenchDevice.Open(device, threads, level);
+        using var peer = torch is null ? null : new TorchPeer(torch, on.IsCpu,
+            $"--channels {config.Channels} --layers {config.Layers} --cycle {config.DilationCycle} --frames {frames} --batch {batch} --steps {steps.Count}{(torch.Cached ? " --cache-conditioner" : "")}", threads);
         IOps ops = on.Ops;
         ops.Load(config, Initializer.Create(config, seed: 1));
         var values = new float[config.Bands * frames];
@@ -38,7 +38,7 @@ internal static class SynthesisBench
         }
 
         Console.WriteLine($"synthesis: {preset} (C={config.Channels}, {config.Layers} layers), {(batch > 1 ? $"{batch} x " : "")}{audio / batch:f2} s of audio, {steps.Count} steps, {ops.Device}, {rounds} rounds");
-        if (peer is not null) Console.WriteLine($"peer: PyTorch {peer.Version}, {threads} threads, conditioner {(cachedPeer ? "computed once" : "computed each step")}");
+        if (peer is not null) Console.WriteLine($"peer: PyTorch {peer.Version}, {torch!.Describe(on.IsCpu, threads)}, conditioner {(torch.Cached ? "computed once" : "computed each step")}");
         double first = Once(); // compiles and allocates
         Once();                // a GPU records the chain
         var measured = new Alternation(rounds, on, flops, Once, peer is null ? null : () => peer.Timed("run"));
@@ -48,7 +48,7 @@ internal static class SynthesisBench
         {
             ["preset"] = preset, ["batch"] = batch, ["audio_seconds"] = audio, ["first_run_seconds"] = first, ["steps"] = steps.Count, ["device"] = ops.Device, ["times_real_time"] = audio / measured.Seconds,
         };
-        measured.AddTo(result, peer is null ? null : new() { ["torch"] = peer.Version, ["cached_conditioner"] = cachedPeer });
+        measured.AddTo(result, peer is null ? null : new() { ["torch"] = peer.Version, ["mode"] = torch!.Mode, ["cached_conditioner"] = torch.Cached });
         return result;
     }
 }

@@ -11,10 +11,11 @@ namespace DiffWave.Bench;
 internal static class TrainingBench
 {
     private const double LossTolerance = 1e-5, NormTolerance = 1e-4;
+    private const double LowLossTolerance = 2e-3, LowNormTolerance = 2e-2; // products of 11 bits: a unit in the last place is 1e-3, and norms hold squares
 
     private static readonly TrainingOptions Adam = new();
 
-    public static Dictionary<string, object> Run(string device, string preset, int batch, int frames, bool recompute, int threads, SimdLevel level, int rounds, string? python, string script)
+    public static Dictionary<string, object> Run(string device, string preset, int batch, int frames, bool recompute, int threads, SimdLevel level, int rounds, TorchSetting? torch)
     {
         var config = ModelConfig.Preset(preset);
         int length = (Adam with { CropFrames = frames }).CropSamples(config);
@@ -23,9 +24,9 @@ internal static class TrainingBench
         Parameters weights = Initializer.Create(config, seed: 1);
         PhiloxNoise.Fill(1, 0, 1, 0, weights["output_projection.weight"]); // starts at zero, and then only its own gradient is not zero
 
-        using var files = python is null ? null : new PeerFiles(config, weights, crops);
-        using var peer = files is null ? null : new TorchPeer(python!, script, $"--train \"{files.Batch}\" --weights \"{files.Weights}\" --cycle {config.DilationCycle}", threads);
         using var on = BenchDevice.Open(device, threads, level);
+        using var files = torch is null ? null : new PeerFiles(config, weights, crops);
+        using var peer = files is null ? null : new TorchPeer(torch!, on.IsCpu, $"--train \"{files.Batch}\" --weights \"{files.Weights}\" --cycle {config.DilationCycle}", threads);
         IOps ops = on.Ops;
         int micro = on.IsCpu ? 1 : batch;
         ops.LoadTraining(config, new TrainingState(config, weights, keepAverage: false));
@@ -50,8 +51,10 @@ internal static class TrainingBench
         var first = Step(); // warm-up, and what the peer must reproduce
         if (peer is not null)
         {
-            Console.WriteLine($"peer: PyTorch {peer.Version}, {threads} threads");
-            RequireSame(first.Loss, first.Norm, peer);
+            Console.WriteLine($"peer: PyTorch {peer.Version}, {torch!.Describe(on.IsCpu, threads)}");
+            RequireSame(first.Loss, first.Norm, peer, torch.Mode == "fp32");
+            if (!on.IsCpu)
+                for (int i = 0; i < 3; i++) peer.Send("step"); // its libraries try their algorithms, torch.compile compiles and records
         }
         var measured = new Alternation(rounds, on, flops, () => Step().Seconds, peer is null ? null : () => peer.Timed("step"));
         double samples = (double)batch * length;
@@ -62,18 +65,19 @@ internal static class TrainingBench
             ["preset"] = preset, ["batch"] = batch, ["crop_samples"] = length, ["recompute"] = recompute, ["device"] = ops.Device, ["samples_per_second"] = samples / measured.Seconds,
             ["first_loss"] = first.Loss, ["first_gradient_norm"] = first.Norm,
         };
-        measured.AddTo(result, peer is null ? null : new() { ["torch"] = peer.Version });
+        measured.AddTo(result, peer is null ? null : new() { ["torch"] = peer.Version, ["mode"] = torch!.Mode });
         return result;
     }
 
-    private static void RequireSame(double loss, double norm, TorchPeer peer)
+    private static void RequireSame(double loss, double norm, TorchPeer peer, bool isExact)
     {
+        var (mostLoss, mostNorm) = isExact ? (LossTolerance, NormTolerance) : (LowLossTolerance, LowNormTolerance);
         var answer = peer.Send("step");
         double peerLoss = answer.GetProperty("loss").GetDouble(), peerNorm = answer.GetProperty("grad_norm").GetDouble();
         double lossError = Math.Abs(loss / peerLoss - 1), normError = Math.Abs(norm / peerNorm - 1);
         string text = $"loss {loss:g7} and {peerLoss:g7} (relative difference {lossError:e1}), gradient norm {norm:g7} and {peerNorm:g7} ({normError:e1})";
-        if (!(lossError <= LossTolerance && normError <= NormTolerance))
-            throw new InvalidOperationException($"not the same work: {text}; expected at most {LossTolerance:e0} and {NormTolerance:e0}");
+        if (!(lossError <= mostLoss && normError <= mostNorm))
+            throw new InvalidOperationException($"not the same work: {text}; expected at most {mostLoss:e0} and {mostNorm:e0}");
         Console.WriteLine($"same work: {text}");
     }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""DiffWave in plain PyTorch on the CPU, as a peer to measure against. See README.md beside this file.
+"""DiffWave in plain PyTorch on the CPU or a GPU, as a peer to measure against. See README.md beside this file.
 
 The graph is lmnt-com/diffwave's (Kong et al. 2021, section 3), written from the equations; the lines with m only in models that take a mel:
 
@@ -15,6 +15,7 @@ The graph is lmnt-com/diffwave's (Kong et al. 2021, section 3), written from the
 A training step is that of lmnt's learner: sqrt(a) audio + sqrt(1 - a) noise goes in, mean |noise - eps| is the loss, Adam follows its gradient.
 """
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -102,7 +103,7 @@ class Model:
         projection = weights.get("residual_layers.0.conditioner_projection.weight")
         self.mels = 0 if projection is None else projection.shape[1]
         arguments = torch.arange(table_steps)[:, None] * 10.0 ** (torch.arange(64) * 4.0 / 63.0)
-        self.table = torch.cat([torch.sin(arguments), torch.cos(arguments)], dim=1).to(weights["skip_projection.weight"].dtype)
+        self.table = torch.cat([torch.sin(arguments), torch.cos(arguments)], dim=1).to(weights["skip_projection.weight"])
 
     def _conv(self, name, x, **options):
         return F.conv1d(x, self.w[name + ".weight"], self.w[name + ".bias"], **options)
@@ -156,9 +157,10 @@ class Model:
         length = mel.shape[2] * math.prod(HOP_FACTORS)
         bars = alpha_bars(betas)
         conditions = self.condition(mel) if cache else None
-        x = torch.randn(mel.shape[0], length) if noise is None else noise[0]
+        x = torch.randn(mel.shape[0], length, device=mel.device) if noise is None else noise[0]
+        at = torch.tensor(steps, dtype=torch.float32, device=mel.device)
         for n in range(len(betas) - 1, -1, -1):
-            eps = self.forward(x, torch.tensor([steps[n]], dtype=torch.float32), mel, conditions)[:, 0]
+            eps = self.forward(x, at[n:n + 1], mel, conditions)[:, 0].float()
             x = (x - betas[n] / math.sqrt(1 - bars[n]) * eps) / math.sqrt(1 - betas[n])
             if n > 0:
                 sigma = math.sqrt((1 - bars[n - 1]) / (1 - bars[n]) * betas[n])
@@ -167,32 +169,74 @@ class Model:
         return x
 
 
+class Mode:
+    """Where and how PyTorch computes. fp32: as on the CPU. On a GPU also tf32: products of float32 on tensor cores; amp: autocast to fp16; compile: amp under torch.compile, max-autotune, with CUDA graphs."""
+
+    NAMES = ("fp32", "tf32", "amp", "compile")
+
+    def __init__(self, device, name):
+        if device == "cpu" and name != "fp32":
+            raise SystemExit(f"--mode {name} needs --device cuda")
+        self.device, self.name = torch.device(device), name
+        self.half = name in ("amp", "compile")
+        self.adam = {} if device == "cpu" else {"fused": True}
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name != "fp32"
+        torch.backends.cudnn.benchmark = True
+
+    def move(self, tensors):
+        return {name: tensor.to(self.device) for name, tensor in tensors.items()}
+
+    def autocast(self):
+        return torch.autocast(self.device.type, dtype=torch.float16) if self.half else contextlib.nullcontext()
+
+    def compiled(self, function):
+        return torch.compile(function, mode="max-autotune") if self.name == "compile" else function
+
+    def wait(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def peak_bytes(self):
+        """Memory that counts: the device's where there is one."""
+        return torch.cuda.max_memory_reserved() if self.device.type == "cuda" else peak_rss_bytes()
+
+    def settings(self):
+        return {"device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu", "mode": self.name}
+
+
 class Training:
     """Steps on one batch with fixed noise and diffusion steps: tensors in.audio [B, L], in.noise [B, L], in.step [B], noise_level [T], and in.spectrogram [B, M, F] or none."""
 
-    def __init__(self, weights, cycle, batch, loss=F.l1_loss, dtype=torch.float32):
+    def __init__(self, weights, cycle, batch, loss=F.l1_loss, dtype=torch.float32, mode=None):
+        self.mode = mode or Mode("cpu", "fp32")
+        weights, batch = self.mode.move(weights), self.mode.move(batch)
         self.weights = {name: weight.to(dtype).clone().requires_grad_() for name, weight in weights.items()}
         self.model = Model(self.weights, cycle, len(batch["noise_level"]))
+        self.model.forward = self.mode.compiled(self.model.forward)
         self.audio, self.noise = batch["in.audio"].to(dtype), batch["in.noise"].to(dtype)
         self.mel = batch["in.spectrogram"].to(dtype) if "in.spectrogram" in batch else None
         self.steps = batch["in.step"].long()
         self.level = batch["noise_level"].to(dtype)[self.steps][:, None]
-        self.loss, self.adam = loss, torch.optim.Adam(self.weights.values(), lr=2e-4)
+        self.loss, self.adam = loss, torch.optim.Adam(self.weights.values(), lr=2e-4, **self.mode.adam)
+        self.scaler = torch.cuda.amp.GradScaler(enabled=self.mode.half)
 
     def noisy(self):
         return self.level.sqrt() * self.audio + (1 - self.level).sqrt() * self.noise
 
     def predict(self):
-        return self.model.forward(self.noisy(), self.steps.to(self.level.dtype), self.mel)[:, 0]
+        with self.mode.autocast():
+            return self.model.forward(self.noisy(), self.steps.to(self.level.dtype), self.mel)[:, 0]
 
     def step(self):
         """One step as lmnt's learner takes it; returns the loss and the norm of all gradients."""
         for weight in self.weights.values():
             weight.grad = None
-        loss = self.loss(self.noise, self.predict())
-        loss.backward()
+        loss = self.loss(self.noise, self.predict().to(self.noise.dtype))
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.adam)
         norm = torch.nn.utils.clip_grad_norm_(list(self.weights.values()), 1e9)
-        self.adam.step()
+        self.scaler.step(self.adam)
+        self.scaler.update()
         return loss.item(), norm.item()
 
 
@@ -263,6 +307,9 @@ def main():
     parser.add_argument("--frames", type=int, default=431, help="mel frames of 256 samples; 431 are 5.004 s at 22050 Hz")
     parser.add_argument("--steps", type=int, default=6, choices=(6, 50), help="6: the paper's fast schedule, 50: the training schedule")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=1, help="clips synthesized side by side")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--mode", default="fp32", choices=Mode.NAMES, help="all but fp32 need --device cuda; see README.md")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--weights", metavar="FILE.safetensors", help="lmnt-named weights in place of random ones; decides channels, layers and mels")
     parser.add_argument("--train", metavar="FILE.safetensors", help="serve training steps on the batch in FILE (in.audio, in.spectrogram, in.noise, in.step, noise_level), starting from --weights")
@@ -278,20 +325,22 @@ def main():
     return train(arguments) if arguments.train else synthesize(arguments)
 
 
-def timed(work):
+def timed(work, mode):
+    mode.wait()
     start = time.perf_counter()
     result = work()
-    return {"seconds": time.perf_counter() - start, "peak_rss_bytes": peak_rss_bytes(), **(result or {})}
+    mode.wait()
+    return {"seconds": time.perf_counter() - start, "peak_bytes": mode.peak_bytes(), **(result or {})}
 
 
-def serve(setting, commands):
+def serve(setting, commands, mode):
     """Answers each line on standard input that names a command with one line of JSON, until `quit` or the end."""
-    print(json.dumps({"ready": True, "torch": torch.__version__, "threads": torch.get_num_threads(), **setting}), flush=True)
+    print(json.dumps({"ready": True, "torch": torch.__version__, "threads": torch.get_num_threads(), **mode.settings(), **setting}), flush=True)
     for line in sys.stdin:
         command = line.strip()
         if command == "quit":
             break
-        answer = timed(commands[command]) if command in commands else {"error": f"unknown command '{command}': {', '.join(commands)} or quit"}
+        answer = timed(commands[command], mode) if command in commands else {"error": f"unknown command '{command}': {', '.join(commands)} or quit"}
         print(json.dumps(answer), flush=True)
     return 0
 
@@ -300,39 +349,50 @@ def train(arguments):
     if not arguments.weights:
         raise SystemExit("--train needs --weights: the weights to start from")
     batch = read_safetensors(arguments.train)[0]
-    training = Training(read_safetensors(arguments.weights)[0], arguments.cycle, batch)
+    mode = Mode(arguments.device, arguments.mode)
+    training = Training(read_safetensors(arguments.weights)[0], arguments.cycle, batch, mode=mode)
 
     def step():
         loss, norm = training.step()
         return {"loss": loss, "grad_norm": norm}
 
-    return serve({"channels": training.model.channels, "layers": training.model.layers, "batch": len(training.audio), "samples": training.audio.numel()}, {"step": step})
+    return serve({"channels": training.model.channels, "layers": training.model.layers, "batch": len(training.audio), "samples": training.audio.numel()}, {"step": step}, mode)
 
 
 @torch.inference_mode()
 def synthesize(arguments):
+    mode = Mode(arguments.device, arguments.mode)
     weights = read_safetensors(arguments.weights)[0] if arguments.weights else random_weights(arguments.channels, arguments.layers, arguments.mels, arguments.seed)
-    model = Model(weights, arguments.cycle)
+    model = Model(mode.move(weights), arguments.cycle)
+    model.forward = mode.compiled(model.forward)
     training = linear_betas(50)
     betas, steps = (list(FAST_BETAS), aligned_steps(FAST_BETAS, training)) if arguments.steps == 6 else (training, list(range(50)))
-    mel = torch.rand(1, model.mels, arguments.frames)
-    audio = torch.randn(1, arguments.frames * math.prod(HOP_FACTORS))
-    step = torch.tensor([10.5])
+    mel = torch.rand(arguments.batch, model.mels, arguments.frames, device=mode.device)
+    audio = torch.randn(arguments.batch, arguments.frames * math.prod(HOP_FACTORS), device=mode.device)
+    step = torch.tensor([10.5], device=mode.device)
 
     def run():
-        model.synthesize(mel, betas, steps, arguments.cache_conditioner)
+        with mode.autocast():
+            model.synthesize(mel, betas, steps, arguments.cache_conditioner).cpu()
 
     def evaluate():
-        model.forward(audio, step, mel, model.condition(mel) if arguments.cache_conditioner else None)
+        with mode.autocast():
+            model.forward(audio, step, mel, model.condition(mel) if arguments.cache_conditioner else None)
 
     setting = {
-        "channels": model.channels, "layers": model.layers, "frames": arguments.frames, "samples": audio.shape[1], "steps": len(betas), "cache_conditioner": arguments.cache_conditioner,
+        "channels": model.channels, "layers": model.layers, "batch": arguments.batch, "frames": arguments.frames, "samples": audio.shape[1], "steps": len(betas),
+        "cache_conditioner": arguments.cache_conditioner,
     }
-    model.forward(audio, step, mel)  # warm-up: thread pool, code paths, memory pool
+    evaluate()  # warm-up: thread pool, code paths, memory pool
+    if mode.device.type == "cuda":
+        for _ in range(3):  # the GPU's libraries try their algorithms, torch.compile compiles and records its graphs
+            run()
     if not arguments.repeat:
-        return serve(setting, {"run": run, "eval": evaluate})
-    seconds = [timed(run)["seconds"] for _ in range(arguments.repeat)]
-    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(), **setting, "median_seconds": statistics.median(seconds), "seconds": seconds, "peak_rss_bytes": peak_rss_bytes()}))
+        return serve(setting, {"run": run, "eval": evaluate}, mode)
+    seconds = [timed(run, mode)["seconds"] for _ in range(arguments.repeat)]
+    print(json.dumps({
+        "torch": torch.__version__, "threads": torch.get_num_threads(), **mode.settings(), **setting, "median_seconds": statistics.median(seconds), "seconds": seconds, "peak_bytes": mode.peak_bytes(),
+    }))
     return 0
 
 

@@ -46,10 +46,10 @@ public static partial class MatrixProduct
                 for (int half = 0; half < 2; half++)
                 {
                     Float4 part = aFours[i * (Pitch / 4) + 16 * half + rowFour];
-                    AddOuter(sums, 8 * half, part.X, b0, b1);
-                    AddOuter(sums, 8 * half + 2, part.Y, b0, b1);
-                    AddOuter(sums, 8 * half + 4, part.Z, b0, b1);
-                    AddOuter(sums, 8 * half + 6, part.W, b0, b1);
+                    Fours.AddOuter(sums, 8 * half, part.X, b0, b1);
+                    Fours.AddOuter(sums, 8 * half + 2, part.Y, b0, b1);
+                    Fours.AddOuter(sums, 8 * half + 4, part.Z, b0, b1);
+                    Fours.AddOuter(sums, 8 * half + 6, part.W, b0, b1);
                 }
             }
         }
@@ -65,19 +65,5 @@ public static partial class MatrixProduct
                 if (column < n) target[(row * n + column) / 4] = sums[2 * i + half];
             }
         }
-    }
-
-    private static void AddOuter(ArrayView<Float4> sums, int index, float a, Float4 b0, Float4 b1)
-    {
-        AddScaled(ref sums[index], a, b0);
-        AddScaled(ref sums[index + 1], a, b1);
-    }
-
-    private static void AddScaled(ref Float4 sum, float a, Float4 b)
-    {
-        sum.X += a * b.X;
-        sum.Y += a * b.Y;
-        sum.Z += a * b.Z;
-        sum.W += a * b.W;
     }
 }

@@ -10,6 +10,7 @@
 // Operands of the products, x, mel, W, V, O and z, are rounded to the precision of the launch, sums are float32. x, mel, y and skips are stored in 16 bits for fp16 and bf16, in float for tf32.
 //
 // v1  float32 without rounded operands, a block a row: a thread the gate of some channels, then, from z in shared memory, some outputs
+// v2  16 bits, up to 64 channels: weights stay in shared memory, two teams of warps walk tiles of time, both products on tensor cores, z between them in registers
 using System.Numerics;
 
 namespace DiffWave.Kernels;

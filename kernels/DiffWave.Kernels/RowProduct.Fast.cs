@@ -136,10 +136,10 @@ public static class RowProduct
                 for (int half = 0; half < 2; half++)
                 {
                     Float4 part = aFours[aRead + i * (Pitch / 4) + 16 * half];
-                    AddOuter(sums, 8 * half, part.X, b0, b1);
-                    AddOuter(sums, 8 * half + 2, part.Y, b0, b1);
-                    AddOuter(sums, 8 * half + 4, part.Z, b0, b1);
-                    AddOuter(sums, 8 * half + 6, part.W, b0, b1);
+                    Fours.AddOuter(sums, 8 * half, part.X, b0, b1);
+                    Fours.AddOuter(sums, 8 * half + 2, part.Y, b0, b1);
+                    Fours.AddOuter(sums, 8 * half + 4, part.Z, b0, b1);
+                    Fours.AddOuter(sums, 8 * half + 6, part.W, b0, b1);
                 }
             }
             at ^= 1;
@@ -171,20 +171,6 @@ public static class RowProduct
         tile[to + 2 * Pitch] = values.Z;
         tile[to + 3 * Pitch] = values.W;
     }
-
-    private static void AddOuter(ArrayView<Float4> sums, int index, float a, Float4 b0, Float4 b1)
-    {
-        AddScaled(ref sums[index], a, b0);
-        AddScaled(ref sums[index + 1], a, b1);
-    }
-
-    private static void AddScaled(ref Float4 sum, float a, Float4 b)
-    {
-        sum.X += a * b.X;
-        sum.Y += a * b.Y;
-        sum.Z += a * b.Z;
-        sum.W += a * b.W;
-    }
 }
 
 /// <summary>Numbers four at a time.</summary>
@@ -198,6 +184,21 @@ internal static class Fours
 
     /// <summary>a times a number.</summary>
     public static Float4 Scaled(Float4 a, float factor) => new(a.X * factor, a.Y * factor, a.Z * factor, a.W * factor);
+
+    /// <summary>sums[index] += a b0 and sums[index + 1] += a b1: a row of an outer product.</summary>
+    public static void AddOuter(ArrayView<Float4> sums, int index, float a, Float4 b0, Float4 b1)
+    {
+        AddScaled(ref sums[index], a, b0);
+        AddScaled(ref sums[index + 1], a, b1);
+    }
+
+    private static void AddScaled(ref Float4 sum, float a, Float4 b)
+    {
+        sum.X += a * b.X;
+        sum.Y += a * b.Y;
+        sum.Z += a * b.Z;
+        sum.W += a * b.W;
+    }
 }
 
 /// <summary>Rows of one item in fours of channels: what products load from and finish to.</summary>

@@ -59,10 +59,10 @@ public static partial class WeightGradient
                 for (int half = 0; half < 2; half++)
                 {
                     Float4 part = dTile[at + 8 * half + outputFour];
-                    AddOuter(sums, 8 * half, part.X, column0, column1);
-                    AddOuter(sums, 8 * half + 2, part.Y, column0, column1);
-                    AddOuter(sums, 8 * half + 4, part.Z, column0, column1);
-                    AddOuter(sums, 8 * half + 6, part.W, column0, column1);
+                    Fours.AddOuter(sums, 8 * half, part.X, column0, column1);
+                    Fours.AddOuter(sums, 8 * half + 2, part.Y, column0, column1);
+                    Fours.AddOuter(sums, 8 * half + 4, part.Z, column0, column1);
+                    Fours.AddOuter(sums, 8 * half + 6, part.W, column0, column1);
                 }
             }
         }
@@ -93,18 +93,4 @@ public static partial class WeightGradient
 
     // Adds where there is a row.
     private static Float4 Shifted(Float4 x, Float4 added, int row, int end) => (uint)row < (uint)end ? Fours.Sum(x, added) : x;
-
-    private static void AddOuter(ArrayView<Float4> sums, int index, float d, Float4 x0, Float4 x1)
-    {
-        AddScaled(ref sums[index], d, x0);
-        AddScaled(ref sums[index + 1], d, x1);
-    }
-
-    private static void AddScaled(ref Float4 sum, float d, Float4 x)
-    {
-        sum.X += d * x.X;
-        sum.Y += d * x.Y;
-        sum.Z += d * x.Z;
-        sum.W += d * x.W;
-    }
 }

@@ -175,7 +175,11 @@ public interface ICudaDriver : IDisposable
     /// <param name="dynamicSharedBytes">Bytes of dynamic shared memory.</param>
     /// <param name="stream">The stream.</param>
     /// <param name="arguments">The parameters packed at their offsets; copied before the call returns.</param>
-    void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments);
+    /// <param name="early">
+    /// Whether it may begin while the launch before it in the stream still runs (programmatic dependent launch, sm_90 and later): it gets its blocks as those of the other end, and waits itself,
+    /// by griddepcontrol.wait, before it touches what the other reads or writes.
+    /// </param>
+    void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments, bool early = false);
 
     /// <summary>A stream that does not wait for the default stream.</summary>
     nint CreateStream();

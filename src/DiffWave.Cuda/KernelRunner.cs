@@ -43,10 +43,11 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
     /// <param name="grid">Blocks.</param>
     /// <param name="stream">The stream, 0 for the default one.</param>
     /// <param name="dynamicSharedBytes">Bytes of dynamic shared memory; more than 48 KiB are asked for where the device has them.</param>
+    /// <param name="early">Whether it may begin early, see <see cref="ICudaDriver.Launch"/>.</param>
     /// <exception cref="ArgumentException">Arguments are missing, or the launch must choose the block.</exception>
     /// <exception cref="CudaException">The driver refuses.</exception>
-    public void Launch(KernelArguments arguments, Dim3 grid, nint stream, int dynamicSharedBytes = 0) =>
-        Launch(arguments, grid, arguments.Kernel.Block ?? throw new ArgumentException($"{arguments.Kernel.Compiled.EntryName} leaves its block to the launch"), stream, dynamicSharedBytes);
+    public void Launch(KernelArguments arguments, Dim3 grid, nint stream, int dynamicSharedBytes = 0, bool early = false) =>
+        Launch(arguments, grid, arguments.Kernel.Block ?? throw new ArgumentException($"{arguments.Kernel.Compiled.EntryName} leaves its block to the launch"), stream, dynamicSharedBytes, early);
 
     /// <summary>Queues a kernel.</summary>
     /// <param name="arguments">The kernel and its arguments, all of them.</param>
@@ -54,10 +55,11 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
     /// <param name="group">Threads of a block.</param>
     /// <param name="stream">The stream, 0 for the default one.</param>
     /// <param name="dynamicSharedBytes">Bytes of dynamic shared memory; more than 48 KiB are asked for where the device has them.</param>
+    /// <param name="early">Whether it may begin early, see <see cref="ICudaDriver.Launch"/>.</param>
     /// <exception cref="ArgumentException">Arguments are missing, or the block is not the kernel's.</exception>
     /// <exception cref="CudaException">The driver refuses.</exception>
-    public void Launch(KernelArguments arguments, Dim3 grid, Dim3 group, nint stream, int dynamicSharedBytes = 0) =>
-        Queue(arguments.Kernel, grid, group, dynamicSharedBytes, stream, arguments.Packed);
+    public void Launch(KernelArguments arguments, Dim3 grid, Dim3 group, nint stream, int dynamicSharedBytes = 0, bool early = false) =>
+        Queue(arguments.Kernel, grid, group, dynamicSharedBytes, stream, arguments.Packed, early);
 
     /// <summary>Queues a kernel with boxed arguments, each checked by name: for trials, not for work that is launched often.</summary>
     /// <param name="kernel">From <see cref="Load"/>.</param>
@@ -102,11 +104,11 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
         Cleanup.Run(unloading);
     }
 
-    private void Queue(LoadedKernel kernel, Dim3 grid, Dim3 group, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> packed)
+    private void Queue(LoadedKernel kernel, Dim3 grid, Dim3 group, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> packed, bool early = false)
     {
         RefuseOtherBlock(kernel, group);
         kernel.AllowShared(driver, dynamicSharedBytes);
-        driver.Launch(kernel.Function, grid, group, dynamicSharedBytes, stream, packed);
+        driver.Launch(kernel.Function, grid, group, dynamicSharedBytes, stream, packed, early);
     }
 
     private static void RefuseOtherBlock(LoadedKernel kernel, Dim3 group)

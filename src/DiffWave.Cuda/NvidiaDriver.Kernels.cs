@@ -125,7 +125,7 @@ public sealed unsafe partial class NvidiaDriver
     }
 
     /// <inheritdoc/>
-    public void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments)
+    public void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments, bool early = false)
     {
         Use();
         nuint size = (nuint)arguments.Length;
@@ -133,6 +133,18 @@ public sealed unsafe partial class NvidiaDriver
         {
             // A list of what follows: 1 the packed parameters, 2 their size, 0 the end.
             void** extra = stackalloc void*[] { (void*)1, packed, (void*)2, &size, (void*)0 };
+            if (early)
+            {
+                var attribute = new NvidiaLibrary.LaunchAttribute { Id = NvidiaLibrary.LaunchAttribute.ProgrammaticStreamSerialization, Value = 1 };
+                var config = new NvidiaLibrary.LaunchConfig
+                {
+                    GridX = (uint)grid.X, GridY = (uint)grid.Y, GridZ = (uint)grid.Z, BlockX = (uint)block.X, BlockY = (uint)block.Y, BlockZ = (uint)block.Z, SharedBytes = (uint)dynamicSharedBytes,
+                    Stream = stream, Attributes = &attribute, AttributeCount = 1,
+                };
+                api.Check(api.LaunchKernelEx(&config, function, null, arguments.IsEmpty ? null : extra),
+                    $"cuLaunchKernelEx(grid {grid}, block {block}, {dynamicSharedBytes} bytes of dynamic shared memory, {arguments.Length} bytes of arguments, may begin early)");
+                return;
+            }
             int result = api.LaunchKernel(function, (uint)grid.X, (uint)grid.Y, (uint)grid.Z, (uint)block.X, (uint)block.Y, (uint)block.Z, (uint)dynamicSharedBytes, stream, null,
                 arguments.IsEmpty ? null : extra);
             api.Check(result, $"cuLaunchKernel(grid {grid}, block {block}, {dynamicSharedBytes} bytes of dynamic shared memory, {arguments.Length} bytes of arguments)");

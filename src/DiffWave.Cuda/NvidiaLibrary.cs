@@ -50,6 +50,7 @@ internal sealed unsafe class NvidiaLibrary
         FuncSetAttribute = (delegate* unmanaged<nint, int, int, int>)Export("cuFuncSetAttribute");
         OccupancyMaxActiveBlocks = (delegate* unmanaged<int*, nint, int, nuint, int>)Export("cuOccupancyMaxActiveBlocksPerMultiprocessor");
         LaunchKernel = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)Export("cuLaunchKernel");
+        LaunchKernelEx = (delegate* unmanaged<LaunchConfig*, nint, void**, void**, int>)Export("cuLaunchKernelEx");
         StreamCreate = (delegate* unmanaged<nint*, uint, int>)Export("cuStreamCreate");
         StreamDestroy = (delegate* unmanaged<nint, int>)Export("cuStreamDestroy_v2");
         StreamSynchronize = (delegate* unmanaged<nint, int>)Export("cuStreamSynchronize");
@@ -106,6 +107,7 @@ internal sealed unsafe class NvidiaLibrary
     public readonly delegate* unmanaged<nint, int, int, int> FuncSetAttribute;
     public readonly delegate* unmanaged<int*, nint, int, nuint, int> OccupancyMaxActiveBlocks;
     public readonly delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int> LaunchKernel;
+    public readonly delegate* unmanaged<LaunchConfig*, nint, void**, void**, int> LaunchKernelEx;
     public readonly delegate* unmanaged<nint*, uint, int> StreamCreate, EventCreate;
     public readonly delegate* unmanaged<nint, int> StreamDestroy, StreamSynchronize, EventDestroy, EventSynchronize, GraphExecDestroy, GraphDestroy;
     public readonly delegate* unmanaged<nint, nint, uint, int> StreamWaitEvent;
@@ -115,6 +117,30 @@ internal sealed unsafe class NvidiaLibrary
     public readonly delegate* unmanaged<nint, nint, int> EventRecord, GraphLaunch;
     public readonly delegate* unmanaged<float*, nint, nint, int> EventElapsedTime;
     public readonly delegate* unmanaged<nint*, nint, ulong, int> GraphInstantiate;
+
+    /// <summary>The driver's CUlaunchConfig.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct LaunchConfig
+    {
+        public uint GridX, GridY, GridZ, BlockX, BlockY, BlockZ, SharedBytes;
+        public nint Stream;
+        public LaunchAttribute* Attributes;
+        public uint AttributeCount;
+    }
+
+    /// <summary>The driver's CUlaunchAttribute: a number that says which, and a union of 64 bytes behind 8.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 72)]
+    public struct LaunchAttribute
+    {
+        /// <summary>CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: its value is 1 where the kernel may begin before the one ahead of it in the stream has ended.</summary>
+        public const int ProgrammaticStreamSerialization = 6;
+
+        [FieldOffset(0)]
+        public int Id;
+
+        [FieldOffset(8)]
+        public int Value;
+    }
 
     /// <summary>Names of the library on this system.</summary>
     public static string[] Names => OperatingSystem.IsWindows() ? ["nvcuda.dll"] : ["libcuda.so.1"];

@@ -110,7 +110,7 @@ public sealed unsafe partial class EmulatedDriver
     }
 
     /// <inheritdoc/>
-    public void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments)
+    public void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments, bool early = false)
     {
         LoadedFunction loaded = Function("cuLaunchKernel", function);
         KernelProgram program = loaded.Program;
@@ -127,6 +127,8 @@ public sealed unsafe partial class EmulatedDriver
         Refuse(block.Size > MaxThreads(entry), $"the kernel is for blocks of at most {MaxThreads(entry)} threads (.maxntid)");
         Refuse(dynamicSharedBytes < 0 || dynamicSharedBytes > loaded.MaxDynamicShared,
             $"the function may have {loaded.MaxDynamicShared} bytes of dynamic shared memory besides {program.StaticSharedBytes} static ones", "call SetMaxDynamicShared before");
+        Refuse(early && (Device.Sm < 90 || !entry.Instructions.Any(instruction => instruction.Opcode == "griddepcontrol" && instruction.Modifiers.Contains("wait"))),
+            "a launch that may begin early needs sm_90 and a kernel that waits (griddepcontrol.wait)");
         Refuse(arguments.Length != program.ParameterBytes, $"{arguments.Length} bytes of arguments for parameters of {program.ParameterBytes}");
 
         var launch = new KernelLaunch(program, grid, block, dynamicSharedBytes, arguments.ToArray(), memory, options);

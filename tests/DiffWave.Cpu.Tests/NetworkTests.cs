@@ -17,19 +17,7 @@ public class NetworkTests
     public void AsAccurateAsPlainFloat32(SimdLevel level)
     {
         using var ops = Setup.Device(level);
-        foreach (var c in Cases)
-        {
-            ops.Load(c.Config, c.Parameters);
-            float[][] eps = Network.Evaluate(ops, c.Config, c.Audio, c.Steps, c.Mels, c.Labels);
-            float[][]? mels = c.Config.HasMel ? Setup.Mels(c.Config, c.Batch, c.Frames).Rows : null;
-            for (int item = 0; item < c.Batch; item++)
-            {
-                int label = c.Labels.Length > 0 ? c.Labels[item] : 0;
-                Setup.AssertAsGoodAsNaive($"eps, {c}",
-                    Reference<double>.Network(c.Config, c.Parameters, Reference<double>.Of(c.Audio[item]), c.Steps[item], mels is null ? null : Reference<double>.Of(mels[item]), label),
-                    Reference<float>.Network(c.Config, c.Parameters, c.Audio[item], c.Steps[item], mels?[item], label), eps[item]);
-            }
-        }
+        foreach (var c in Cases) c.AssertAsAccurateAsPlainFloat32(ops);
     }
 
     [Theory, MemberData(nameof(Setup.Levels), MemberType = typeof(Setup))]

@@ -15,42 +15,7 @@ public class ResidualBlockTests
     public void AsAccurateAsPlainFloat32(SimdLevel level)
     {
         using var ops = Setup.Device(level);
-        foreach (var c in Cases) Check(ops, c.Channels, c.Layer, c.Rows, c.Batch, c.Philsyn, c.Conditioned);
-    }
-
-    private static void Check(IOps ops, int channels, int layer, int rows, int batch, bool philsyn, bool conditioned)
-    {
-        var config = Setup.Config(channels, conditioned ? Conditioner.Label : Conditioner.None, philsyn: philsyn);
-        var parameters = Setup.Weights(config);
-        ops.Load(config, parameters);
-        int d = config.Dilation(layer);
-        bool last = layer == config.Layers - 1;
-        float[][] Items(int count, uint stream) => [.. Enumerable.Range(0, batch).Select(item => Setup.Normals(count, stream + (uint)item))];
-        float[][] x = Items(rows * channels, 0), before = Items(rows * channels, 10), step = Items(config.Layers * channels, 20), label = Items(config.Layers * 2 * channels, 30), mel = Items(rows * 2 * channels, 40);
-        using var buffers = new Buffers(ops);
-        IBuffer y = buffers.New(batch, rows, channels), skips = buffers.Of(before, channels), preGate = buffers.New(batch, rows, 2 * channels), gated = buffers.New(batch, rows, channels);
-        // Rows around the signal hold NaN: beyond an end a convolution reads zero, whatever the buffer holds.
-        ops.ResidualBlock(layer, new TimeRange(0, rows, rows), new Window(buffers.Of(x, channels, d, d), d), buffers.Of(step, channels), conditioned ? buffers.Of(label, 2 * channels) : null,
-            conditioned ? new Window(buffers.Of(mel, 2 * channels), 0) : null, new Window(y, 0), new Window(skips, 0), new BlockTape(new Window(preGate, 0), new Window(gated, 0)));
-
-        for (int item = 0; item < batch; item++)
-        {
-            var truth = Evaluate<double>(item);
-            var naive = Evaluate<float>(item);
-            string what = $"C={channels} T={rows} d={d} item {item}";
-            Setup.AssertAsGoodAsNaive($"pre-gate, {what}", truth.PreGate, naive.PreGate, buffers.Read(preGate, item, 0, rows));
-            Setup.AssertAsGoodAsNaive($"gate, {what}", truth.Gated, naive.Gated, buffers.Read(gated, item, 0, rows));
-            Setup.AssertAsGoodAsNaive($"skips, {what}", truth.Skip, naive.Skip, buffers.Read(skips, item, 0, rows));
-            if (!last) Setup.AssertAsGoodAsNaive($"y, {what}", truth.Y, naive.Y, buffers.Read(y, item, 0, rows));
-        }
-
-        Reference<T>.BlockResult Evaluate<T>(int item) where T : struct, System.Numerics.IFloatingPointIeee754<T>
-        {
-            var block = Reference<T>.Block(config, parameters, layer, Reference<T>.Of(x[item]), Reference<T>.Of(step[item].AsSpan(layer * channels, channels)),
-                conditioned ? Reference<T>.Of(label[item].AsSpan(layer * 2 * channels, 2 * channels)) : null, conditioned ? Reference<T>.Of(mel[item]) : null);
-            if (layer > 0) for (int i = 0; i < block.Skip.Length; i++) block.Skip[i] += Reference<T>.Of(before[item][i]);
-            return block;
-        }
+        foreach (var c in Cases) OperationChecks.ResidualBlock(ops, c.Channels, c.Layer, c.Rows, c.Batch, c.Philsyn, c.Conditioned);
     }
 
     [Fact]

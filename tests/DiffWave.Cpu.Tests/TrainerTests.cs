@@ -5,22 +5,6 @@ namespace DiffWave.Cpu.Tests;
 /// <summary>The whole network backward, and the trainer's step around it.</summary>
 public class TrainerTests
 {
-    // Two crops of noise-like audio with a mel and a label, whatever the model takes of them; the second is half padding.
-    private sealed class Crops(ModelConfig config, int samples) : ITrainingData
-    {
-        public int CropSamples => samples;
-
-        public IReadOnlyList<TrainingItem> Validation => [Crop(100), Crop(101), Crop(102)];
-
-        public TrainingItem Crop(long index)
-        {
-            float[] audio = Setup.Normals(samples, 400 + (uint)index);
-            int valid = index % 2 == 1 ? samples / 2 : samples;
-            for (int i = 0; i < samples; i++) audio[i] = i < valid ? 0.3f * audio[i] : 0;
-            return new TrainingItem(audio, config.HasMel ? Setup.Normals(samples / config.Hop * config.Bands, 500 + (uint)index) : null, config.HasLabel ? (int)(index % config.Labels) : 0, valid, $"clip {index}");
-        }
-    }
-
     public static TheoryData<int, Conditioner, bool, int[], int> Graphs => new()
     {
         { 8, Conditioner.Mel, true, [3, 2], 24 }, // philsyn's: an upsampler a layer, step on the residual path, filter first
@@ -35,24 +19,13 @@ public class TrainerTests
     [Theory, MemberData(nameof(Graphs))]
     public void GradientsOfTheWholeNetworkEqualDifferencesOfItsLossInFloat64(int channels, Conditioner conditioner, bool philsyn, int[] factors, int samples)
     {
-        ModelConfig config = Setup.Config(channels, conditioner, factors: factors, philsyn: philsyn, layers: 4, cycle: 3);
-        Parameters weights = Setup.Weights(config);
-        var items = Enumerable.Range(0, 2).Select(i => new Crops(config, samples).Crop(i)).ToArray();
-        float[][] noise = [Setup.Normals(samples, 600), Setup.Normals(samples, 601)];
-        int[] steps = [3, 40];
-        float[] levels = [.. steps.Select(step => (float)new NoiseSchedule(config.TrainingBetas).AlphaBars[step])];
+        var c = new PassCase(channels, conditioner, philsyn, factors, samples);
         foreach (bool recompute in (bool[])[false, true])
         {
             using IOps ops = CpuDevice.Create(2);
-            ops.LoadTraining(config, new TrainingState(config, weights, false));
-            using var pass = new TrainingPass(ops, config, 2, samples, recompute);
-            ops.ZeroGradients();
-            double[] sums = new double[2];
-            pass.Run(LossKind.Mse, items, noise, steps, levels, 1, sums, backward: true);
-            Assert.Equal(Loss(weights), sums.Sum(), 1e-4 * sums.Sum());
-            var gradients = new Parameters(config);
-            ops.ReadGradients(gradients.Arena);
-            foreach (ParameterInfo tensor in weights.Infos)
+            var (loss, gradients) = c.Run(ops, recompute, scale: 1);
+            Assert.Equal(Loss(c.Weights), loss, 1e-4 * loss);
+            foreach (ParameterInfo tensor in c.Weights.Infos)
             {
                 // Along the gradient the loss must rise by gradient times step. The step is small, so that few kinks lie in it, and taken as float32 weights really take it.
                 float[] direction = gradients[tensor.Name].ToArray();
@@ -68,15 +41,16 @@ public class TrainerTests
 
         double Loss(Parameters w) => Enumerable.Range(0, 2).Sum(i =>
         {
-            double[] noisy = [.. items[i].Audio.Select((x, t) => Math.Sqrt(levels[i]) * x + Math.Sqrt(1 - levels[i]) * noise[i][t])];
-            double[] eps = Reference<double>.Network(config, w, noisy, steps[i], items[i].Mel is { } mel ? Reference<double>.Of(mel) : null, items[i].Label);
-            return Enumerable.Range(0, items[i].ValidSamples).Sum(t => Math.Pow(eps[t] - noise[i][t], 2));
+            var (item, level, noise) = (c.Items[i], c.Levels[i], c.Noise[i]);
+            double[] noisy = [.. item.Audio.Select((x, t) => Math.Sqrt(level) * x + Math.Sqrt(1 - level) * noise[t])];
+            double[] eps = Reference<double>.Network(c.Config, w, noisy, c.Steps[i], item.Mel is { } mel ? Reference<double>.Of(mel) : null, item.Label);
+            return Enumerable.Range(0, item.ValidSamples).Sum(t => Math.Pow(eps[t] - noise[t], 2));
         });
 
         Parameters Moved(ParameterInfo tensor, float[] direction, double by)
         {
-            var moved = new Parameters(config);
-            weights.Arena.CopyTo(moved.Arena, 0);
+            var moved = new Parameters(c.Config);
+            c.Weights.Arena.CopyTo(moved.Arena, 0);
             Span<float> values = moved[tensor.Name];
             for (int i = 0; i < values.Length; i++) values[i] += (float)(by * direction[i]);
             return moved;

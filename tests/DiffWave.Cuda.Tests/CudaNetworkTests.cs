@@ -19,18 +19,6 @@ public class CudaNetworkTests
     public void AsAccurateAsPlainFloat32()
     {
         using var device = new OpsUnderTest();
-        foreach (NetworkCase c in Cases)
-        {
-            device.Ops.Load(c.Config, c.Parameters);
-            float[][] eps = Network.Evaluate(device.Ops, c.Config, c.Audio, c.Steps, c.Mels, c.Labels);
-            float[][]? mels = c.Config.HasMel ? Setup.Mels(c.Config, c.Batch, c.Frames).Rows : null;
-            for (int item = 0; item < c.Batch; item++)
-            {
-                int label = c.Labels.Length > 0 ? c.Labels[item] : 0;
-                Setup.AssertAsGoodAsNaive($"eps, {c}",
-                    Reference<double>.Network(c.Config, c.Parameters, Reference<double>.Of(c.Audio[item]), c.Steps[item], mels is null ? null : Reference<double>.Of(mels[item]), label),
-                    Reference<float>.Network(c.Config, c.Parameters, c.Audio[item], c.Steps[item], mels?[item], label), eps[item]);
-            }
-        }
+        foreach (NetworkCase c in Cases) c.AssertAsAccurateAsPlainFloat32(device.Ops);
     }
 }

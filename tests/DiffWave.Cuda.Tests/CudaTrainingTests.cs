@@ -9,22 +9,6 @@ public class CudaTrainingTests
 {
     private const Conditioner Both = Conditioner.Mel | Conditioner.Label;
 
-    // Crops of noise-like audio; every second one is half padding.
-    private sealed class Crops(ModelConfig config, int samples) : ITrainingData
-    {
-        public int CropSamples => samples;
-
-        public IReadOnlyList<TrainingItem> Validation => [];
-
-        public TrainingItem Crop(long index)
-        {
-            float[] audio = Setup.Normals(samples, 400 + (uint)index);
-            int valid = index % 2 == 1 ? samples / 2 : samples;
-            for (int i = 0; i < samples; i++) audio[i] = i < valid ? 0.3f * audio[i] : 0;
-            return new TrainingItem(audio, config.HasMel ? Setup.Normals(samples / config.Hop * config.Bands, 500 + (uint)index) : null, config.HasLabel ? (int)(index % config.Labels) : 0, valid, $"clip {index}");
-        }
-    }
-
     private static float[] Numbers(TrainingState state) => [.. state.Weights.Arena, .. state.FirstMoment, .. state.SecondMoment, .. state.Average?.Arena ?? []];
 
     // ---- The optimiser and the loss.
@@ -165,30 +149,16 @@ public class CudaTrainingTests
     [Theory, MemberData(nameof(Graphs))]
     public void GradientsOfTheWholeNetworkAreThoseInFloat64(int channels, Conditioner conditioner, bool philsyn, int[] factors, int samples)
     {
-        ModelConfig config = Setup.Config(channels, conditioner, factors: factors, philsyn: philsyn, layers: 4, cycle: 3);
-        Parameters weights = Setup.Weights(config);
-        var items = Enumerable.Range(0, 2).Select(i => new Crops(config, samples).Crop(i)).ToArray();
-        float[][] noise = [Setup.Normals(samples, 600), Setup.Normals(samples, 601)];
-        int[] steps = [3, 40];
-        float[] levels = [.. steps.Select(step => (float)new NoiseSchedule(config.TrainingBetas).AlphaBars[step])];
+        var c = new PassCase(channels, conditioner, philsyn, factors, samples);
         using var device = new OpsUnderTest();
         using IOps cpu = CpuDevice.Create(1);
-        var results = new[] { (device.Ops, false), (device.Ops, true), (cpu, false) }.Select(way =>
-        {
-            var (ops, recompute) = way;
-            ops.LoadTraining(config, new TrainingState(config, weights, false));
-            using var pass = new TrainingPass(ops, config, 2, samples, recompute);
-            double[] sums = new double[2];
-            pass.Run(LossKind.Mse, items, noise, steps, levels, 1f / samples, sums, backward: true);
-            var gradients = new Parameters(config);
-            ops.ReadGradients(gradients.Arena);
-            return (Loss: sums.Sum(), Gradients: gradients);
-        }).ToArray();
-        Setup.AssertSameBits("recomputed", results[0].Gradients.Arena, results[1].Gradients.Arena);
-        var (cuda, reference) = (results[0], results[2]);
+        float scale = 1f / samples;
+        var cuda = c.Run(device.Ops, recompute: false, scale);
+        Setup.AssertSameBits("recomputed", cuda.Gradients.Arena, c.Run(device.Ops, recompute: true, scale).Gradients.Arena);
+        var reference = c.Run(cpu, recompute: false, scale);
         Assert.Equal(reference.Loss, cuda.Loss, 1e-5 * reference.Loss);
         // Both are float32. Every operation alone is held to float64 elsewhere; here it is that they are put together alike, and a wrong piece is off by its own size; 1e-5 of that is some hundred roundings.
-        foreach (ParameterInfo tensor in weights.Infos)
+        foreach (ParameterInfo tensor in c.Weights.Infos)
         {
             float[] expected = reference.Gradients[tensor.Name].ToArray(), actual = cuda.Gradients[tensor.Name].ToArray();
             double length = Math.Sqrt(expected.Sum(g => (double)g * g)), difference = Math.Sqrt(expected.Zip(actual, (a, b) => ((double)a - b) * ((double)a - b)).Sum());

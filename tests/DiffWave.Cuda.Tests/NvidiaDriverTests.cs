@@ -197,6 +197,39 @@ public class NvidiaDriverTests
         Assert.Equal((1100, 1), (cuda.Calls("cuLaunchKernel"), cuda.Calls("cuFuncSetAttribute"))); // the shared memory is asked for once
     }
 
+    [Fact]
+    public void A_kernel_that_waits_may_begin_early()
+    {
+        const string Ptx = """
+            .version 7.8
+            .target sm_90
+            .address_size 64
+            .visible .entry seven(.param .u64 to)
+            {
+                .reg .u64 %rd<2>;
+                .reg .u32 %r<2>;
+                ld.param.u64 %rd1, [to];
+                mov.u32 %r1, 7;
+                griddepcontrol.wait;
+                st.global.u32 [%rd1], %r1;
+                ret;
+            }
+            """;
+        using var cuda = new StubCuda();
+        using var driver = NvidiaDriver.Open();
+        nint waiting = driver.LoadModule(Ptx), hasty = driver.LoadModule(Ptx.Replace("griddepcontrol.wait;", "", StringComparison.Ordinal));
+        ulong to = driver.Allocate(4);
+        Span<byte> result = stackalloc byte[4];
+        driver.Launch(driver.GetFunction(waiting, "seven"), new Dim3(1), new Dim3(1), 0, 0, BitConverter.GetBytes(to), early: true);
+        driver.CopyToHost(result, to);
+        Assert.Equal(7, result[0]);
+        Assert.Equal((0, 1), (cuda.Calls("cuLaunchKernel"), cuda.Calls("cuLaunchKernelEx")));
+        Assert.Contains("griddepcontrol.wait", Assert.Throws<CudaException>(() => driver.Launch(driver.GetFunction(hasty, "seven"), new Dim3(1), new Dim3(1), 0, 0, BitConverter.GetBytes(to), early: true)).Message);
+        driver.Free(to);
+        driver.UnloadModule(waiting);
+        driver.UnloadModule(hasty);
+    }
+
     // Part of every system, and no driver.
     private static readonly string SystemLibrary = OperatingSystem.IsWindows() ? "kernel32.dll" : OperatingSystem.IsMacOS() ? "libSystem.dylib" : "libc.so.6";
 

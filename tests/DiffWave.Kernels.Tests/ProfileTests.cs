@@ -155,4 +155,14 @@ public class ProfileTests
         Assert.Equal((0, version.Trial(version.Shapes[0]).Cost.Flops), (report.Flops, report.TensorFlops));
         Assert.Empty(report.DivergentBranches);
     }
+
+    [Theory]
+    [InlineData("block_weights_v2")]
+    [InlineData("block_weights_v2_bf16")]
+    [InlineData("block_weights_v2_tf32")]
+    public void PackedWeightsAreStored16BytesALane(string name)
+    {
+        AccessSite stores = Assert.Single(OnEmulator.Report(name).Global, site => site.PtxText.StartsWith("st.", StringComparison.Ordinal));
+        Assert.Equal((stores.Ideal, stores.Ideal), (stores.Moved, 16 * stores.Requests));
+    }
 }

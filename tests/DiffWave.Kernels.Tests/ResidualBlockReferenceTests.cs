@@ -2,7 +2,7 @@ using DiffWave.Device;
 
 namespace DiffWave.Kernels.Tests;
 
-/// <summary>The reference of the fused block says what the references of its parts say one after the other.</summary>
+/// <summary>The references of the fused block and its folded biases say what those of the layer's parts say one after the other.</summary>
 public class ResidualBlockReferenceTests
 {
     [Theory]
@@ -19,7 +19,7 @@ public class ResidualBlockReferenceTests
         var weights = new ResidualBlock.Weights(Values(outputs * channels * 3), Values(outputs * bands), Values(outputs * channels));
         float[] dilatedBias = Values(outputs), conditionerBias = bands > 0 ? Values(outputs) : [], outputBias = Values(outputs);
 
-        // The parts hand float32 on to each other: the conditioner and what goes through the gate carry a rounding of it.
+        // The parts hand float32 on to each other: the conditioner, what goes through the gate and the folded biases carry roundings of it.
         float[] conditioner = new float[rows * outputs], h = new float[rows * outputs], gated = new float[rows * channels];
         if (bands > 0) PointwiseConv.Reference(mel, weights.Conditioner, conditionerBias, conditioner.AsSpan(), 1, false);
         DilatedConv.Reference(x, step, weights.Dilated, dilatedBias, label, bands > 0 ? conditioner : [], h.AsSpan(), before, dilation);
@@ -27,9 +27,8 @@ public class ResidualBlockReferenceTests
         double[] yParts = new double[rows * channels], skipsParts = new double[rows * channels];
         ResidualOutput.Reference(x.AsSpan(before * channels, rows * channels), stepInResidual ? step : [], gated, weights.Output, outputBias, skipsBefore, yParts, skipsParts.AsSpan());
 
-        float[] edges = [.. new[] { 0, 2 }.SelectMany(k => Enumerable.Range(0, outputs).Select(o => (float)Tap(o, k)))];
-        float[] bias = [.. Enumerable.Range(0, outputs).Select(o => (float)(dilatedBias[o] + label[o] + (bands > 0 ? conditionerBias[o] : 0) + Tap(o, 0) + Tap(o, 1) + Tap(o, 2)))];
-        float[] folded = [.. outputBias.Select((value, o) => stepInResidual && o < channels ? value + step[o] : value)];
+        float[] bias = new float[outputs], edges = new float[2 * outputs], folded = new float[outputs];
+        BlockBias.Reference(step, label, weights.Dilated, dilatedBias, conditionerBias, outputBias, bias, edges, folded.AsSpan(), stepInResidual);
         double[] z = new double[rows * channels], y = new double[rows * channels], skips = new double[rows * channels];
         ResidualBlock.Reference(x, mel, weights, bias, edges, folded, skipsBefore, z, y, skips.AsSpan(), before, dilation, gateFirst);
 
@@ -37,8 +36,7 @@ public class ResidualBlockReferenceTests
         Same(yParts, y);
         Same(skipsParts, skips);
 
-        double Tap(int o, int k) => Enumerable.Range(0, channels).Sum(i => (double)weights.Dilated[(o * channels + i) * 3 + k] * step[i]);
-        void Same(IEnumerable<double> expected, double[] actual) => Assert.All(expected.Zip(actual), pair => Assert.InRange(Math.Abs(pair.First - pair.Second), 0, 1e-5));
+        static void Same(IEnumerable<double> expected, double[] actual) => Assert.All(expected.Zip(actual), pair => Assert.InRange(Math.Abs(pair.First - pair.Second), 0, 1e-5));
     }
 
     [Fact]

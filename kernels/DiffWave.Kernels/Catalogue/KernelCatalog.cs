@@ -11,10 +11,9 @@ public static partial class KernelCatalog
     public static IReadOnlyList<KernelVersion> All { get; } =
     [
         .. GatedActivations, .. BlockSums, .. MatrixProducts, .. DilatedConvs, .. ResidualOutputs,
-        .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts, .. DataGradients, .. WeightGradients,
+        .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts, .. DataGradients, .. WeightGradients, .. BlockWeightsBackwards, .. ResidualBlockBackwards,
         .. Signals, .. Rearrangements, .. Losses, .. GradientNorms, .. Adams, .. VectorLinears,
-        .. LabelEmbeddings, .. InputProjectionBackwards, .. MelUpsamplers, .. BlockWeightsVersions, .. BlockBiases, .. ResidualBlocks,
-        .. BlockWeightsBackwards, .. ResidualBlockBackwards,
+        .. LabelEmbeddings, .. InputProjectionBackwards, .. MelUpsamplers, .. BlockWeightsVersions, .. BlockBiases, .. ResidualBlocks, .. ResidentBlocks,
     ];
 
     /// <summary>A kernel by its name, or null.</summary>

@@ -140,13 +140,6 @@ public static partial class KernelCatalog
             return packed;
         }
 
-        // The weights of this layer alone.
-        public T[] PackedLayer(int depth)
-        {
-            int size = BlockWeights.Size(Channels, Bands);
-            return Packed(depth).AsSpan(Layer * size, size).ToArray();
-        }
-
         public KernelTrial Of(params IReadOnlyList<KernelLaunch> launches)
         {
             var (y, skips) = Results<double>();

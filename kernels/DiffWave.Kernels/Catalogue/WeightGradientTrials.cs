@@ -24,7 +24,7 @@ public static partial class KernelCatalog
             ];
             KernelShape[] columns = [Columns(3, 1100, 64, 1), Columns(1, 1, 16, 0), Columns(2, 513, 24, 0), Columns(1, 37, 512, 1), Columns(3, 700, 1, 0)];
             KernelShape[] slices = [Slices(1, 37, 32, 16, 3, 1), Slices(1, 1, 1, 1, 1, 1), Slices(3, 16, 1, 128, 1, 0), Slices(1, 17, 48, 24, 3, 1), Slices(1, 5, 16, 80, 1, 1)];
-            string? Taps(KernelShape shape, string flag) => Unfit(shape, flag, "hasBias") ?? (shape["taps"] is not (1 or 3) ? "taps is 1 or 3" : null);
+            string? Taps(KernelShape shape, params string[] flags) => Unfit(shape, flags) ?? (shape["taps"] is not (1 or 3) ? "taps is 1 or 3" : null);
             string? NoWeights(KernelShape shape) => Taps(shape, "hasStep");
             string? NoColumns(KernelShape shape) => Unfit(shape, "weighted");
             string? NoSlices(KernelShape shape) => Taps(shape, "accumulate");
@@ -57,7 +57,7 @@ public static partial class KernelCatalog
             KernelVersion Tensor<T, P, S>(string name) where T : unmanaged where P : struct, IRowsOperand<T> where S : struct, IGradientTile => new(nameof(WeightGradient),
                 "fp16, bf16 or tf32 operands on tensor cores: a block computes up to 128 outputs x 192 inputs of taps of a slice, copies to shared memory overlap the arithmetic, the bias's gradient comes along",
                 Method(weight, nameof(WeightGradient.GradientV3), typeof(T), typeof(P), typeof(S)), biased,
-                shape => new Dictionary<string, object>(TapsAndStep(shape)) { ["hasBias"] = shape["hasBias"] != 0 }, shape => NoWeights(shape) ?? NoFlag(shape, "hasBias") ?? (shape["outputs"] % 8 != 0 || shape["inputs"] % 8 != 0 ? "outputs and inputs are multiples of 8" : null),
+                shape => new Dictionary<string, object>(TapsAndStep(shape)) { ["hasBias"] = shape["hasBias"] != 0 }, shape => Taps(shape, "hasStep", "hasBias") ?? (shape["outputs"] % 8 != 0 || shape["inputs"] % 8 != 0 ? "outputs and inputs are multiples of 8" : null),
                 shape => Weight<T>(shape, BySlices(shape, WeightGradient.BlocksV3<S>((int)shape["outputs"], (int)(shape["taps"] * shape["inputs"]))), new(WeightGradient.ThreadsV3, 1, 1), WeightGradient.SharedBytesV3<S>()))
                 { Name = name };
             Index3D BySlices(KernelShape shape, int blocks) => new(blocks, SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]);

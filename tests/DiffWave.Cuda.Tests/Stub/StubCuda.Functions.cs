@@ -44,6 +44,7 @@ public sealed unsafe partial class StubCuda
         ["cuFuncSetAttribute"] = (nint)(delegate* unmanaged<nint, int, int, int>)&FuncSetAttribute,
         ["cuOccupancyMaxActiveBlocksPerMultiprocessor"] = (nint)(delegate* unmanaged<int*, nint, int, nuint, int>)&OccupancyMaxActiveBlocks,
         ["cuLaunchKernel"] = (nint)(delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)&LaunchKernel,
+        ["cuLaunchKernelEx"] = (nint)(delegate* unmanaged<uint*, nint, void**, void**, int>)&LaunchKernelEx,
         ["cuStreamCreate"] = (nint)(delegate* unmanaged<nint*, uint, int>)&StreamCreate,
         ["cuStreamDestroy_v2"] = (nint)(delegate* unmanaged<nint, int>)&StreamDestroy,
         ["cuStreamSynchronize"] = (nint)(delegate* unmanaged<nint, int>)&StreamSynchronize,
@@ -261,15 +262,25 @@ public sealed unsafe partial class StubCuda
     private static int LaunchKernel(nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream, void** parameters, void** extra)
     {
         if (Current.Value is { SkipsLaunches: true } stub) return (int)stub.Enter("cuLaunchKernel");
-        return Launch(function, new Dim3((int)gridX, (int)gridY, (int)gridZ), new Dim3((int)blockX, (int)blockY, (int)blockZ), (int)sharedBytes, stream, parameters, extra);
+        return Launch("cuLaunchKernel", function, new Dim3((int)gridX, (int)gridY, (int)gridZ), new Dim3((int)blockX, (int)blockY, (int)blockZ), (int)sharedBytes, stream, false, parameters, extra);
     }
 
-    private static int Launch(nint function, Dim3 grid, Dim3 block, int sharedBytes, nint stream, void** parameters, void** extra) => InContext("cuLaunchKernel", (_, context) =>
+    // Seven numbers, the stream at byte 32, the attributes at 40, how many at 48; an attribute has its number at 0, its value at 8 and 72 bytes.
+    [UnmanagedCallersOnly]
+    private static int LaunchKernelEx(uint* config, nint function, void** parameters, void** extra)
+    {
+        int* attribute = ((int**)config)[5];
+        bool early = config[12] == 1 && attribute[0] == 6 && attribute[2] == 1;
+        return Launch("cuLaunchKernelEx", function, new Dim3((int)config[0], (int)config[1], (int)config[2]), new Dim3((int)config[3], (int)config[4], (int)config[5]), (int)config[6], ((nint*)config)[4], early,
+            parameters, extra);
+    }
+
+    private static int Launch(string call, nint function, Dim3 grid, Dim3 block, int sharedBytes, nint stream, bool early, void** parameters, void** extra) => InContext(call, (_, context) =>
     {
         // CU_LAUNCH_PARAM_BUFFER_POINTER, _BUFFER_SIZE, _END
         bool isPacked = extra != null && extra[0] == (void*)1 && extra[2] == (void*)2 && extra[4] == null;
         if (parameters != null || (extra != null && !isPacked)) throw new CudaException("stub", NameOf(CudaResult.InvalidValue), "parameters are taken packed only");
-        context.Device.Launch(function, grid, block, sharedBytes, stream, isPacked ? new ReadOnlySpan<byte>(extra[1], (int)*(nuint*)extra[3]) : []);
+        context.Device.Launch(function, grid, block, sharedBytes, stream, isPacked ? new ReadOnlySpan<byte>(extra[1], (int)*(nuint*)extra[3]) : [], early);
     });
 
     [UnmanagedCallersOnly]

@@ -1,0 +1,50 @@
+namespace DiffWave.Bench.Costs;
+
+/// <summary>The launches of a workload with what each executes and moves.</summary>
+/// <param name="Launches">In order.</param>
+/// <param name="HostBytes">Bytes copied between host and device.</param>
+/// <param name="Doubts">What may be wrong with the counts.</param>
+internal sealed record EngineWork(IReadOnlyList<LaunchWork> Launches, long HostBytes, IReadOnlyList<string> Doubts)
+{
+    /// <summary>Records the workload at its full size, counts it at two smaller lengths, and scales the counts.</summary>
+    /// <param name="gpu">The device.</param>
+    /// <param name="workload">What the engine is asked for.</param>
+    /// <param name="countFrames">Mel frames of the larger of the two lengths that are counted; the smaller has half of them.</param>
+    public static EngineWork Of(GpuModel gpu, Workload workload, int countFrames)
+    {
+        if (countFrames < 2) throw new ArgumentException($"{countFrames} frames to count, expected at least 2");
+        LaunchRecorder Recorded(Workload sized, bool counts)
+        {
+            var recorder = new LaunchRecorder(gpu, counts);
+            sized.Record(recorder);
+            return recorder;
+        }
+        using LaunchRecorder full = Recorded(workload, counts: false);
+        using LaunchRecorder small = Recorded(workload.Sized(1, countFrames / 2), counts: true), large = Recorded(workload.Sized(1, countFrames), counts: true);
+        int hop = workload.Config.Hop;
+        (long, long, long) rows = (countFrames / 2 * hop, countFrames * hop, workload.Samples);
+        RequireSame(small.Log, full.Log);
+        RequireSame(large.Log, full.Log);
+        LaunchWork[] launches = [.. full.Log.Select((launch, i) => LaunchWork.Extrapolate(small.Log[i], large.Log[i], launch, rows, workload.Batch, full.SizeOf))];
+        string[] doubts = [.. full.Log.Select((launch, i) => Doubt(small.Log[i], large.Log[i], launch, rows, workload.Batch)).OfType<string>().Distinct()];
+        return new EngineWork(launches, full.HostBytes, doubts);
+    }
+
+    private static void RequireSame(IReadOnlyList<RecordedLaunch> counted, IReadOnlyList<RecordedLaunch> full)
+    {
+        int same = counted.Zip(full).TakeWhile(pair => pair.First.Kernel == pair.Second.Kernel).Count();
+        if (same == counted.Count && same == full.Count) return;
+        string Name(IReadOnlyList<RecordedLaunch> log) => same < log.Count ? log[same].Kernel : "nothing more";
+        throw new InvalidOperationException($"launch {same} is {Name(full)}, at the length that is counted {Name(counted)}: count at a length nearer to the full one");
+    }
+
+    // A grid that grows with the rows below and no longer above means that what a block does once was counted as if it grew.
+    private static string? Doubt(RecordedLaunch small, RecordedLaunch large, RecordedLaunch full, (long Small, long Large, long Full) rows, int batch)
+    {
+        if (small.Grid == large.Grid) return null;
+        double times = (double)(rows.Full - rows.Small) / (rows.Large - rows.Small);
+        double expected = batch * (small.Grid.Size + (large.Grid.Size - small.Grid.Size) * times);
+        return Math.Abs(full.Grid.Size - expected) > batch * (Math.Abs(times) + 1) + expected / 50 // a grid is rounded up to whole blocks
+            ? FormattableString.Invariant($"{full.Kernel}: a grid of {full.Grid}, {expected:f0} blocks expected from {small.Grid} and {large.Grid} at the lengths that are counted") : null;
+    }
+}

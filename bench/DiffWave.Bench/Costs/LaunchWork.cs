@@ -1,0 +1,143 @@
+using DiffWave.Cuda;
+using DiffWave.Emulator.Reports;
+using DiffWave.Emulator.Execution;
+
+namespace DiffWave.Bench.Costs;
+
+/// <summary>What is counted of a launch, summed over its blocks.</summary>
+internal enum Count
+{
+    /// <summary>Warp instructions that take an issue slot: all but moves and loads of parameters, which the device's compiler mostly removes.</summary>
+    Issued,
+    Float32,
+    Float16,
+    Float64,
+    Integer,
+    Special,
+    Conversion,
+    Exchange,
+
+    /// <summary>Matrix instructions of warps.</summary>
+    Tensor,
+
+    /// <summary>Barriers and fences of warps.</summary>
+    Barriers,
+
+    /// <summary>Floating-point operations outside matrix products.</summary>
+    Flops,
+
+    /// <summary>Floating-point operations of matrix products.</summary>
+    TensorFlops,
+
+    /// <summary>Passes through the banks of shared memory.</summary>
+    SharedWavefronts,
+
+    /// <summary>Passes of accesses to global memory through the same path: a request at least one, 128 bytes each; asynchronous copies have theirs among those of shared memory.</summary>
+    GlobalWavefronts,
+
+    /// <summary>Sectors of 32 bytes that requests ask L2 for.</summary>
+    Sectors,
+}
+
+/// <summary>The part of a buffer that a launch touches.</summary>
+/// <param name="Buffer">The buffer.</param>
+/// <param name="Read">Distinct bytes read.</param>
+/// <param name="Written">Distinct bytes written.</param>
+internal readonly record struct Touch(ulong Buffer, double Read, double Written)
+{
+    /// <summary>Bytes it takes in a cache, as if what is written were also read or the other way round.</summary>
+    public double Bytes => Math.Max(Read, Written);
+}
+
+/// <summary>What one launch executes and moves.</summary>
+/// <param name="Kernel">Entry name.</param>
+/// <param name="Grid">Blocks.</param>
+/// <param name="Tensor">Operands of its matrix products.</param>
+/// <param name="Counts">By <see cref="Count"/>.</param>
+/// <param name="Touches">Buffers it touches.</param>
+internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, IReadOnlyList<double> Counts, IReadOnlyList<Touch> Touches)
+{
+    private static readonly int Kinds = Enum.GetValues<Count>().Length;
+
+    /// <summary>Whether it may begin while the launch before it still runs.</summary>
+    public bool IsEarly { get; init; }
+
+    public double this[Count count] => Counts[(int)count];
+
+    /// <summary>Counts of a report.</summary>
+    public static double[] CountsOf(LaunchReport report)
+    {
+        var counts = new double[Kinds];
+        foreach (InstructionCount instructions in report.Instructions)
+        {
+            if (instructions.Class is not (InstructionClass.Move or InstructionClass.Parameter)) counts[(int)Count.Issued] += instructions.Warp;
+            Count? kind = instructions.Class switch
+            {
+                InstructionClass.Float32 => Count.Float32,
+                InstructionClass.Float16 => Count.Float16,
+                InstructionClass.Float64 => Count.Float64,
+                InstructionClass.Integer => Count.Integer,
+                InstructionClass.Special => Count.Special,
+                InstructionClass.Conversion => Count.Conversion,
+                InstructionClass.Exchange => Count.Exchange,
+                InstructionClass.Tensor => Count.Tensor,
+                InstructionClass.Barrier => Count.Barriers,
+                _ => null,
+            };
+            if (kind is { } known) counts[(int)known] += instructions.Warp;
+        }
+        (counts[(int)Count.Flops], counts[(int)Count.TensorFlops]) = (report.Flops, report.TensorFlops);
+        counts[(int)Count.SharedWavefronts] = report.Shared.Sum(site => site.Moved);
+        counts[(int)Count.GlobalWavefronts] = report.Global.Where(site => !site.PtxText.Contains("cp.async", StringComparison.Ordinal)).Sum(site => Math.Max(site.Requests, site.Moved / 4.0));
+        counts[(int)Count.Sectors] = report.Global.Sum(site => site.Moved);
+        return counts;
+    }
+
+    /// <summary>A launch at its full length, from the same launch at two smaller ones, of one item each.</summary>
+    /// <param name="small">At the smaller length, counted.</param>
+    /// <param name="large">At the larger one, counted.</param>
+    /// <param name="full">The launch itself.</param>
+    /// <param name="rows">Rows of an item: smaller, larger, full.</param>
+    /// <param name="batch">Items of the full launch.</param>
+    /// <param name="bufferBytes">Size of a buffer of the full run.</param>
+    /// <remarks>
+    /// Counts are linear in the rows of an item. Where the grid grows with the rows every item costs the same; where it does not (kernels that walk, kernels of vectors), what does not depend on rows is
+    /// paid once a block, and the rest by all rows together.
+    /// </remarks>
+    public static LaunchWork Extrapolate(RecordedLaunch small, RecordedLaunch large, RecordedLaunch full, (long Small, long Large, long Full) rows, int batch, Func<ulong, long> bufferBytes)
+    {
+        double Fixed(double first, double second) => first - PerRow(first, second) * rows.Small;
+        double PerRow(double first, double second) => (second - first) / (rows.Large - rows.Small);
+        double all = (double)batch * rows.Full;
+        if (full.Bytes > 0)
+            return new LaunchWork(full.Kernel, full.Grid, full.Tensor, new double[Kinds], full.Kernel == "(copy)" ? [new(full.Buffers[0], 0, full.Bytes), new(full.Buffers[1], full.Bytes, 0)] : [new(full.Buffers[0], 0, full.Bytes)]);
+        var (first, firstBuffers) = small.Counted ?? throw new InvalidOperationException($"{small.Kernel} was not counted");
+        var (second, secondBuffers) = large.Counted ?? throw new InvalidOperationException($"{large.Kernel} was not counted");
+
+        bool grows = small.Grid != large.Grid;
+        double onceFactor = grows ? batch : (double)full.Grid.Size / small.Grid.Size;
+        double[] counts = [.. CountsOf(first).Zip(CountsOf(second), (a, b) => Math.Max(0, Fixed(a, b) * onceFactor + PerRow(a, b) * all))];
+
+        // Which argument a buffer came by is what the three runs have in common.
+        var touches = new Dictionary<ulong, Touch>();
+        foreach (AllocationTraffic traffic in second.Allocations)
+        {
+            int word = IndexOf(secondBuffers, traffic.Address);
+            if (word < 0) continue; // a table of the module: small, and in the cache
+            ulong buffer = full.Buffers[word];
+            AllocationTraffic? before = first.Allocations.FirstOrDefault(other => other.Address == firstBuffers[word]);
+            double Bytes(long a, long b) => Math.Clamp(32 * (Fixed(a, b) + PerRow(a, b) * all), 0, bufferBytes(buffer));
+            double read = Bytes(before?.SectorsRead ?? 0, traffic.SectorsRead), written = Bytes(before?.SectorsWritten ?? 0, traffic.SectorsWritten);
+            Touch known = touches.GetValueOrDefault(buffer);
+            touches[buffer] = new Touch(buffer, Math.Max(known.Read, read), Math.Max(known.Written, written));
+        }
+        return new LaunchWork(full.Kernel, full.Grid, full.Tensor, counts, [.. touches.Values]) { IsEarly = full.IsEarly };
+    }
+
+    private static int IndexOf(IReadOnlyList<ulong> buffers, ulong buffer)
+    {
+        for (int i = 0; i < buffers.Count; i++)
+            if (buffers[i] == buffer) return i;
+        return -1;
+    }
+}

@@ -1,0 +1,115 @@
+using DiffWave.Audio;
+using DiffWave.Cuda;
+using DiffWave.Engine;
+
+namespace DiffWave.Bench.Costs;
+
+/// <summary>What the engine is asked for.</summary>
+internal abstract record Workload(string Preset, int Batch, int Frames)
+{
+    public ModelConfig Config { get; } = ModelConfig.Preset(Preset);
+
+    /// <summary>Samples of an item.</summary>
+    public int Samples => Frames * Config.Hop;
+
+    /// <summary>FLOP of all of it by the definition of its operations, every step computing everything.</summary>
+    public abstract double Flops { get; }
+
+    /// <summary>Seconds of the start of a launch.</summary>
+    public abstract double LaunchStart { get; }
+
+    /// <summary>One line about it.</summary>
+    public abstract string Text { get; }
+
+    /// <summary>The same of another size.</summary>
+    public Workload Sized(int batch, int frames) => this with { Batch = batch, Frames = frames };
+
+    /// <summary>What the engine launches for it once everything is warm.</summary>
+    /// <param name="recorder">Where it goes.</param>
+    public void Record(LaunchRecorder recorder)
+    {
+        using var ops = new CudaOps(recorder);
+        Run(ops, watched => recorder.IsRecording = watched, replayed: true);
+    }
+
+    /// <summary>Runs it once to warm up and once more.</summary>
+    /// <param name="ops">The device.</param>
+    /// <param name="watch">Called with true before the second run and with false after it.</param>
+    /// <param name="replayed">Whether what can be replayed as a graph is; else it is launched one by one.</param>
+    public abstract void Run(CudaOps ops, Action<bool> watch, bool replayed);
+
+    /// <summary>Frames that hold so many seconds.</summary>
+    public static int FramesOf(string preset, double seconds)
+    {
+        ModelConfig config = ModelConfig.Preset(preset);
+        return (int)Math.Ceiling(seconds * config.SampleRate / config.Hop);
+    }
+}
+
+/// <summary>A synthesis by the fast schedule or by the training schedule, from its mel to audio, replayed as a graph.</summary>
+internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool Full) : Workload(Preset, Batch, Frames)
+{
+    public IReadOnlyList<SamplerStep> Steps { get; } = Chain(ModelConfig.Preset(Preset), Full);
+
+    public override double Flops => (double)OpCost.Evaluation(Config, (long)Batch * Samples).Flops * Steps.Count;
+
+    public override double LaunchStart => GpuModel.GraphLaunch;
+
+    public override string Text => FormattableString.Invariant($"synthesis, {Preset} (C={Config.Channels}, {Config.Layers} layers), {Batch} x {Samples / (double)Config.SampleRate:f2} s of audio, {Steps.Count} steps");
+
+    public override void Run(CudaOps ops, Action<bool> watch, bool replayed)
+    {
+        ops.Load(Config, Initializer.Create(Config, seed: 1));
+        IMelSource[]? mels = Config.HasMel ? [.. Enumerable.Repeat(new MemoryMel(new float[Config.Bands * Frames], Config.Bands, Frames), Batch)] : null;
+        var request = new SamplerRequest { Steps = Steps, Noise = new SeededNoise(3), Length = Samples, Batch = Batch, Mels = mels, Labels = Config.HasLabel ? new int[Batch] : [] };
+        var sampler = new Sampler(Config, ops);
+        try
+        {
+            Once();
+            if (!replayed) // a sampler replays its second run
+            {
+                sampler.Dispose();
+                sampler = new Sampler(Config, ops);
+            }
+            watch(true);
+            Once();
+            watch(false);
+        }
+        finally
+        {
+            sampler.Dispose();
+        }
+
+        void Once() => sampler.Run(request, (_, _, _) => { });
+    }
+
+    private static IReadOnlyList<SamplerStep> Chain(ModelConfig config, bool full) =>
+        SamplerStep.Chain(new NoiseSchedule(full ? config.TrainingBetas : config.FastBetas), new NoiseSchedule(config.TrainingBetas));
+}
+
+/// <summary>An optimiser step on crops, all of them at once, launch by launch.</summary>
+internal sealed record TrainingWork(string Preset, int Batch, int Frames, bool Recompute) : Workload(Preset, Batch, Frames)
+{
+    public override double Flops => 3.0 * OpCost.Evaluation(Config, (long)Batch * Samples).Flops;
+
+    public override double LaunchStart => GpuModel.StreamLaunch;
+
+    public override string Text => FormattableString.Invariant($"training step, {Preset} (C={Config.Channels}, {Config.Layers} layers), batch {Batch} of {Samples} samples{(Recompute ? ", gate inputs computed again" : "")}");
+
+    public override void Run(CudaOps ops, Action<bool> watch, bool replayed)
+    {
+        var adam = new TrainingOptions();
+        ops.LoadTraining(Config, new TrainingState(Config, Initializer.Create(Config, seed: 1), keepAverage: false));
+        using var pass = new TrainingPass(ops, Config, Batch, Samples, Recompute);
+        TrainingItem[] items = [.. Enumerable.Range(0, Batch).Select(item => new TrainingItem(new float[Samples], Config.HasMel ? new float[Frames * Config.Bands] : null, 0, Samples, $"item {item}"))];
+        for (int step = 1; step <= 2; step++)
+        {
+            if (step == 2) watch(true);
+            ops.ZeroGradients();
+            pass.Run(LossKind.L1, items, new NoiseDraw(0, 1, 0, 0, 0), new int[Batch], [.. Enumerable.Repeat(0.5f, Batch)], 1f / ((long)Batch * Samples), 0, backward: true);
+            ops.UpdateWeights(new AdamStep(step, adam.LearningRate, adam.Beta1, adam.Beta2, adam.Epsilon, ClipNorm: 0, AverageDecay: 0));
+            ops.UpdateNorm();
+        }
+        watch(false);
+    }
+}

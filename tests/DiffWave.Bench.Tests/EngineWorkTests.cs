@@ -1,0 +1,66 @@
+using DiffWave.Bench.Costs;
+
+namespace DiffWave.Bench.Tests;
+
+/// <summary>The engine's real launches, and their counts scaled from shorter ones against counts at the length itself.</summary>
+public class EngineWorkTests
+{
+    private static readonly SynthesisWork Synthesis = new("tiny", 2, 8, Full: false);
+    private static readonly TrainingWork Training = new("tiny", 2, 8, Recompute: false);
+
+    [Fact]
+    public void ASynthesisLaunchesThreeKernelsALayerAndStep()
+    {
+        EngineWork work = EngineWork.Of(GpuModel.Find("h100"), Synthesis, countFrames: 2);
+        int Launches(string prefix) => work.Launches.Count(launch => launch.Kernel.StartsWith(prefix, StringComparison.Ordinal));
+        int steps = Synthesis.Steps.Count, layers = Synthesis.Config.Layers;
+        Assert.Equal(7, steps);
+        Assert.Equal(6, layers);
+        foreach (string kernel in new[] { "dilated_conv", "gated_activation", "residual_output" }) Assert.Equal(steps * layers, Launches(kernel));
+        Assert.Equal(layers + steps, Launches("pointwise_conv")); // a conditioner a layer once, the head's first projection each step
+        Assert.Equal(steps, Launches("reverse_step"));
+        Assert.Equal(steps, Launches("philox_normal")); // the first signal, and noise in all steps but the last
+        Assert.Equal(2 * Synthesis.Samples * sizeof(float), work.HostBytes - 2 * Synthesis.Frames * Synthesis.Config.Bands * sizeof(float) - sizeof(ulong)); // audio out; mels and the seed in
+    }
+
+    // Kernels of signals and vectors round up to whole blocks, so only what carries the weight is compared: everything together, and the kernels of the residual block one by one.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void ScaledCountsAreThoseOfTheLengthItself(bool training)
+    {
+        Workload workload = training ? Training : Synthesis;
+        GpuModel gpu = GpuModel.Find("h100");
+        EngineWork scaled = EngineWork.Of(gpu, workload, countFrames: 4);
+        using var counted = new LaunchRecorder(gpu, counts: true);
+        workload.Record(counted);
+        Assert.Equal(counted.Log.Select(launch => launch.Kernel), scaled.Launches.Select(launch => launch.Kernel));
+
+        double[] Sum(string prefix, bool isScaled) => [.. Enum.GetValues<Count>().Select(count => Enumerable.Range(0, counted.Log.Count)
+            .Where(i => counted.Log[i].Counted is not null && counted.Log[i].Kernel.StartsWith(prefix, StringComparison.Ordinal))
+            .Sum(i => isScaled ? scaled.Launches[i][count] : LaunchWork.CountsOf(counted.Log[i].Counted!.Value.Report)[(int)count]))];
+        foreach (string prefix in new[] { "", "dilated_conv_v2", "gated_activation_v2", "residual_output_v2", training ? "dilated_conv_backward_v2" : "head_v2" })
+        {
+            double[] expected = Sum(prefix, false), actual = Sum(prefix, true);
+            Assert.True(expected[(int)Count.Issued] > 0, $"nothing counted of '{prefix}'");
+            foreach (Count count in new[] { Count.Issued, Count.Float32, Count.Flops, Count.SharedWavefronts, Count.GlobalWavefronts, Count.Sectors })
+                Assert.True(Math.Abs(actual[(int)count] - expected[(int)count]) <= 0.02 * expected[(int)count], $"'{prefix}' {count}: {actual[(int)count]} scaled, {expected[(int)count]} counted");
+        }
+    }
+
+    [Fact]
+    public void TheSheetSharesOutTheWholeAndCountsTheArithmetic()
+    {
+        GpuModel gpu = GpuModel.Find("h100");
+        EngineWork work = EngineWork.Of(gpu, Synthesis, countFrames: 2);
+        var sheet = new CostSheet(gpu, Synthesis, work, KernelCost.Of(gpu, work.Launches, Synthesis.LaunchStart), null);
+        Assert.Equal(work.Launches.Count, sheet.Kernels.Sum(kernel => kernel.Launches));
+        double conv = sheet.Kernels.Single(kernel => kernel.Kernel.StartsWith("dilated_conv_v2", StringComparison.Ordinal)).Work[(int)Count.Flops];
+        double products = 2.0 * 3 * 16 * 64 * Synthesis.Batch * Synthesis.Samples * Synthesis.Config.Layers * Synthesis.Steps.Count; // a tile has 64 columns, 32 of them idle with 16 channels
+        Assert.InRange(conv / products, 1, 1.1); // and the sums of biases and conditioner
+        string text = sheet.ToString();
+        Assert.Contains("x real time", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("doubtful", text, StringComparison.Ordinal);
+        Assert.Equal(sheet.Seconds, work.Launches.Count * Synthesis.LaunchStart + sheet.Kernels.Sum(kernel => kernel.Seconds - kernel.Launches * Synthesis.LaunchStart), 12);
+    }
+}
