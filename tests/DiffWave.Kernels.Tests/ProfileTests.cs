@@ -59,6 +59,16 @@ public class ProfileTests
         site => Assert.InRange(site.Moved, site.Ideal, site.Ideal + (site.PtxText.Contains("ld.global.f32", StringComparison.Ordinal) ? site.Requests : 0)));
 
     [Theory]
+    [InlineData("pointwise_conv_backward_v3")]
+    [InlineData("pointwise_conv_backward_v3_written")]
+    public void OnlyTheWeightsOfABlockAreGathered(string name)
+    {
+        LaunchReport report = OnEmulator.Report(name);
+        Assert.All(report.Global.Where(site => !site.PtxText.Contains("ld.global.f32", StringComparison.Ordinal)), site => Assert.True(site.Moved == site.Ideal, site.ToString()));
+        Assert.Equal(320, report.Global.Where(site => site.PtxText.Contains("ld.global.f32", StringComparison.Ordinal)).Sum(site => site.Requests)); // 128 x 80 weights, 32 at a time
+    }
+
+    [Theory]
     [InlineData("block_sum_v1")]
     [InlineData("block_sum_v2")]
     [InlineData("matrix_product_v2")]
@@ -74,6 +84,8 @@ public class ProfileTests
     [InlineData("weight_gradient_v2")]
     [InlineData("weight_gradient_v3")]
     [InlineData("residual_block_backward_v2")]
+    [InlineData("pointwise_conv_backward_v3")]
+    [InlineData("pointwise_conv_backward_v3_written")]
     [InlineData("residual_block_backward_v2_bf16")]
     [InlineData("weight_gradient_v3_128x64")]
     [InlineData("weight_gradient_v3_bf16")]
