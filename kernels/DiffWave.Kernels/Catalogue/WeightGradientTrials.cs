@@ -92,7 +92,8 @@ public static partial class KernelCatalog
                 Bound = output.Bound + (Cut(rows) + 0.5) * magnitude / (1 << 23),
                 BoundReason = $"{output.BoundReason}, one more for the step, and a unit cut off every eight products",
             };
-        RowsOf<T> Of(Array array, int channels) => new((T[])array, rows, 0, channels);
+        T none = ((T[])Rounded<T>([float.NaN], out _))[0]; // around the rows of an item
+        RowsOf<T> Of(Array array, int channels) => new(Placed((T[])array, rows, channels, rows + 2 * Margin, Margin, none), rows + 2 * Margin, Margin, channels);
         object[] arguments = [Of(dArray, outputs), Of(xArray, inputs), new RowsOf<float>(steps, layers, layer, inputs), partial, rows, dilation, scale];
         Cost cost = WeightGradient.GradientCost(items, rows, outputs, inputs, taps, System.Runtime.CompilerServices.Unsafe.SizeOf<T>(), tensor && shape["hasBias"] == 1);
         if (!tensor) return new KernelTrial([new(grid, group, 0, arguments)], cost, [output]);
