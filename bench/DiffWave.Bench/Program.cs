@@ -45,6 +45,12 @@ var gpuDevice = new Option<string>("--device") { Description = "cuda, cuda:N or 
 var gpu = new Command("gpu", "everything that is first asked of a GPU: registers, spills, occupancy and time of every kernel; synthesis; training") { gpuDevice, preset, seconds, clips, rounds, json };
 gpu.SetAction(p => Save(p.GetValue(json), "gpu", GpuBench.Run(p.GetValue(gpuDevice)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(rounds))));
 
+var precisionDevice = new Option<string>("--device") { Description = "cuda, cuda:N or emulator", DefaultValueFactory = _ => "emulator" };
+var models = new Option<string[]>("--models") { Description = "presets, with random weights, and folders of voices (voice.safetensors, clip.wav)", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => ["src/DiffWave.Cli/Voice", "base"] };
+var shortSeconds = new Option<double>("--seconds") { Description = "length of the signal, in whole frames", DefaultValueFactory = _ => 0.05 };
+var precision = new Command("precision", "what tf32, fp16 and bf16 cost in accuracy: predicted noise and audio beside fp32") { precisionDevice, models, shortSeconds, json };
+precision.SetAction(p => Save(p.GetValue(json), "precision", PrecisionBench.Run(p.GetValue(precisionDevice)!, p.GetValue(models)!, p.GetValue(shortSeconds))));
+
 var gpuName = new Option<string>("--gpu") { Description = $"the GPU: {string.Join(", ", GpuModel.All.Select(gpu => gpu.Name))}", DefaultValueFactory = _ => "h100" };
 var costSeconds = new Option<double>("--seconds") { Description = "length of the clip", DefaultValueFactory = _ => 10 };
 var costTraining = new Option<bool>("--training") { Description = "a training step instead of a synthesis" };
@@ -68,7 +74,7 @@ costs.SetAction(p =>
         : CostsBench.Run(chosen, workload, p.GetValue(countFrames), p.GetValue(measured)));
 });
 
-return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, costs, compiler, emulator }.Parse(args).Invoke();
+return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, costs, compiler, emulator, precision }.Parse(args).Invoke();
 
 TorchSetting? Peer(ParseResult p) => p.GetValue(python) is { } path ? new TorchSetting(path, p.GetValue(script)!, p.GetValue(mode)!, p.GetValue(cached)) : null;
 

@@ -35,4 +35,103 @@ public static partial class Head
         for (int distance = LanesV2 / 2; distance > 0; distance /= 2) sum += Warp.ShuffleXor(sum, distance);
         if (row < rows && lane == 0) eps.Row(item, row)[0] = sum + bias[0];
     }
+
+    private const int WarpsV3 = 8, Depth = 16; // of a tensor core's product
+
+    /// <summary>Rows a block of version 3 takes at a time.</summary>
+    /// <param name="channels">C.</param>
+    public static int RowsV3(int channels) => WarpsV3 * WarpRows(channels);
+
+    /// <summary>Dynamic shared memory of version 3 in bytes: S in 16 bits, r and w.</summary>
+    /// <param name="channels">C.</param>
+    public static int SharedBytesV3(int channels) => 2 * channels * channels + 2 * sizeof(float) * channels;
+
+    // Their values take channels / 4 registers of each lane for 16 rows.
+    private static int WarpRows(int channels) => channels <= 128 ? 32 : 16;
+
+    /// <summary>Version 3. Blocks of 256 threads, any number along x: they take turns. Dynamic shared memory: <see cref="SharedBytesV3"/>. The same bits for any grid.</summary>
+    /// <typeparam name="T">Half or BFloat16.</typeparam>
+    /// <typeparam name="P">Its product, and how it is stored.</typeparam>
+    /// <param name="skips">[B, rows, C]; the address a multiple of 16.</param>
+    /// <param name="skipWeight">S, [C, C]; rounded to T here.</param>
+    /// <param name="skipBias">r, [C].</param>
+    /// <param name="weight">w, [1, C].</param>
+    /// <param name="bias">b, [1].</param>
+    /// <param name="eps">Receives [B, rows, 1].</param>
+    /// <param name="rows">Rows to compute.</param>
+    /// <param name="items">B.</param>
+    /// <param name="scale">s.</param>
+    /// <param name="channels">C, a multiple of 32 up to 256.</param>
+    [Kernel("head_v3", BlockX = WarpsV3 * 32, MinimumSm = 80)]
+    public static void ForwardV3<T, P>(Rows<T> skips, ArrayView<float> skipWeight, ArrayView<float> skipBias, ArrayView<float> weight, ArrayView<float> bias, Rows<float> eps, int rows, int items,
+        float scale, [Const] int channels) where T : unmanaged where P : struct, IMatrixPair<T>
+    {
+        ArrayView<UInt4> factors = SharedMemory.GetDynamic<UInt4>();
+        ArrayView<float> columns = factors.SubView(channels * channels / 8).Cast<float>();
+        for (int c = Group.IdxX; c < channels; c += WarpsV3 * 32) (columns[c], columns[channels + c]) = (skipBias[c], weight[c]);
+        for (int index = Group.IdxX; index < channels * channels / 8; index += WarpsV3 * 32) factors[index] = Factors<T, P>(skipWeight, index, channels);
+        Group.Barrier();
+
+        int lane = Group.IdxX % 32, i = lane / 4, j = lane % 4, warpRows = WarpRows(channels), tiles = (rows + warpRows - 1) / warpRows, groups = channels / 32;
+        ArrayView<UInt4> values = LocalMemory.Allocate<UInt4>(warpRows / 8 * groups); // eight rows apart, then 32 channels apart
+        ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(warpRows / 8);
+        ArrayView<Float2> results = LocalMemory.Allocate<Float2>(warpRows / 16);
+        ArrayView<Float2> starts = columns.AsAligned8().Cast<Float2>(), weights = columns.SubView(channels).AsAligned8().Cast<Float2>();
+        for (int tile = Grid.IdxX * WarpsV3 + Group.IdxX / 32; tile < tiles * items; tile += Grid.DimX * WarpsV3)
+        {
+            int item = tile / tiles, first = tile % tiles * warpRows + i;
+            ArrayView<UInt4> source = skips.Run(item, rows).AsAligned16().Cast<UInt4>();
+            for (int part = 0; part < warpRows / 8; part++)
+                for (int group = 0; group < groups; group++)
+                    values[part * groups + group] = first + 8 * part < rows ? source[(first + 8 * part) * (channels / 8) + 4 * group + j] : default;
+            for (int m = 0; m < warpRows / 16; m++) results[m] = default;
+            for (int pair = 0; pair < skips.Channels / Depth; pair++)
+            {
+                for (int k = 0; k < warpRows / 8; k++) sums[k] = default;
+                for (int step = 0; step < channels / Depth; step++)
+                {
+                    UInt4 b = factors[(step * (channels / Depth) + pair) * 32 + lane];
+                    for (int m = 0; m < warpRows / 16; m++)
+                    {
+                        UInt4 upper = values[2 * m * groups + step / 2], lower = values[(2 * m + 1) * groups + step / 2];
+                        UInt4 a = step % 2 == 0 ? new UInt4(upper.X, lower.X, upper.Y, lower.Y) : new UInt4(upper.Z, lower.Z, upper.W, lower.W);
+                        sums[2 * m] = P.MultiplyAdd(a, new UInt2(b.X, b.Y), sums[2 * m]);
+                        sums[2 * m + 1] = P.MultiplyAdd(a, new UInt2(b.Z, b.W), sums[2 * m + 1]);
+                    }
+                }
+                for (int half = 0; half < 2; half++)
+                {
+                    Float2 r = starts[8 * pair + 4 * half + j], w = weights[8 * pair + 4 * half + j];
+                    for (int m = 0; m < warpRows / 16; m++)
+                    {
+                        Float4 sum = sums[2 * m + half];
+                        results[m] = new Float2(results[m].X + w.X * XMath.Max(0, scale * sum.X + r.X) + w.Y * XMath.Max(0, scale * sum.Y + r.Y),
+                            results[m].Y + w.X * XMath.Max(0, scale * sum.Z + r.X) + w.Y * XMath.Max(0, scale * sum.W + r.Y));
+                    }
+                }
+            }
+            for (int m = 0; m < warpRows / 16; m++)
+            {
+                StoreRow(eps, item, first + 16 * m, rows, bias, results[m].X);
+                StoreRow(eps, item, first + 16 * m + 8, rows, bias, results[m].Y);
+            }
+        }
+    }
+
+    // Sixteen bytes of S as a lane needs them for two products: the lane reads eight neighbouring channels of a row at once, of which a product takes four, so S has its columns in that order too.
+    private static UInt4 Factors<T, P>(ArrayView<float> skipWeight, int index, int channels) where T : unmanaged where P : struct, IMatrixPair<T>
+    {
+        int lane = index % 32, pair = index / 32 % (channels / Depth), step = index / 32 / (channels / Depth);
+        int upper = (pair * 16 + lane / 4) * channels + step / 2 * 32 + lane % 4 * 8 + step % 2 * 4, lower = upper + 8 * channels;
+        return new UInt4(P.Pack(skipWeight[upper], skipWeight[upper + 1]), P.Pack(skipWeight[upper + 2], skipWeight[upper + 3]),
+            P.Pack(skipWeight[lower], skipWeight[lower + 1]), P.Pack(skipWeight[lower + 2], skipWeight[lower + 3]));
+    }
+
+    // The four lanes of a row have summed different columns.
+    private static void StoreRow(Rows<float> eps, int item, int row, int rows, ArrayView<float> bias, float sum)
+    {
+        sum += Warp.ShuffleXor(sum, 1);
+        sum += Warp.ShuffleXor(sum, 2);
+        if (row < rows && Group.IdxX % 4 == 0) eps.Row(item, row)[0] = sum + bias[0];
+    }
 }

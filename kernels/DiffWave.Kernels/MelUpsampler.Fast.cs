@@ -29,7 +29,45 @@ public static partial class MelUpsampler
     /// <param name="factor">f.</param>
     /// <param name="shift">Time of output row 0, counted from f times that of input row 0, plus f/2.</param>
     [Kernel("mel_upsampler_v2", BlockX = Threads)]
-    public static void ForwardV2(Rows<float> x, Rows<float> y, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift)
+    public static void ForwardV2(Rows<float> x, Rows<float> y, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift) =>
+        Forward(x, new Floats { Values = y.Run(Grid.IdxZ, outputs).AsAligned16().Cast<Float4>() }, y.Channels / 4, weight, bias, inputs, outputs, factor, shift);
+
+    /// <summary>Version 3. Blocks: <see cref="GridV2"/>. Gives version 2's results, rounded.</summary>
+    /// <typeparam name="T">Half or BFloat16.</typeparam>
+    /// <typeparam name="P">How it is stored.</typeparam>
+    /// <param name="x">B x rows x M, the address a multiple of 16; row 0 is the first that <see cref="Inputs"/> names.</param>
+    /// <param name="y">Receives B x rows x M, M a multiple of 4; the address a multiple of 8.</param>
+    /// <param name="weight">3 x K.</param>
+    /// <param name="bias">1.</param>
+    /// <param name="inputs">Input rows that exist, from row 0 on.</param>
+    /// <param name="outputs">Output rows to compute.</param>
+    /// <param name="factor">f.</param>
+    /// <param name="shift">Time of output row 0, counted from f times that of input row 0, plus f/2.</param>
+    [Kernel("mel_upsampler_v3", BlockX = Threads, MinimumSm = 80)]
+    public static void ForwardV3<T, P>(Rows<float> x, Rows<T> y, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift) where T : unmanaged where P : struct, IMatrixPair<T> =>
+        Forward(x, new Stored<T, P> { Values = y.Run(Grid.IdxZ, outputs).AsAligned8().Cast<UInt2>() }, y.Channels / 4, weight, bias, inputs, outputs, factor, shift);
+
+    // Where four bands of the result go.
+    private interface IFourTarget
+    {
+        void Store(int four, Float4 values);
+    }
+
+    private struct Floats : IFourTarget
+    {
+        public ArrayView<Float4> Values;
+
+        public readonly void Store(int four, Float4 values) => Values[four] = values;
+    }
+
+    private struct Stored<T, P> : IFourTarget where T : unmanaged where P : struct, IMatrixPair<T>
+    {
+        public ArrayView<UInt2> Values;
+
+        public readonly void Store(int four, Float4 values) => Values[four] = new UInt2(P.Pack(values.X, values.Y), P.Pack(values.Z, values.W));
+    }
+
+    private static void Forward<S>(Rows<float> x, S target, int fours, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift) where S : struct, IFourTarget
     {
         // Of each phase r: the three weights of tap r + f, which meets the input before, then those of tap r; zero for a tap there is not.
         ArrayView<float> table = SharedMemory.Allocate<float>(8 * Phases);
@@ -41,18 +79,18 @@ public static partial class MelUpsampler
         }
         Group.Barrier();
 
-        int index = Grid.GlobalIndex.X, fours = y.Channels / 4, c = index % fours, input = index / fours + shift / factor, at = input * factor - shift; // at: output row of phase 0
+        int index = Grid.GlobalIndex.X, c = index % fours, input = index / fours + shift / factor, at = input * factor - shift; // at: output row of phase 0
         if (input > (shift + outputs - 1) / factor) return;
         Strip last = StripOf(x, Grid.IdxZ, input - 1, inputs, c), now = StripOf(x, Grid.IdxZ, input, inputs, c);
-        ArrayView<Float4> weights = table.Cast<Float4>(), results = y.Run(Grid.IdxZ, outputs).AsAligned16().Cast<Float4>();
+        ArrayView<Float4> weights = table.Cast<Float4>();
         float start = bias[0];
         int end = XMath.Min(XMath.Min(factor, firstPhase + Phases), outputs - at);
         for (int r = XMath.Max(firstPhase, -at); r < end; r++)
         {
             Float4 u = weights[2 * (r - firstPhase)], v = weights[2 * (r - firstPhase) + 1];
-            results[(at + r) * fours + c] = new Float4(
+            target.Store((at + r) * fours + c, new Float4(
                 Sum(start, u, v, last.B, last.A, last.Before, now.B, now.A, now.Before), Sum(start, u, v, last.C, last.B, last.A, now.C, now.B, now.A),
-                Sum(start, u, v, last.D, last.C, last.B, now.D, now.C, now.B), Sum(start, u, v, last.After, last.D, last.C, now.After, now.D, now.C));
+                Sum(start, u, v, last.D, last.C, last.B, now.D, now.C, now.B), Sum(start, u, v, last.After, last.D, last.C, now.After, now.D, now.C)));
         }
     }
 

@@ -7,6 +7,7 @@
 //
 // v1  one thread an output, as the formula reads
 // v2  a thread four bands of the outputs between two inputs: six products an output, all from registers and a table of weights in shared memory
+// v3  version 2 with y in 16 bits, for the last stage
 //
 // Backward, by the sign of y: with g = dy where y is positive, else 0.4 dy, dx[i, m] = sum over j and k of w[j, k] g[f i + k - f/2, m + j - 1],
 // dw[j, k] = sum over b, i, m of x[i, m] g[f i + k - f/2, m + j - 1], dbias = sum of all g. The sums of dw and dbias are taken a slice of an item at a time, here

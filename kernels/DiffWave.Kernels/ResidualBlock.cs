@@ -11,6 +11,7 @@
 //
 // v1  float32 without rounded operands, a block a row: a thread the gate of some channels, then, from z in shared memory, some outputs
 // v2  16 bits, up to 64 channels: weights stay in shared memory, two teams of warps walk tiles of time, both products on tensor cores, z between them in registers
+// v3  any precision, C a multiple of 32: weights stream through a ring in shared memory, z stays there between both products
 using System.Numerics;
 
 namespace DiffWave.Kernels;

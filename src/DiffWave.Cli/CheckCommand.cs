@@ -15,7 +15,9 @@ internal static class CheckCommand
 
     private const string Notes = """
         --golden replays reference data of the public PyTorch implementations and compares every tensor.
-        One line a tensor: verdict, file, name, shape, largest absolute error and its bound.
+        One line a tensor: verdict, file, name, shape, largest absolute error and its bound. With --precision
+        tf32, fp16 or bf16 it compares predictions and chains, of models that there are kernels for, and the
+        bounds are wider by as much as the roundings are.
 
         --kernels needs no data. It runs every GPU kernel at random shapes and compares with float64, and then
         every operation of the engine, forward and backward, on random models against the CPU. One line a
@@ -55,14 +57,16 @@ internal static class CheckCommand
         Option<ulong?> seed = new("--seed") { HelpName = "N", Description = "With --kernels: seed of shapes and values; default: another one each time" };
         Option<int> count = Options.Whole("--count", "N", 1, 1_000_000, 5, "With --kernels: shapes a kernel, and models the operations are tried on");
         Option<DeviceName> device = Options.Device();
+        Option<string> precision = Options.Precision();
         Option<int> threads = Options.Threads();
         Option<bool> json = Options.Json();
-        var verb = new Verb("check", Description, Notes, Examples) { golden, kernels, kernel, seed, count, device, threads, json };
+        var verb = new Verb("check", Description, Notes, Examples) { golden, kernels, kernel, seed, count, device, precision, threads, json };
         verb.Validators.Add(result =>
         {
             if (result.GetResult(golden) is null && !result.GetValue(kernels)) result.AddError("nothing to check: give --golden FOLDER, --kernels, or both");
             if (!result.GetValue(kernels) && (result.GetResult(kernel) is not null || result.GetResult(seed) is not null || result.GetResult(count) is { Implicit: false }))
                 result.AddError("--kernel, --seed and --count belong to --kernels");
+            if (result.GetValue(kernels) && result.GetResult(precision) is { Implicit: false }) result.AddError("--precision belongs to --golden: --kernels tries the kernels of every precision");
         });
         verb.SetAction(parsed =>
         {
@@ -72,7 +76,7 @@ internal static class CheckCommand
             DeviceName name = parsed.GetValue(device);
             if (parsed.GetValue(kernels) && name.Kind == DeviceKind.Cpu) throw new UsageException("--kernels: the CPU runs no kernels, it is what they are compared with; give --device auto, cuda, cuda:N or emulator");
             IReadOnlyList<KernelVersion> versions = parsed.GetValue(kernels) ? KernelsText.Chosen(parsed.GetValue(kernel), parsed.GetValue(kernel) is null) : [];
-            if (parsed.GetValue(golden) is { } folder) Replay(session, folder, name, parsed.GetValue(threads), findings, report, text);
+            if (parsed.GetValue(golden) is { } folder) Replay(session, folder, name, Options.PrecisionOf(parsed.GetValue(precision)), parsed.GetValue(threads), findings, report, text);
             if (parsed.GetValue(kernels))
             {
                 ulong chosen = parsed.GetValue(seed) ?? (ulong)Random.Shared.Next();
@@ -85,10 +89,10 @@ internal static class CheckCommand
         return verb;
     }
 
-    private static void Replay(Session session, string folder, DeviceName name, int threads, Findings findings, JsonObject report, bool text)
+    private static void Replay(Session session, string folder, DeviceName name, Precision precision, int threads, Findings findings, JsonObject report, bool text)
     {
         if (!Directory.Exists(folder)) throw new InputFileException(folder, "no such folder");
-        using DeviceChoice device = DeviceChoice.Open(session, name, threads);
+        using DeviceChoice device = DeviceChoice.Open(session, name, threads, precision);
         session.Log($"device: {device.Text}");
         try { findings.Golden = device.Run(ops => GoldenCheck.Run(folder, ops)); }
         catch (ModelFormatException e) when (e.Path == folder) { throw new InputFileException(folder, e.Message[(folder.Length + 2)..], e); } // the folder holds nothing to check
@@ -142,6 +146,7 @@ internal static class CheckCommand
     {
         report["device"] = choice.Ops.Device;
         report["device_reason"] = choice.Reason;
+        report["precision"] = choice.Precision.ToString().ToLowerInvariant();
         report["total"] = lines.Count(line => !line.IsNote);
         report["ok"] = lines.Count(line => line is { Ok: true, IsNote: false });
         report["failed"] = lines.Count(line => !line.Ok);

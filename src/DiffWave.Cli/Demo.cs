@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using DiffWave.Audio;
+using DiffWave.Cuda;
 using DiffWave.Engine;
 
 namespace DiffWave.Cli;
@@ -8,9 +9,10 @@ namespace DiffWave.Cli;
 /// <param name="Voice">Folder of the model and its clip.</param>
 /// <param name="Output">Folder to write.</param>
 /// <param name="Device">Where to compute.</param>
+/// <param name="Precision">What to compute with.</param>
 /// <param name="Threads">CPU threads, 0 for all.</param>
 /// <param name="Seed">Of the noise, and of Griffin-Lim's first phases.</param>
-internal sealed record DemoRequest(string Voice, string Output, DeviceName Device, int Threads, ulong Seed);
+internal sealed record DemoRequest(string Voice, string Output, DeviceName Device, Precision Precision, int Threads, ulong Seed);
 
 /// <summary>One way from the clip's mel back to sound.</summary>
 /// <param name="Name">What tables call it.</param>
@@ -67,7 +69,7 @@ internal sealed class Demo(Session session, DemoRequest request)
             throw new ModelFormatException(ModelPath, $"its conditioner is {ConfigText.Conditioning(config)}, expected a mel alone: the demo needs a vocoder");
         float[] clip = AsHeard(AudioInput.Read(session, ClipPath, config.SampleRate, "voice", ChannelMix.Average), ClipPath, config.SampleRate);
         float[] mel = new MelSpectrogram(config.Mel!).Compute(clip, out int frames);
-        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads);
+        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads, request.Precision);
         session.Log($"device: {device.Text}");
 
         (DemoResult trained, DemoResult untrained) = device.Run(ops => (Voice(ops, Trained, model.Parameters), Voice(ops, Untrained, Initializer.Create(config, seed: 0))));

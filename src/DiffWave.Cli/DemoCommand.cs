@@ -19,10 +19,11 @@ internal static class DemoCommand
         magnitudes, which Griffin-Lim fits by design; how natural its phases sound they do not tell: listen.
 
         --device auto takes the first GPU that works, else the CPU, which also takes over from a GPU that fails.
+        --precision tf32, fp16 or bf16 takes the GPU's tensor cores (see diffwave synthesize --help).
 
         Files of an earlier demo are overwritten; a folder that holds anything else is refused.
 
-        --json prints one object: voice, folder, device, seed, sample_rate, audio_seconds, peak_memory_bytes,
+        --json prints one object: voice, folder, device, precision, seed, sample_rate, audio_seconds, peak_memory_bytes,
         results (name, file, wall_seconds, times_real_time and the figures of each), picture, and
         griffin_lim_is_closer (log_mel_l1, mel_cepstral_distortion_db).
         """;
@@ -41,13 +42,14 @@ internal static class DemoCommand
         var output = new Option<string>("--output", "-o") { HelpName = "FOLDER", DefaultValueFactory = _ => "diffwave-demo", Description = "Folder to write; made if missing" };
         var voice = new Option<string>("--voice") { HelpName = "FOLDER", Description = $"Another voice: a folder with {Demo.ModelFile} and {Demo.ClipFile}. Default: the bundled one" };
         Option<DeviceName> device = Options.Device();
+        Option<string> precision = Options.Precision();
         Option<int> threads = Options.Threads();
         Option<ulong> seed = Options.Seed("Seed of the noise");
         Option<bool> json = Options.Json();
-        var verb = new Verb("demo", Description, Notes, Examples) { output, voice, device, threads, seed, json };
+        var verb = new Verb("demo", Description, Notes, Examples) { output, voice, device, precision, threads, seed, json };
         verb.SetAction(parsed =>
         {
-            var request = new DemoRequest(parsed.GetValue(voice) ?? Demo.BundledVoice, parsed.GetRequiredValue(output), parsed.GetValue(device), parsed.GetValue(threads), parsed.GetValue(seed));
+            var request = new DemoRequest(parsed.GetValue(voice) ?? Demo.BundledVoice, parsed.GetRequiredValue(output), parsed.GetValue(device), Options.PrecisionOf(parsed.GetValue(precision)), parsed.GetValue(threads), parsed.GetValue(seed));
             DemoOutcome outcome = new Demo(session, request).Run();
             if (parsed.GetValue(json)) session.Out.WriteLine(JsonText.Of(ToJson(request, outcome)));
             else WriteText(session.Out, request, outcome);
@@ -81,6 +83,7 @@ internal static class DemoCommand
         ["voice"] = request.Voice,
         ["folder"] = request.Output,
         ["device"] = outcome.Device,
+        ["precision"] = request.Precision.ToString().ToLowerInvariant(),
         ["seed"] = request.Seed,
         ["sample_rate"] = outcome.Model.Config.SampleRate,
         ["audio_seconds"] = outcome.ClipSeconds,

@@ -7,18 +7,19 @@ namespace DiffWave.Cli;
 
 /// <summary>
 /// The device a verb computes on, and why it is that one. Under <c>auto</c> it starts as a GPU where one can be used; when that fails in work done through <see cref="Run{T}"/>, the CPU
-/// takes over for good and does the work again. Every other device fails for good.
+/// takes over for good and does the work again. Every other device fails for good, and so does a GPU that was to compute in less than fp32.
 /// </summary>
 internal sealed class DeviceChoice : IDisposable
 {
     private readonly Session _session;
     private readonly int _threads;
+    private readonly CudaOptions _options;
     private readonly List<IDisposable> _owned = []; // in order of making
     private ICudaDriver? _driver;
     private bool _mayFallBack;
     private Action<IOps>? _prepare;
 
-    private DeviceChoice(Session session, int threads) => (_session, _threads) = (session, threads);
+    private DeviceChoice(Session session, int threads, CudaOptions options) => (_session, _threads, _options) = (session, threads, options);
 
     /// <summary>The device; it may change in <see cref="Run{T}"/>.</summary>
     public IOps Ops { get; private set; } = null!;
@@ -38,11 +39,16 @@ internal sealed class DeviceChoice : IDisposable
     /// <summary>True as long as the CPU may take over: what cannot be taken back must wait.</summary>
     public bool MayFallBack => _mayFallBack;
 
+    /// <summary>What the network computes with; the CPU has fp32 only and cannot take over from a GPU that computes in another.</summary>
+    public Precision Precision => _options.Precision;
+
     /// <summary>Opens the device a user asked for.</summary>
     /// <exception cref="NoSuchDeviceException">The device is not there.</exception>
-    public static DeviceChoice Open(Session session, DeviceName device, int threads)
+    /// <exception cref="UsageException">The device is the CPU, and the precision is not its own.</exception>
+    /// <exception cref="UnsupportedPrecisionException">The GPU is too old for the precision.</exception>
+    public static DeviceChoice Open(Session session, DeviceName device, int threads, Precision precision = Precision.Fp32)
     {
-        var choice = new DeviceChoice(session, threads);
+        var choice = new DeviceChoice(session, threads, new CudaOptions { Precision = precision });
         try
         {
             choice.Open(device);
@@ -59,6 +65,8 @@ internal sealed class DeviceChoice : IDisposable
     {
         switch (device.Kind)
         {
+            case DeviceKind.Cpu when Precision != Precision.Fp32:
+                throw new UsageException($"{PrecisionOption} --device cpu: the CPU computes in fp32 only; give --device auto, cuda, cuda:N or emulator");
             case DeviceKind.Cpu:
                 Use(CpuDevice.Create(_threads), "chosen by --device");
                 break;
@@ -77,6 +85,12 @@ internal sealed class DeviceChoice : IDisposable
     private void OpenFirst()
     {
         (ICudaDriver? driver, int index, Exception? whyNone) = Gpus.First();
+        if (Precision != Precision.Fp32)
+        {
+            if (driver is null) throw new NoSuchDeviceException($"{PrecisionOption} needs a GPU, and the CPU computes in fp32 only: {Gpus.Reason(whyNone!)}");
+            Use(driver, index == 0 ? "the first GPU" : $"the first GPU that can be used, cuda:{index}");
+            return;
+        }
         if (driver is not null)
         {
             _mayFallBack = true;
@@ -97,13 +111,15 @@ internal sealed class DeviceChoice : IDisposable
     {
         _driver = driver;
         _owned.Add(driver);
-        Use(new CudaOps(driver), reason);
+        Use(new CudaOps(driver, _options), reason);
     }
+
+    private string PrecisionOption => $"--precision {Precision.ToString().ToLowerInvariant()}";
 
     /// <summary>A second set of weights and buffers on the same device; belongs to this choice.</summary>
     public IOps Another()
     {
-        IOps another = _driver is null ? CpuDevice.Create(_threads) : new CudaOps(_driver);
+        IOps another = _driver is null ? CpuDevice.Create(_threads) : new CudaOps(_driver, _options);
         _owned.Add(another);
         return another;
     }

@@ -30,6 +30,7 @@ internal static class ExitCode
         (int code, string message) = e switch
         {
             UsageException => (Usage, e.Message),
+            UnsupportedPrecisionException => (Usage, $"--precision {e.Message}"),
             InputFileException => (BadInput, e.Message),
             ModelFormatException => (BadModel, e.Message),
             NoSuchDeviceException => (NoDevice, e.Message),

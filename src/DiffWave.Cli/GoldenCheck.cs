@@ -1,3 +1,4 @@
+using DiffWave.Cuda;
 using DiffWave.Engine;
 
 namespace DiffWave.Cli;
@@ -21,7 +22,7 @@ public sealed record CheckLine(string File, string Name, string Shape, double Ma
 /// <summary>
 /// Replays reference data of the public PyTorch implementations on a device: forward passes with their intermediates, schedules, whole sampling chains with recorded noise,
 /// training steps with every gradient, mels, imported weights. Files are recognised by the tensors they hold, models are described by their own metadata, so data of any
-/// configuration laid out the same way will do.
+/// configuration laid out the same way will do. A device that computes in less than float32 is asked for predictions and chains of the models it has kernels for, within wider bounds.
 /// </summary>
 public static class GoldenCheck
 {
@@ -37,9 +38,10 @@ public static class GoldenCheck
         var lines = new List<CheckLine>();
         string[] paths = [.. Directory.GetFiles(folder, "*.safetensors").Order(StringComparer.Ordinal)];
         var models = new GoldenCheckModels(folder, paths);
+        Precision precision = (ops as CudaOps)?.Precision ?? Precision.Fp32;
         foreach (string path in paths)
         {
-            using var file = new GoldenCheckFile(path, lines);
+            using var file = new GoldenCheckFile(path, lines, precision);
             try { Check(file, models, ops); }
             // A schedule that cannot be aligned, a step outside the table, a mel too short: the file asks for what the engine refuses.
             catch (ArgumentException e) { throw new ModelFormatException(path, e.Message, e); }

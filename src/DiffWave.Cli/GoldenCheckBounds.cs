@@ -1,3 +1,5 @@
+using DiffWave.Cuda;
+
 namespace DiffWave.Cli;
 
 /// <summary>
@@ -7,6 +9,9 @@ namespace DiffWave.Cli;
 /// </summary>
 internal static class GoldenCheckBounds
 {
+    /// <summary>A bound of float32 for a device that rounds to fewer bits: wider by the ratio of their units, 2^13 for 11 bits and 2^16 for 8.</summary>
+    public static double At(Precision precision, double bound) => precision switch { Precision.Fp32 => bound, Precision.Bf16 => bound * (1 << 16), _ => bound * (1 << 13) };
+
     /// <summary>Same bits.</summary>
     public const double Exact = 0;
     /// <summary>Values of magnitude up to 1 rounded to float32 at different points: one unit in the last place.</summary>

@@ -26,6 +26,7 @@ internal static class GoldenCheckChains
             var steps = SamplerStep.Chain(schedule, training);
             Tables(file, prefix, training, chain, steps);
 
+            if (!file.Computes(model.Config)) continue;
             int batch = file.Shape($"{prefix}.noise_init", 2)[0];
             var mels = conditional ? GoldenCheckInput.MelsOf(file, $"{prefix}.in.spectrogram", batch, model.Config.Bands) : null;
             ops.Load(model.Config, model.Parameters);
@@ -58,7 +59,7 @@ internal static class GoldenCheckChains
     /// <param name="steps">The reverse steps.</param>
     /// <param name="batch">B.</param>
     /// <param name="mels">A mel an item, or null.</param>
-    /// <param name="bounds">Bounds of the chain.</param>
+    /// <param name="bounds">Bounds of the chain in float32.</param>
     public static void Replay(GoldenCheckFile file, IOps ops, ModelConfig config, string prefix, IReadOnlyList<SamplerStep> steps, int batch, IMelSource[]? mels, Bounds bounds)
     {
         float[] initial = file.Floats($"{prefix}.noise_init"), noise = file.Floats($"{prefix}.noise");
@@ -76,8 +77,8 @@ internal static class GoldenCheckChains
             x = Sample(ops, config, [step with { Index = 0 }], [NoiseOf(step.Index), x], length, batch, mels);
             all.AddRange(x);
         }
-        file.Compare($"{prefix}.x", [.. all], bounds.X);
-        file.Compare($"{prefix}.audio", Sample(ops, config, steps, [.. Enumerable.Range(0, steps.Count).Select(NoiseOf), initial], length, batch, mels), bounds.Audio);
+        file.Compare($"{prefix}.x", [.. all], GoldenCheckBounds.At(file.Precision, bounds.X));
+        file.Compare($"{prefix}.audio", Sample(ops, config, steps, [.. Enumerable.Range(0, steps.Count).Select(NoiseOf), initial], length, batch, mels), GoldenCheckBounds.At(file.Precision, bounds.Audio));
     }
 
     private static void Predictions(GoldenCheckFile file, IOps ops, ModelConfig config, string prefix, IReadOnlyList<SamplerStep> steps, int batch, IMelSource[]? mels)
@@ -89,7 +90,7 @@ internal static class GoldenCheckChains
             var input = new GoldenCheckInput(recorded[(k * batch)..((k + 1) * batch)], GoldenCheckInput.StepsFor([steps[k].Step], batch), mels);
             eps.AddRange(GoldenCheckForward.Predict(ops, config, input));
         }
-        file.Compare($"{prefix}.eps", [.. eps], GoldenCheckBounds.Output);
+        file.Compare($"{prefix}.eps", [.. eps], GoldenCheckBounds.At(file.Precision, GoldenCheckBounds.Output));
     }
 
     private static float[] Sample(IOps ops, ModelConfig config, IReadOnlyList<SamplerStep> steps, float[][] noise, int length, int batch, IMelSource[]? mels)

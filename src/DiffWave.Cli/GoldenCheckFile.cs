@@ -1,4 +1,5 @@
 using System.Globalization;
+using DiffWave.Cuda;
 using DiffWave.Engine;
 
 namespace DiffWave.Cli;
@@ -23,12 +24,23 @@ internal sealed record GoldenCheckSample(string Name, string ShapeText, double[]
 }
 
 /// <summary>A file of reference tensors, and the lines its comparisons add to the report.</summary>
-internal sealed class GoldenCheckFile(string path, List<CheckLine> lines) : IDisposable
+internal sealed class GoldenCheckFile(string path, List<CheckLine> lines, Precision precision) : IDisposable
 {
     private readonly SafetensorsFile _data = SafetensorsFile.Open(path);
     private readonly string _name = System.IO.Path.GetFileName(path);
 
     public string Path => path;
+
+    /// <summary>What the device computes with.</summary>
+    public Precision Precision => precision;
+
+    /// <summary>Whether the device computes a model; a line says why not.</summary>
+    public bool Computes(ModelConfig config)
+    {
+        if (CudaOps.Problem(precision, config) is not { } problem) return true;
+        Note(problem);
+        return false;
+    }
 
     /// <summary>File name without folder and extension.</summary>
     public string Stem => System.IO.Path.GetFileNameWithoutExtension(path);

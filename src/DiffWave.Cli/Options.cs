@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using DiffWave.Audio;
+using DiffWave.Cuda;
 
 namespace DiffWave.Cli;
 
@@ -26,6 +27,11 @@ internal static class Options
         option.CompletionSources.Add("auto", "cpu", "cuda", "emulator");
         return option;
     }
+
+    public static Option<string> Precision() => Choice("--precision", "What a GPU computes with: tf32, fp16 and bf16 take its tensor cores, for models of 32, 64, 128 or 256 channels, and round more; sums stay fp32. The CPU computes in fp32 only",
+        [.. Enum.GetNames<Precision>().Select(name => name.ToLowerInvariant())]);
+
+    public static Precision PrecisionOf(string? word) => Enum.Parse<Precision>(word!, ignoreCase: true);
 
     public static Option<int> Threads() => Whole("--threads", "N", 0, 1024, 0, "CPU threads, 1 to 1024; 0: one for each processor. Results do not depend on it", "-t");
 

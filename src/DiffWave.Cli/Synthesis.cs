@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using DiffWave.Audio;
+using DiffWave.Cuda;
 using DiffWave.Engine;
 
 namespace DiffWave.Cli;
@@ -21,6 +22,7 @@ internal sealed record SynthesisRequest
     public double? Seconds { get; init; }
     public ulong Seed { get; init; }
     public required DeviceName Device { get; init; }
+    public Precision Precision { get; init; }
     public int Threads { get; init; }
     public double? ChunkSeconds { get; init; }
     public WavFormat Format { get; init; }
@@ -39,7 +41,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
     {
         if (request.Eta is not null && request.Sampler != SamplerKind.Ddim) throw new UsageException("--eta belongs to --sampler ddim");
         double[]? betas = request.Schedule is "fast" or "full" ? null : ScheduleText.Parse("--schedule", request.Schedule, "fast, full or ");
-        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads);
+        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads, request.Precision);
         ModelConfig config = null!;
         Sampler sampler = null!;
         device.Prepare(ops =>

@@ -35,6 +35,7 @@ internal sealed class SynthesisReport(SynthesisRequest request, ModelConfig conf
             ["model"] = request.Model,
             ["device"] = device.Ops.Device,
             ["device_reason"] = device.Reason,
+            ["precision"] = device.Precision.ToString().ToLowerInvariant(),
             ["schedule"] = request.Schedule,
             ["sampler"] = request.Sampler == SamplerKind.Ddpm ? "ddpm" : "ddim",
             ["eta"] = request.Sampler == SamplerKind.Ddim ? request.Eta ?? 0 : null,

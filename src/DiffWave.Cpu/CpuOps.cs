@@ -29,6 +29,12 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
 
     public long SamplingBudget => 512L << 20;
 
+    public int ActivationBytes => sizeof(float);
+
+    public bool BlocksProjectMel => false;
+
+    public long WorkingRowBytes(ModelConfig config) => 0; // tiles near the caches
+
     private PackedWeights Weights => _weights ?? throw new InvalidOperationException("no weights are loaded: call Load first");
 
     public void Load(ModelConfig config, Parameters parameters)
@@ -43,6 +49,8 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
     }
 
     public IBuffer Allocate(int batch, int rows, int channels) => new CpuBuffer(batch, rows, channels);
+
+    public IBuffer AllocateActivation(int batch, int rows, int channels) => Allocate(batch, rows, channels);
 
     public IBuffer AllocateSignal(int batch, int rows) => new CpuBuffer(batch, rows, 1, packed: true);
 
@@ -131,6 +139,8 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
                 Vector(Weights.Layers[layer].Label!, row, 0, (CpuBuffer)labelBias, item, layer, silu: false);
         }
     }
+
+    public void FoldBiases(IBuffer stepBias, IBuffer? labelBias) { }
 
     // One row through a matrix; the kernel's other seven rows repeat it.
     private static void Vector(PanelMatrix matrix, CpuBuffer from, int item, CpuBuffer to, int toItem, int toRow, bool silu)

@@ -1,6 +1,6 @@
 namespace DiffWave.Engine;
 
-/// <summary>Device memory of float32 values [B, rows, channels], owned by the backend that made it. Its layout is the backend's own.</summary>
+/// <summary>Device memory of values [B, rows, channels], owned by the backend that made it: float32, but where <see cref="IOps.AllocateActivation"/> says otherwise. Its layout is the backend's own.</summary>
 public interface IBuffer : IDisposable
 {
     /// <summary>B, items processed side by side.</summary>
@@ -66,6 +66,17 @@ public interface IOps : IDisposable
     /// <summary>Bytes that the activations of sampling may take unless the user says otherwise.</summary>
     long SamplingBudget { get; }
 
+    /// <summary>Bytes of a value of <see cref="AllocateActivation"/>: 4, or 2 on a device that keeps activations in 16 bits.</summary>
+    int ActivationBytes { get; }
+
+    /// <summary>
+    /// True for a device whose residual blocks project the mel themselves: they are given the upsampled mel instead of what <see cref="ConditionerProjection"/> makes of it, which is not called.
+    /// </summary>
+    bool BlocksProjectMel { get; }
+
+    /// <summary>Bytes a row and item that the operations of the network take besides the buffers they are given.</summary>
+    long WorkingRowBytes(ModelConfig config);
+
     /// <summary>
     /// Makes operations that are run again and again into a unit a device may replay as a whole. The action calls operations of this device only, each time the same ones on the same
     /// buffers with the same arguments; it neither uploads, downloads, allocates nor loads. What varies between runs lies in buffers and in the seed.
@@ -78,6 +89,13 @@ public interface IOps : IDisposable
     /// <summary>New zero-filled memory [B, rows, channels].</summary>
     /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
     IBuffer Allocate(int batch, int rows, int channels);
+
+    /// <summary>
+    /// New zero-filled memory [B, rows, channels] for what the network computes when it is not trained: x, y, skips, upsampled mels and their projections. The type of its values is the device's choice;
+    /// <see cref="Upload"/> and <see cref="Download"/> convert. Only buffers of this method, or only such of <see cref="Allocate"/>, may be copied to each other.
+    /// </summary>
+    /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
+    IBuffer AllocateActivation(int batch, int rows, int channels);
 
     /// <summary>New zero-filled memory [B, rows, 1] for a signal, packed: a long one takes four bytes a sample.</summary>
     /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
@@ -117,6 +135,14 @@ public interface IOps : IDisposable
     /// <param name="labelBias">Out: [B, L, 2C].</param>
     void LabelBias(ReadOnlySpan<int> labels, IBuffer labelBias);
 
+    /// <summary>
+    /// Readies what step and label add for the blocks: called when <paramref name="stepBias"/> and <paramref name="labelBias"/> hold what <see cref="ResidualBlock"/> will be given, and again when they or
+    /// the weights have changed. A device without a form of its own for them does nothing.
+    /// </summary>
+    /// <param name="stepBias">[B, L, C] from <see cref="StepEmbedding"/>.</param>
+    /// <param name="labelBias">[B, L, 2C] from <see cref="LabelBias"/>, or null.</param>
+    void FoldBiases(IBuffer stepBias, IBuffer? labelBias);
+
     /// <summary>x = relu(w audio + b).</summary>
     /// <param name="range">Times of the rows.</param>
     /// <param name="audio">[B, rows, 1].</param>
@@ -150,7 +176,7 @@ public interface IOps : IDisposable
     /// <param name="x">[B, rows, C]; rows d before and d after the range are read too.</param>
     /// <param name="stepBias">[B, L, C] from <see cref="StepEmbedding"/>.</param>
     /// <param name="labelBias">[B, L, 2C] from <see cref="LabelBias"/>, or null.</param>
-    /// <param name="conditioner">[B, rows, 2C], rows past the end of the buffer continue at its start; or null.</param>
+    /// <param name="conditioner">[B, rows, 2C], or the upsampled mel [B, rows, M] where <see cref="BlocksProjectMel"/>; rows past the end of the buffer continue at its start; or null.</param>
     /// <param name="y">Out: [B, rows, C], input of the next block. Must not overlap <paramref name="x"/>.</param>
     /// <param name="skips">In and out: [B, rows, C].</param>
     /// <param name="tape">Inner activations to keep, or null.</param>

@@ -3,9 +3,9 @@ using DiffWave.Audio;
 namespace DiffWave.Engine;
 
 /// <summary>
-/// What a mel adds before the gate of every layer, [B, rows, 2C] a layer. It does not depend on x or the diffusion step, so networks that follow each other along a
-/// signal share it: the first computes a chunk, the others, each a lag behind, read it from a ring, where time t stands at row t modulo the ring. When nothing is kept each network
-/// computes its own.
+/// What the blocks take of a mel: what it adds before the gate, [B, rows, 2C] a layer, or where a device's blocks project it themselves the upsampled mel, [B, rows, M], one for all layers that
+/// share an upsampler. It does not depend on x or the diffusion step, so networks that follow each other along a signal share it: the first computes a chunk, the others, each a lag
+/// behind, read it from a ring, where time t stands at row t modulo the ring. When nothing is kept each network computes its own.
 /// </summary>
 public sealed class MelConditioner : IDisposable
 {
@@ -15,8 +15,9 @@ public sealed class MelConditioner : IDisposable
     private readonly ModelConfig _config;
     private readonly long _length;
     private readonly bool _whole; // every call computes the whole signal, upsampled once for all layers
-    private readonly IBuffer _mel, _upsampled;
-    private readonly IBuffer[] _rings; // one a layer, or one for all when nothing is kept
+    private readonly IBuffer _mel;
+    private readonly IBuffer? _upsampled; // between upsampling and projection; null where blocks project
+    private readonly IBuffer[] _rings; // one a layer, or one for all
     private readonly float[] _frames;
     private IReadOnlyList<IMelSource> _mels = [];
     private int _firstFrame;
@@ -26,21 +27,56 @@ public sealed class MelConditioner : IDisposable
     /// <param name="batch">B.</param>
     /// <param name="length">T.</param>
     /// <param name="chunkRows">Rows of a chunk.</param>
-    /// <param name="ringRows">Rows of a ring: at least a chunk, or the signal.</param>
-    /// <param name="keeps">Whether there is a ring a layer, so that networks that follow find what the first one computed.</param>
-    /// <param name="whole">For a network of whole signals: the chunk covers the signal and the network's lag.</param>
-    public MelConditioner(IOps ops, ModelConfig config, int batch, long length, int chunkRows, int ringRows, bool keeps, bool whole = false)
+    /// <param name="networks">Networks that follow each other and are to find what the first one computed; 1: each computes its own.</param>
+    /// <param name="whole">For networks of whole signals: the chunk covers the signal and the network's lag.</param>
+    public MelConditioner(IOps ops, ModelConfig config, int batch, long length, int chunkRows, int networks, bool whole = false)
     {
         (_ops, _config, _length, _whole) = (ops, config, length, whole);
-        int windowFrames = (config.ContextRows + chunkRows) / config.Hop + 2 + 2 * MarginFrames;
+        Keeps = networks > 1 || OneForAllLayers(ops, config);
+        int windowFrames = (config.ContextRows + chunkRows) / config.Hop + 2 + 2 * MarginFrames, ringRows = whole ? (int)length : RingRows(ops, config, length, chunkRows, networks);
         _mel = ops.Allocate(batch, windowFrames, config.Bands);
-        _upsampled = ops.Allocate(batch, chunkRows, config.Bands);
+        _upsampled = ops.BlocksProjectMel ? null : ops.AllocateActivation(batch, chunkRows, config.Bands);
         _frames = new float[windowFrames * config.Bands];
-        _rings = [.. Enumerable.Range(0, keeps ? config.Layers : 1).Select(_ => ops.Allocate(batch, ringRows, 2 * config.Channels))];
+        _rings = [.. Enumerable.Range(0, Keeps ? Rings(ops, config) : 1).Select(_ => ops.AllocateActivation(batch, ringRows, RingChannels(ops, config)))];
     }
 
     /// <summary>True when chunks are kept for the networks that follow.</summary>
-    public bool Keeps => _rings.Length > 1;
+    public bool Keeps { get; }
+
+    // One upsampled mel serves all layers: even a single network's layers, which follow each other.
+    private static bool OneForAllLayers(IOps ops, ModelConfig config) => ops.BlocksProjectMel && config.Upsampler == Upsampler.Shared;
+
+    private static int Rings(IOps ops, ModelConfig config) => OneForAllLayers(ops, config) ? 1 : config.Layers;
+
+    private static int RingChannels(IOps ops, ModelConfig config) => ops.BlocksProjectMel ? config.Bands : 2 * config.Channels;
+
+    /// <summary>Rows of a ring that networks in chunks share.</summary>
+    /// <param name="ops">The device.</param>
+    /// <param name="config">The model.</param>
+    /// <param name="length">T.</param>
+    /// <param name="chunkRows">Rows of a chunk.</param>
+    /// <param name="networks">How many follow each other.</param>
+    public static int RingRows(IOps ops, ModelConfig config, long length, int chunkRows, int networks)
+    {
+        int lags = OneForAllLayers(ops, config) ? networks : networks - 1; // from the newest row to the oldest that somebody reads
+        return (int)Math.Min((long)lags * config.ContextRows + chunkRows, (length + config.ContextRows + 2L * chunkRows - 1) / chunkRows * chunkRows);
+    }
+
+    /// <summary>Bytes a row of an item takes in all rings together when chunks are kept; 0 without a mel.</summary>
+    /// <param name="ops">The device.</param>
+    /// <param name="config">The model.</param>
+    public static long KeptRowBytes(IOps ops, ModelConfig config) => config.HasMel ? (long)Rings(ops, config) * RingChannels(ops, config) * ops.ActivationBytes : 0;
+
+    /// <summary>Bytes a row of an item takes in all buffers of a whole signal's rows; 0 without a mel.</summary>
+    /// <param name="ops">The device.</param>
+    /// <param name="config">The model.</param>
+    /// <param name="keeps">Whether the networks that follow find what the first one computed.</param>
+    public static long RowBytes(IOps ops, ModelConfig config, bool keeps)
+    {
+        if (!config.HasMel) return 0;
+        long upsampled = ops.BlocksProjectMel ? 0 : (long)config.Bands * ops.ActivationBytes, ring = (long)RingChannels(ops, config) * ops.ActivationBytes;
+        return upsampled + (keeps ? Rings(ops, config) * ring : ring);
+    }
 
     /// <summary>Takes the mels of the signals to come.</summary>
     /// <param name="mels">One an item, of the same number of frames.</param>
@@ -70,30 +106,49 @@ public sealed class MelConditioner : IDisposable
         }
     }
 
-    /// <summary>The conditioner of a layer at the times of <paramref name="range"/>.</summary>
+    /// <summary>What a layer takes of the mel at the times of <paramref name="range"/>.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="range">Times.</param>
     /// <param name="compute">Whether to compute it; false where an earlier network did and it is kept.</param>
     public Window Rows(int layer, TimeRange range, bool compute)
     {
-        IBuffer ring = _rings[Keeps ? layer : 0];
+        IBuffer ring = _rings[_rings.Length > 1 ? layer : 0];
         if (compute && !range.IsEmpty)
         {
             var computed = _whole ? new TimeRange(0, (int)_length, _length) : range;
-            if (!_whole || layer == 0 || _config.Upsampler == Upsampler.PerLayer)
-                _ops.UpsampleMel(layer, computed, new Window(_mel, 0), _firstFrame, _mels[0].Frames, new Window(_upsampled, 0));
-            _ops.ConditionerProjection(layer, computed, new Window(_upsampled, 0), At(computed.First));
+            if (_upsampled is null)
+            {
+                if (layer == 0 || _config.Upsampler == Upsampler.PerLayer) Upsample(layer, computed, ring);
+            }
+            else
+            {
+                if (!_whole || layer == 0 || _config.Upsampler == Upsampler.PerLayer) Upsample(layer, computed, new Window(_upsampled, 0));
+                _ops.ConditionerProjection(layer, computed, new Window(_upsampled, 0), At(ring, computed.First));
+            }
         }
-        return At(range.First);
-
-        Window At(long time) => new(ring, (int)((time % ring.Rows + ring.Rows) % ring.Rows));
+        return At(ring, range.First);
     }
+
+    private void Upsample(int layer, TimeRange range, Window upsampled) => _ops.UpsampleMel(layer, range, new Window(_mel, 0), _firstFrame, _mels[0].Frames, upsampled);
+
+    // Into a ring, in two where its end lies in between.
+    private void Upsample(int layer, TimeRange range, IBuffer ring)
+    {
+        for (int done = 0, count; done < range.Count; done += count)
+        {
+            Window to = At(ring, range.First + done);
+            count = Math.Min(range.Count - done, ring.Rows - to.Row);
+            Upsample(layer, range with { First = range.First + done, Count = count }, to);
+        }
+    }
+
+    private static Window At(IBuffer ring, long time) => new(ring, (int)((time % ring.Rows + ring.Rows) % ring.Rows));
 
     /// <summary>Frees the buffers; the mels stay open.</summary>
     public void Dispose()
     {
         _mel.Dispose();
-        _upsampled.Dispose();
+        _upsampled?.Dispose();
         foreach (var ring in _rings) ring.Dispose();
     }
 }

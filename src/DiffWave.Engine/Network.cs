@@ -37,8 +37,8 @@ public sealed class Network : IDisposable
         _history = work.History;
         int batch = work.X.Batch;
         if (whole && ChunkRows < length + Lag) throw new ArgumentException($"a chunk of {ChunkRows} rows does not cover {length} samples and the lag of {Lag}");
-        _histories = whole ? [] : [.. Enumerable.Range(0, config.Layers).Select(layer => ops.Allocate(batch, 2 * config.Dilation(layer), config.Channels))];
-        _skips = ops.Allocate(batch, Lag + ChunkRows, config.Channels);
+        _histories = whole ? [] : [.. Enumerable.Range(0, config.Layers).Select(layer => ops.AllocateActivation(batch, 2 * config.Dilation(layer), config.Channels))];
+        _skips = ops.AllocateActivation(batch, Lag + ChunkRows, config.Channels);
     }
 
     /// <summary>Chunks must be multiples of this many rows: four times the largest dilation, so that every layer cuts the signal at the same places whatever the chunk.</summary>
@@ -88,7 +88,7 @@ public sealed class Network : IDisposable
         using var work = new NetworkWorkspace(ops, config, batch, chunk);
         using var network = new Network(ops, config, length, work);
         using var condition = new StepCondition(ops, config, steps);
-        using var mel = config.HasMel ? new MelConditioner(ops, config, batch, length, chunk, chunk, keeps: false) : null;
+        using var mel = config.HasMel ? new MelConditioner(ops, config, batch, length, chunk, networks: 1) : null;
         mel?.Begin(mels ?? throw new ArgumentException("the model needs a mel"));
         using IBuffer input = ops.AllocateSignal(batch, chunk), output = ops.AllocateSignal(batch, chunk);
         condition.SetLabels(labels);
@@ -136,8 +136,8 @@ public sealed class NetworkWorkspace : IDisposable
         if (chunkRows <= 0 || chunkRows % grain != 0) throw new ArgumentException($"a chunk of {chunkRows} rows is not a multiple of {grain}");
         ChunkRows = chunkRows;
         History = grain / 2;
-        X = ops.Allocate(batch, History + chunkRows, config.Channels);
-        Y = ops.Allocate(batch, History + chunkRows, config.Channels);
+        X = ops.AllocateActivation(batch, History + chunkRows, config.Channels);
+        Y = ops.AllocateActivation(batch, History + chunkRows, config.Channels);
     }
 
     /// <summary>Frees the buffers.</summary>

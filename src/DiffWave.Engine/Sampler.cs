@@ -27,7 +27,7 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
         if (request.Length < 1) throw new ArgumentException($"length is {request.Length}, expected at least 1 sample");
         if (request.Steps.Count == 0) throw new ArgumentException("steps is empty, expected at least one reverse step");
         if (config.HasMel && request.Mels?.Count != request.Batch) throw new ArgumentException($"the model needs a mel an item: {request.Batch} expected, {request.Mels?.Count ?? 0} given");
-        if (ops.PrefersWholeSignals && request.ChunkRows == 0 && WholeChain.Shape.Of(config, request, Budget(request)) is { } shape)
+        if (ops.PrefersWholeSignals && request.ChunkRows == 0 && WholeChain.Shape.Of(config, ops, request, Budget(request)) is { } shape)
         {
             if (_whole is null || !_whole.Fits(shape))
             {
@@ -74,8 +74,7 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
         int batch = request.Batch, lag = config.ContextRows;
         long length = request.Length;
         var work = owned.Add(new NetworkWorkspace(ops, config, batch, chunk));
-        int ring = RingRows(steps.Length, chunk, length);
-        var mel = config.HasMel ? owned.Add(new MelConditioner(ops, config, batch, length, chunk, ring, keeps: ring > chunk)) : null;
+        var mel = config.HasMel ? owned.Add(new MelConditioner(ops, config, batch, length, chunk, steps.Length)) : null;
         mel?.Begin(request.Mels!);
         IBuffer eps = owned.Add(ops.AllocateSignal(batch, chunk)), noise = owned.Add(ops.AllocateSignal(batch, chunk)), finished = owned.Add(ops.AllocateSignal(batch, chunk));
         var networks = new Network[steps.Length];
@@ -157,18 +156,13 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
         int Grains(long rows) => checked((int)((rows + grain - 1) / grain * grain));
     }
 
-    // Rows of the conditioner that all steps of a pass can share.
-    private int RingRows(int stages, int chunk, long length) =>
-        (int)Math.Min((long)(stages - 1) * config.ContextRows + chunk, (length + config.ContextRows + 2L * chunk - 1) / chunk * chunk);
-
     // As many steps a pass as fit the budget: a step needs its histories and skips, all of them together the conditioner's ring.
     private int StagesPerPass(SamplerRequest request, int chunk)
     {
-        long rowBytes = (long)request.Batch * config.Channels * sizeof(float);
-        long stage = rowBytes * (3L * config.ContextRows + chunk);
-        long ringRow = config.HasMel ? 2 * rowBytes * config.Layers : 0;
+        long stage = (long)request.Batch * config.Channels * ops.ActivationBytes * (3L * config.ContextRows + chunk);
+        long ringRow = request.Batch * MelConditioner.KeptRowBytes(ops, config);
         int stages = request.Steps.Count;
-        while (stages > 1 && stages * stage + RingRows(stages, chunk, request.Length) * ringRow > Budget(request)) stages--;
+        while (stages > 1 && stages * stage + MelConditioner.RingRows(ops, config, request.Length, chunk, stages) * ringRow > Budget(request)) stages--;
         int passes = (request.Steps.Count + stages - 1) / stages;
         return (request.Steps.Count + passes - 1) / passes;
     }

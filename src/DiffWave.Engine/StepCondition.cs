@@ -31,7 +31,7 @@ public sealed class StepCondition : IDisposable
     /// <summary>[B, L, 2C], added before each layer's gate; null for models without labels.</summary>
     public IBuffer? LabelBias { get; }
 
-    /// <summary>Computes what the labels add.</summary>
+    /// <summary>Computes what the labels add; <see cref="Compute"/> is to follow.</summary>
     /// <param name="labels">One label an item; ignored by models without labels.</param>
     /// <exception cref="ArgumentException">A label is missing or out of range.</exception>
     public void SetLabels(ReadOnlySpan<int> labels)
@@ -43,8 +43,12 @@ public sealed class StepCondition : IDisposable
         _ops.LabelBias(labels, LabelBias);
     }
 
-    /// <summary>Computes what the steps add, by the weights loaded now.</summary>
-    public void Compute() => _ops.StepEmbedding(_table, _embedding, StepBias);
+    /// <summary>Computes what the steps add, by the weights loaded now, and readies both for the blocks.</summary>
+    public void Compute()
+    {
+        _ops.StepEmbedding(_table, _embedding, StepBias);
+        _ops.FoldBiases(StepBias, LabelBias);
+    }
 
     /// <summary>Frees the buffers.</summary>
     public void Dispose()

@@ -18,16 +18,16 @@ internal sealed class WholeChain : IDisposable
     /// <param name="KeepsMel">Whether there is memory for every layer's conditioner; else each step computes them again.</param>
     internal sealed record Shape(int Batch, int Length, int Frames, IReadOnlyList<SamplerStep> Steps, bool KeepsMel)
     {
-        /// <summary>The shape of a request, or null when its activations do not fit a budget in bytes.</summary>
-        public static Shape? Of(ModelConfig config, SamplerRequest request, long budget)
+        /// <summary>The shape of a request, or null when its activations do not fit a budget in bytes of a device.</summary>
+        public static Shape? Of(ModelConfig config, IOps ops, SamplerRequest request, long budget)
         {
             long rows = request.Length + config.ContextRows + 3L * Network.ChunkGrain(config);
             if (rows > int.MaxValue / 2) return null;
-            // x and y, skips, the gate's input and output; a layer's conditioner and the upsampled mel; signals.
-            long one = 4L * config.Channels + 3L * config.Channels + (config.HasMel ? 2L * config.Channels + 3L * config.Bands : 0) + 4;
-            long kept = config.HasMel ? one + 2L * config.Channels * (config.Layers - 1) : one;
-            long floats = budget / sizeof(float) / request.Batch / rows;
-            return floats < one ? null : new Shape(request.Batch, (int)request.Length, request.Mels?[0].Frames ?? 0, [.. request.Steps], config.HasMel && floats >= kept);
+            // x, y and skips; working memory; signals; what becomes of the mel, for a layer at a time or for all.
+            long others = 3L * config.Channels * ops.ActivationBytes + ops.WorkingRowBytes(config) + 4 * sizeof(float);
+            long one = others + MelConditioner.RowBytes(ops, config, keeps: false), kept = others + MelConditioner.RowBytes(ops, config, keeps: true);
+            long bytes = budget / request.Batch / rows;
+            return bytes < one ? null : new Shape(request.Batch, (int)request.Length, request.Mels?[0].Frames ?? 0, [.. request.Steps], config.HasMel && bytes >= kept);
         }
     }
 
@@ -56,7 +56,7 @@ internal sealed class WholeChain : IDisposable
             int grain = Network.ChunkGrain(config), chunk = (shape.Length + config.ContextRows + grain - 1) / grain * grain;
             _network = _owned.Add(new Network(ops, config, shape.Length, _owned.Add(new NetworkWorkspace(ops, config, shape.Batch, chunk)), whole: true));
             _conditions = [.. shape.Steps.Select(step => _owned.Add(new StepCondition(ops, config, [.. Enumerable.Repeat(step.Step, shape.Batch)])))];
-            _mel = config.HasMel ? _owned.Add(new MelConditioner(ops, config, shape.Batch, shape.Length, chunk, shape.Length, shape.KeepsMel, whole: true)) : null;
+            _mel = config.HasMel ? _owned.Add(new MelConditioner(ops, config, shape.Batch, shape.Length, chunk, shape.KeepsMel ? shape.Steps.Count : 1, whole: true)) : null;
             _signal = _owned.Add(ops.AllocateSignal(shape.Batch, chunk));
             _eps = _owned.Add(ops.AllocateSignal(shape.Batch, chunk));
             _noise = _owned.Add(ops.AllocateSignal(shape.Batch, shape.Length));
@@ -110,7 +110,7 @@ internal sealed class WholeChain : IDisposable
             _cancel.ThrowIfCancellationRequested();
             SamplerStep step = _shape.Steps[s];
             _conditions[s].Compute();
-            _network.Advance(0, x, _conditions[s], _mel, computeMel: s == 0 || !_shape.KeepsMel, new Window(_eps, 0));
+            _network.Advance(0, x, _conditions[s], _mel, computeMel: s == 0 || _mel is { Keeps: false }, new Window(_eps, 0));
             if (step.Sigma != 0) Noise(step.Index, noise);
             _ops.ReverseStep(range, x, new Window(_eps, _network.Lag), noise, step.Scale, step.EpsWeight, step.Sigma, _config.ClampSamples, x);
             _progress?.Report((s + 1.0) / (_shape.Steps.Count + 1));

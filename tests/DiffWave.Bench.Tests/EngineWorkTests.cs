@@ -32,7 +32,7 @@ public class EngineWorkTests
         Workload workload = training ? Training : Synthesis;
         GpuModel gpu = GpuModel.Find("h100");
         EngineWork scaled = EngineWork.Of(gpu, workload, countFrames: 4);
-        using var counted = new LaunchRecorder(gpu, counts: true);
+        using var counted = new LaunchRecorder(gpu, gpu.Multiprocessors);
         workload.Record(counted);
         Assert.Equal(counted.Log.Select(launch => launch.Kernel), scaled.Launches.Select(launch => launch.Kernel));
 

@@ -31,4 +31,19 @@ public class KernelSheetTests
     [InlineData("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {", nameof(TensorKind.TF32))]
     [InlineData("cvt.rna.tf32.f32 %r1, %f1;", nameof(TensorKind.None))]
     public void TheOperandsOfProductsAreReadFromThePtx(string ptx, string kind) => Assert.Equal(kind, LaunchRecorder.TensorOf(ptx).ToString());
+
+    [Theory]
+    [InlineData("x", 0)]
+    [InlineData("scale", 32)]
+    [InlineData("packed", 40)] // aligned to 8
+    [InlineData("tiles", 56)]
+    [InlineData("til", -1)]
+    public void ParametersAreFoundInThePtx(string name, int offset) => Assert.Equal(offset, LaunchRecorder.OffsetOf("""
+        .visible .entry k(
+            .param .align 8 .b8 param_x[32],
+            .param .f32 param_scale,
+            .param .align 8 .b8 param_packed[16],
+            .param .s32 param_tiles
+        )
+        """, name));
 }

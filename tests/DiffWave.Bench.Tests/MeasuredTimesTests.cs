@@ -70,7 +70,7 @@ public sealed class MeasuredTimesTests : IDisposable
         Write(new { benchmark = "gpu", results = new { device = new { name = "a GPU" }, launches = new[] { timed } } });
         MeasuredTimes times = MeasuredTimes.Read(file, Workload);
         Assert.Equal(7 * 0.25e-3, times.Of("head_v2_channels16")!.Value, 9);
-        using var recorder = new LaunchRecorder(GpuModel.Find("h100"), counts: false);
+        using var recorder = new LaunchRecorder(GpuModel.Find("h100"));
         Workload.Record(recorder);
         var launched = recorder.Log.Where(launch => launch.Bytes == 0).GroupBy(launch => launch.Kernel).ToDictionary(kernel => kernel.Key, kernel => kernel.Count() * 0.25e-3);
         Assert.Equal(launched.Keys.Order(), times.Kernels.Keys.Order());

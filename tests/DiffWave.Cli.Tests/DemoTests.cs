@@ -27,7 +27,7 @@ public sealed class DemoTests : IDisposable
         string voice = Voice(), folder = _program["out"];
         JsonObject json = DiffWaveProgram.Run("demo", "--voice", voice, "-o", folder, "-t", "1", "--seed", "5", "--json").Succeeds().Json;
         Assert.Equal(
-            ["voice", "folder", "device", "seed", "sample_rate", "audio_seconds", "peak_memory_bytes", "results", "picture", "griffin_lim_is_closer"], json.Select(field => field.Key));
+            ["voice", "folder", "device", "precision", "seed", "sample_rate", "audio_seconds", "peak_memory_bytes", "results", "picture", "griffin_lim_is_closer"], json.Select(field => field.Key));
         Assert.Equal(1, (double)json["audio_seconds"]!);
         Assert.Equal(Files, Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         Assert.Equal(WavFile.Read(Path.Combine(voice, "clip.wav")).Samples, WavFile.Read(Path.Combine(folder, "clip.wav")).Samples);

@@ -8,6 +8,9 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public string Device => ops.Device;
     public bool PrefersWholeSignals => ops.PrefersWholeSignals;
     public long SamplingBudget => ops.SamplingBudget;
+    public int ActivationBytes => ops.ActivationBytes;
+    public bool BlocksProjectMel => ops.BlocksProjectMel;
+    public long WorkingRowBytes(ModelConfig config) => ops.WorkingRowBytes(config);
     public IRecording Record(Action operations) => ops.Record(operations);
     public void SetSeed(ulong seed) => ops.SetSeed(seed);
     public void Normals(NoiseDraw draw, int rows, Window normals) => ops.Normals(draw, rows, normals);
@@ -25,6 +28,7 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     }
 
     public IBuffer Allocate(int batch, int rows, int channels) => ops.Allocate(batch, rows, channels);
+    public IBuffer AllocateActivation(int batch, int rows, int channels) => ops.AllocateActivation(batch, rows, channels);
     public IBuffer AllocateSignal(int batch, int rows) => ops.AllocateSignal(batch, rows);
     public void Upload(ReadOnlySpan<float> values, IBuffer destination, int item, int row) => ops.Upload(values, destination, item, row);
     public void Download(IBuffer source, int item, int row, Span<float> values) => ops.Download(source, item, row, values);
@@ -32,6 +36,7 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public void Copy(Window source, Window destination, int rows) => ops.Copy(source, destination, rows);
     public void StepEmbedding(IBuffer table, IBuffer embedding, IBuffer stepBias) => ops.StepEmbedding(table, embedding, stepBias);
     public void LabelBias(ReadOnlySpan<int> labels, IBuffer labelBias) => ops.LabelBias(labels, labelBias);
+    public void FoldBiases(IBuffer stepBias, IBuffer? labelBias) => ops.FoldBiases(stepBias, labelBias);
     public void InputProjection(TimeRange range, Window audio, Window x) => ops.InputProjection(range, audio, x);
     public void UpsampleMel(int layer, TimeRange range, Window mel, int firstFrame, int frames, Window upsampled) => ops.UpsampleMel(layer, range, mel, firstFrame, frames, upsampled);
     public void ConditionerProjection(int layer, TimeRange range, Window upsampled, Window conditioner) => ops.ConditionerProjection(layer, range, upsampled, conditioner);

@@ -42,7 +42,7 @@ public class CudaSamplerTests
             Compare("a pipeline", SamplerSetup.Run(device.Ops, c, request with { ChunkRows = grain }));
             Compare("a pipeline in other chunks", SamplerSetup.Run(device.Ops, c, request with { ChunkRows = 3 * grain }));
             Compare("a step a pass", SamplerSetup.Run(device.Ops, c, request with { ChunkRows = grain, MemoryBudget = 1 }));
-            Compare("no memory for the conditioner", SamplerSetup.Run(device.Ops, c, request with { MemoryBudget = WithoutMel(c) }));
+            Compare("no memory for the conditioner", SamplerSetup.Run(device.Ops, c, request with { MemoryBudget = WithoutMel(c, device.Ops) }));
             for (int item = 0; item < c.Batch && c.Batch > 1; item++)
                 Setup.AssertSameBits($"{c}, item {item} alone", SamplerSetup.Run(device.Ops, c, request with
                 {
@@ -57,11 +57,11 @@ public class CudaSamplerTests
     }
 
     // The smallest budget at which a chain is held whole: its conditioner is then computed in every step.
-    private static long WithoutMel(NetworkCase c)
+    private static long WithoutMel(NetworkCase c, CudaOps ops)
     {
         long budget = 1000;
-        while (WholeChain.Shape.Of(c.Config, SamplerSetup.Request(c, ThreeSteps), budget) is null) budget += budget / 16;
-        Assert.False(WholeChain.Shape.Of(c.Config, SamplerSetup.Request(c, ThreeSteps), budget)!.KeepsMel);
+        while (WholeChain.Shape.Of(c.Config, ops, SamplerSetup.Request(c, ThreeSteps), budget) is null) budget += budget / 16;
+        Assert.False(WholeChain.Shape.Of(c.Config, ops, SamplerSetup.Request(c, ThreeSteps), budget)!.KeepsMel);
         return budget;
     }
 

@@ -22,7 +22,7 @@ internal enum Bound
 /// <param name="Seconds">Start, and the slowest of what it needs.</param>
 /// <param name="Bound">What takes longest.</param>
 /// <param name="Parts">Seconds of each part alone, by <see cref="Costs.Bound"/>.</param>
-/// <param name="Fill">Share of the multiprocessors' time that the grid can use: blocks over blocks rounded up to whole rounds.</param>
+/// <param name="Fill">Share of the multiprocessors' time that the grid can use, see <see cref="CostModel.Fill"/>.</param>
 internal sealed record Prediction(double Seconds, Bound Bound, IReadOnlyList<double> Parts, double Fill);
 
 /// <summary>Time from counts: every part of the device works at its full rate and they overlap perfectly, so the slowest decides; only the start of a launch comes on top.</summary>
@@ -55,8 +55,12 @@ internal static class CostModel
         return clocks;
     }
 
-    /// <summary>Blocks over blocks rounded up to whole rounds over the multiprocessors.</summary>
-    public static double Fill(long blocks, int multiprocessors) => blocks == 0 ? 1 : (double)blocks / ((blocks + multiprocessors - 1) / multiprocessors * multiprocessors);
+    /// <summary>Blocks, or the tiles they walk, over the same rounded up to whole rounds over the multiprocessors.</summary>
+    public static double Fill(LaunchWork work, int multiprocessors)
+    {
+        double Even(long pieces, long takers) => pieces == 0 ? 1 : (double)pieces / ((pieces + takers - 1) / takers * takers);
+        return Even(work.Grid.Size, multiprocessors) * (work.Tiles > 0 ? Even(work.Tiles, work.Grid.Size) : 1);
+    }
 
     /// <summary>Predicts a launch.</summary>
     /// <param name="gpu">The device.</param>
@@ -65,7 +69,7 @@ internal static class CostModel
     /// <param name="start">Seconds before it is at full speed.</param>
     public static Prediction Predict(GpuModel gpu, LaunchWork work, double dramBytes, double start)
     {
-        double fill = Fill(work.Grid.Size, gpu.Multiprocessors);
+        double fill = Fill(work, gpu.Multiprocessors);
         double[] parts = Clocks(gpu, work, dramBytes);
         for (int i = 0; i < parts.Length; i++)
         {

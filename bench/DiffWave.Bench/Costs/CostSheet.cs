@@ -8,12 +8,12 @@ namespace DiffWave.Bench.Costs;
 /// <param name="Launches">How many.</param>
 /// <param name="Seconds">Predicted, of all of them.</param>
 /// <param name="Bound">What takes longest in all of them together.</param>
-/// <param name="Next">What takes longest after that, and its share of the first.</param>
+/// <param name="Parts">Seconds of each part alone, by <see cref="Costs.Bound"/>.</param>
 /// <param name="Fill">Mean share of the multiprocessors' time the grids can use.</param>
 /// <param name="Blocks">Blocks of the largest grid.</param>
 /// <param name="Work">Sums of the counts.</param>
 /// <param name="DramBytes">Bytes of device memory.</param>
-internal sealed record KernelCost(string Kernel, int Launches, double Seconds, Bound Bound, (Bound Bound, double Share) Next, double Fill, long Blocks, IReadOnlyList<double> Work, double DramBytes)
+internal sealed record KernelCost(string Kernel, int Launches, double Seconds, Bound Bound, IReadOnlyList<double> Parts, double Fill, long Blocks, IReadOnlyList<double> Work, double DramBytes)
 {
     /// <summary>Predictions of a workload by kernel, the longest first.</summary>
     public static IReadOnlyList<KernelCost> Of(GpuModel gpu, IReadOnlyList<LaunchWork> launches, double start)
@@ -24,8 +24,7 @@ internal sealed record KernelCost(string Kernel, int Launches, double Seconds, B
             .Select(kernel =>
             {
                 double[] parts = Sum(kernel.Select(item => item.Predicted.Parts));
-                Bound[] order = [.. Enum.GetValues<Bound>().OrderByDescending(bound => parts[(int)bound])];
-                return new KernelCost(kernel.Key, kernel.Count(), kernel.Sum(item => item.Predicted.Seconds), order[0], (order[1], parts[(int)order[1]] / parts[(int)order[0]]),
+                return new KernelCost(kernel.Key, kernel.Count(), kernel.Sum(item => item.Predicted.Seconds), (Bound)Array.IndexOf(parts, parts.Max()), parts,
                     kernel.Average(item => item.Predicted.Fill), kernel.Max(item => item.Launch.Grid.Size), Sum(kernel.Select(item => item.Launch.Counts)), kernel.Sum(item => item.Dram));
             })
             .OrderByDescending(kernel => kernel.Seconds)];
@@ -42,6 +41,9 @@ internal sealed record KernelCost(string Kernel, int Launches, double Seconds, B
 /// <param name="Measured">What was measured; null: nothing.</param>
 internal sealed record CostSheet(GpuModel Gpu, Workload Workload, EngineWork Work, IReadOnlyList<KernelCost> Kernels, MeasuredTimes? Measured)
 {
+    // What the table shows of each kernel, as a share of what takes longest.
+    private static readonly Bound[] Shown = [Bound.Tensor, Bound.Fma, Bound.Integer, Bound.Special, Bound.Issue, Bound.Shared, Bound.L2, Bound.Dram, Bound.Launch];
+
     /// <summary>Predicted seconds of all launches.</summary>
     public double Seconds => Kernels.Sum(kernel => kernel.Seconds);
 
@@ -54,11 +56,12 @@ internal sealed record CostSheet(GpuModel Gpu, Workload Workload, EngineWork Wor
         void Line(FormattableString line) => text.AppendLine(line.ToString(CultureInfo.InvariantCulture));
         Line($"predicted: {Workload.Text}, on {Gpu.Name} ({Gpu.Source})");
         text.Append(Table.Format(
-            ["kernel", "launches", "blocks", "fill", "us each", "us", "share", "bound", "next", "", "DRAM MB", "measured us", "/ predicted"], leftColumns: [0, 7, 8],
+            ["kernel", "launches", "blocks", "fill", "us each", "us", "share", "bound", .. Shown.Select(Name), "DRAM MB", "measured us", "/ predicted"], leftColumns: [0, 7],
             Kernels.Select(kernel => (string[])
             [
                 kernel.Kernel, Text($"{kernel.Launches}"), kernel.Blocks == 0 ? "" : Text($"{kernel.Blocks}"), Text($"{100 * kernel.Fill:f0}%"), Text($"{kernel.Seconds / kernel.Launches * 1e6:f1}"), Text($"{kernel.Seconds * 1e6:f0}"),
-                Text($"{100 * kernel.Seconds / Seconds:f1}%"), Name(kernel.Bound), Name(kernel.Next.Bound), Text($"{kernel.Next.Share:f2}"), Text($"{kernel.DramBytes / 1e6:f1}"),
+                Text($"{100 * kernel.Seconds / Seconds:f1}%"), Name(kernel.Bound),
+                .. Shown.Select(bound => Text($"{100 * kernel.Parts[(int)bound] / kernel.Parts[(int)kernel.Bound]:f0}%")), Text($"{kernel.DramBytes / 1e6:f1}"),
                 Measured?.Of(kernel.Kernel) is { } measured ? Text($"{measured * 1e6:f0}") : "", Measured?.Of(kernel.Kernel) is { } time ? Text($"{time / kernel.Seconds:f2}") : "",
             ])));
         double executed = Sum(Count.Flops) + Sum(Count.TensorFlops);
@@ -78,7 +81,7 @@ internal sealed record CostSheet(GpuModel Gpu, Workload Workload, EngineWork Wor
         ["kernels"] = Kernels.Select(kernel => new Dictionary<string, object?>
         {
             ["kernel"] = kernel.Kernel, ["launches"] = kernel.Launches, ["blocks"] = kernel.Blocks, ["fill"] = kernel.Fill, ["predicted_seconds"] = kernel.Seconds, ["bound"] = Name(kernel.Bound),
-            ["next_bound"] = Name(kernel.Next.Bound), ["next_share"] = kernel.Next.Share, ["dram_bytes"] = kernel.DramBytes, ["measured_seconds"] = Measured?.Of(kernel.Kernel),
+            ["part_seconds"] = Enum.GetValues<Bound>().ToDictionary(Name, bound => kernel.Parts[(int)bound]), ["dram_bytes"] = kernel.DramBytes, ["measured_seconds"] = Measured?.Of(kernel.Kernel),
             ["counts"] = Enum.GetValues<Count>().ToDictionary(count => count.ToString(), count => kernel.Work[(int)count]),
         }).ToArray(),
     };

@@ -13,19 +13,20 @@ internal sealed record EngineWork(IReadOnlyList<LaunchWork> Launches, long HostB
     public static EngineWork Of(GpuModel gpu, Workload workload, int countFrames)
     {
         if (countFrames < 2) throw new ArgumentException($"{countFrames} frames to count, expected at least 2");
-        LaunchRecorder Recorded(Workload sized, bool counts)
+        LaunchRecorder Recorded(Workload sized, int? multiprocessors)
         {
-            var recorder = new LaunchRecorder(gpu, counts);
+            var recorder = new LaunchRecorder(gpu, multiprocessors);
             sized.Record(recorder);
             return recorder;
         }
-        using LaunchRecorder full = Recorded(workload, counts: false);
-        using LaunchRecorder small = Recorded(workload.Sized(1, countFrames / 2), counts: true), large = Recorded(workload.Sized(1, countFrames), counts: true);
+        using LaunchRecorder full = Recorded(workload, null), small = Recorded(workload.Sized(1, countFrames / 2), 1), large = Recorded(workload.Sized(1, countFrames), 1);
+        using LaunchRecorder? two = full.Log.Any(launch => launch.Tiles > 0) ? Recorded(workload.Sized(1, countFrames / 2), 2) : null; // tells what blocks that walk tiles do once each
+        IReadOnlyList<RecordedLaunch> wide = (two ?? small).Log;
         int hop = workload.Config.Hop;
         (long, long, long) rows = (countFrames / 2 * hop, countFrames * hop, workload.Samples);
         RequireSame(small.Log, full.Log);
         RequireSame(large.Log, full.Log);
-        LaunchWork[] launches = [.. full.Log.Select((launch, i) => LaunchWork.Extrapolate(small.Log[i], large.Log[i], launch, rows, workload.Batch, full.SizeOf))];
+        LaunchWork[] launches = [.. full.Log.Select((launch, i) => LaunchWork.Extrapolate(new(small.Log[i], large.Log[i], wide[i]), launch, rows, workload.Batch, full.SizeOf))];
         string[] doubts = [.. full.Log.Select((launch, i) => Doubt(small.Log[i], large.Log[i], launch, rows, workload.Batch)).OfType<string>().Distinct()];
         return new EngineWork(launches, full.HostBytes, doubts);
     }

@@ -66,12 +66,18 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
     /// <summary>Clocks the arithmetic alone needs: matrix products where there are some, else multiply-adds.</summary>
     public (Bound Bound, double Clocks) Limit => Tile.Tensor == TensorKind.None ? (Bound.Fma, Clocks[(int)Bound.Fma]) : (Bound.Tensor, Clocks[(int)Bound.Tensor]);
 
-    /// <summary>Name, clocks, bound, limit and how much of it is reached, predicted time of so many rows, an empty cell for a measured one, and the idea.</summary>
+    /// <summary>What a ladder shows of each version.</summary>
+    public static string[] LadderHead => ["kernel", "clocks", "bound", "if L1 served all", "", "limit", "", "us", "measured us", "idea"];
+
+    /// <summary>A line of the ladder; its time is that of so many rows.</summary>
     public string[] LadderRow(long rows)
     {
-        double slowest = Clocks.Max(), seconds = slowest * rows / TileRows / Gpu.Multiprocessors / Gpu.Clock;
+        double[] clocks = Clocks, within = Clocks;
+        within[(int)Bound.L2] = 0;
+        double slowest = clocks.Max(), seconds = slowest * rows / TileRows / Gpu.Multiprocessors / Gpu.Clock;
         string N(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
-        return [Kernel.Name, N(slowest, "0"), CostSheet.Name((Bound)Array.IndexOf(Clocks, slowest)), CostSheet.Name(Limit.Bound), N(100 * Limit.Clocks / slowest, "0") + "%", N(1e6 * seconds, "0.0"), "", Kernel.Idea];
+        string Name(double[] parts) => CostSheet.Name((Bound)Array.IndexOf(parts, parts.Max()));
+        return [Kernel.Name, N(slowest, "0"), Name(clocks), N(within.Max(), "0"), Name(within), CostSheet.Name(Limit.Bound), N(100 * Limit.Clocks / slowest, "0") + "%", N(1e6 * seconds, "0.0"), "", Kernel.Idea];
     }
 
     public override string ToString()
@@ -85,7 +91,7 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
         string[] Row(string name, Func<LaunchWork, double> count, Bound? bound) => bound is { } known
             ? [name, N(count(Tile)), N(clocks[(int)known]), slowest > 0 ? (100 * clocks[(int)known] / slowest).ToString("0", CultureInfo.InvariantCulture) + "%" : "", N(count(Once)), N(once[(int)known])]
             : [name, N(count(Tile)), "", "", N(count(Once)), ""];
-        text.Append(Table.Format(["", "a tile", "clocks", "of the slowest", "once a launch", "clocks"], leftColumns: [0],
+        string[][] rows =
         [
             Row("tensor FLOP", work => work[Count.TensorFlops], Bound.Tensor), Row("tensor instructions", work => work[Count.Tensor], null),
             Row("float32 instructions", work => work[Count.Float32], Bound.Fma), Row("16-bit float instructions", work => work[Count.Float16], Bound.Half), Row("integer instructions", work => work[Count.Integer], Bound.Integer),
@@ -93,7 +99,8 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
             Row("instructions issued", work => work[Count.Issued], Bound.Issue), Row("shared and L1 wavefronts", work => work[Count.SharedWavefronts] + work[Count.GlobalWavefronts], Bound.Shared),
             Row("  of shared memory", work => work[Count.SharedWavefronts], null), Row("L2 bytes", work => 32 * work[Count.Sectors], Bound.L2),
             Row("DRAM bytes, nothing in L2", work => work.Touches[0].Read + work.Touches[0].Written, Bound.Dram), Row("barriers of warps", work => work[Count.Barriers], null),
-        ]));
+        ];
+        text.Append(Table.Format(["", "a tile", "clocks", "of the slowest", "once a launch", "clocks"], leftColumns: [0], rows.Where(row => row[1] != "0" || row[4] != "0")));
         Line($"by definition {N(Declared.Flops)} FLOP and {N(Declared.Bytes)} bytes a tile");
         var (limit, least) = Limit;
         Line($"predicted {N(slowest)} clocks a tile, bound by {CostSheet.Name((Bound)Array.IndexOf(clocks, slowest))}; the {CostSheet.Name(limit)} limit is {N(least)}: {least / slowest:p0} of it");

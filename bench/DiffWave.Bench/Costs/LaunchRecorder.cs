@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 using DiffWave.Cuda;
 using DiffWave.Emulator;
 using DiffWave.Emulator.Reports;
@@ -17,6 +19,9 @@ internal sealed record RecordedLaunch(string Kernel, Dim3 Grid, Dim3 Block, Tens
     /// <summary>Bytes a fill or copy writes.</summary>
     public long Bytes { get; init; }
 
+    /// <summary>Tiles its blocks walk, where the kernel has a parameter of that name; else 0.</summary>
+    public int Tiles { get; init; }
+
     /// <summary>Whether it may begin while the launch before it still runs.</summary>
     public bool IsEarly { get; init; }
 
@@ -28,7 +33,7 @@ internal sealed record RecordedLaunch(string Kernel, Dim3 Grid, Dim3 Block, Tens
 /// A device that writes down what the engine gives it. It shows itself as a certain GPU, so that the engine makes the launches it would make there. By itself it executes nothing and has as much
 /// memory as that GPU, of which nothing exists; when it counts, the emulator executes the first launch of each kind on memory that is really there.
 /// </summary>
-internal sealed class LaunchRecorder : ForwardingDriver
+internal sealed partial class LaunchRecorder : ForwardingDriver
 {
     private const ulong FirstAddress = 0x7000_0000_0000;
 
@@ -37,8 +42,8 @@ internal sealed class LaunchRecorder : ForwardingDriver
     private readonly bool counts;
     private readonly SortedList<ulong, long> buffers = [];
     private readonly Dictionary<ulong, long> sizes = [];
-    private readonly Dictionary<nint, TensorKind> modules = [];
-    private readonly Dictionary<nint, (string Entry, TensorKind Tensor)> functions = [];
+    private readonly Dictionary<nint, string> modules = [];
+    private readonly Dictionary<nint, (string Entry, TensorKind Tensor, int TilesOffset)> functions = [];
     private readonly Dictionary<string, (LaunchReport Report, IReadOnlyList<ulong> Buffers)> counted = [];
     private readonly Dictionary<nint, List<Action>> graphs = [];
     private readonly List<RecordedLaunch> log = [];
@@ -47,17 +52,24 @@ internal sealed class LaunchRecorder : ForwardingDriver
     private ulong end = FirstAddress;
     private long used;
 
-    /// <summary>A device with nothing on it.</summary>
+    /// <summary>A device with nothing on it, whose launches are written down.</summary>
     /// <param name="gpu">What it shows itself as.</param>
-    /// <param name="counts">Whether launches are executed by the emulator and counted; it then has one multiprocessor, so that kernels that fill the device are counted with few blocks.</param>
-    public LaunchRecorder(GpuModel gpu, bool counts) : this(gpu, counts, new EmulatedDriver(new EmulatorOptions { Sm = gpu.Sm, Checks = false, Reports = counts, MemoryBytes = 16L << 30 }))
+    public LaunchRecorder(GpuModel gpu) : this(gpu, null)
     {
     }
 
-    private LaunchRecorder(GpuModel gpu, bool counts, EmulatedDriver emulator) : base(emulator)
+    /// <summary>A device with nothing on it, whose launches are also executed by the emulator and counted.</summary>
+    /// <param name="gpu">What it shows itself as.</param>
+    /// <param name="multiprocessors">With so many of them, so that kernels that fill the device are counted with few blocks; null: nothing is counted.</param>
+    public LaunchRecorder(GpuModel gpu, int? multiprocessors)
+        : this(gpu, multiprocessors is not null, multiprocessors ?? gpu.Multiprocessors, new EmulatedDriver(new EmulatorOptions { Sm = gpu.Sm, Checks = false, Reports = multiprocessors is not null, MemoryBytes = 16L << 30 }))
+    {
+    }
+
+    private LaunchRecorder(GpuModel gpu, bool counts, int multiprocessors, EmulatedDriver emulator) : base(emulator)
     {
         (this.gpu, this.counts, this.emulator) = (gpu, counts, emulator);
-        Device = gpu.Describe(emulator.Device) with { Multiprocessors = counts ? 1 : gpu.Multiprocessors };
+        Device = gpu.Describe(emulator.Device) with { Multiprocessors = multiprocessors };
     }
 
     public override CudaDeviceInfo Device { get; }
@@ -141,7 +153,7 @@ internal sealed class LaunchRecorder : ForwardingDriver
     public override nint LoadModule(string ptx)
     {
         nint module = emulator.LoadModule(ptx);
-        modules[module] = TensorOf(ptx);
+        modules[module] = ptx;
         return module;
     }
 
@@ -154,10 +166,30 @@ internal sealed class LaunchRecorder : ForwardingDriver
         return instruction.Contains(".tf32", StringComparison.Ordinal) ? TensorKind.TF32 : instruction.Contains(".bf16", StringComparison.Ordinal) ? TensorKind.BF16 : TensorKind.F16;
     }
 
+    /// <summary>Where a parameter lies in the arguments of a module's only kernel, or -1.</summary>
+    /// <param name="ptx">The module, with parameters named as in C#.</param>
+    /// <param name="name">Name of the parameter.</param>
+    public static int OffsetOf(string ptx, string name)
+    {
+        int offset = 0;
+        foreach (Match parameter in Parameters().Matches(ptx))
+        {
+            int size = parameter.Groups["bytes"].Success ? int.Parse(parameter.Groups["bytes"].ValueSpan, CultureInfo.InvariantCulture) : int.Parse(parameter.Groups["bits"].ValueSpan, CultureInfo.InvariantCulture) / 8;
+            int align = parameter.Groups["align"].Success ? int.Parse(parameter.Groups["align"].ValueSpan, CultureInfo.InvariantCulture) : size;
+            offset = (offset + align - 1) / align * align;
+            if (parameter.Groups["name"].ValueSpan.SequenceEqual(name)) return offset;
+            offset += size;
+        }
+        return -1;
+    }
+
+    [GeneratedRegex(@"^\s*\.param (\.align (?<align>\d+) )?\.[a-z](?<bits>\d+) param_(?<name>\w+)(\[(?<bytes>\d+)\])?", RegexOptions.Multiline)]
+    private static partial Regex Parameters();
+
     public override nint GetFunction(nint module, string entryName)
     {
         nint function = emulator.GetFunction(module, entryName);
-        functions[function] = (entryName, modules[module]);
+        functions[function] = (entryName, TensorOf(modules[module]), OffsetOf(modules[module], "tiles"));
         return function;
     }
 
@@ -168,7 +200,11 @@ internal sealed class LaunchRecorder : ForwardingDriver
         {
             if (!IsRecording) return;
             ulong[] pointed = Pointed(packed);
-            var launch = new RecordedLaunch(functions[function].Entry, grid, block, functions[function].Tensor, pointed) { IsEarly = early };
+            var (entry, tensor, tilesOffset) = functions[function];
+            var launch = new RecordedLaunch(entry, grid, block, tensor, pointed)
+            {
+                IsEarly = early, Tiles = tilesOffset < 0 ? 0 : BinaryPrimitives.ReadInt32LittleEndian(packed.AsSpan(tilesOffset)),
+            };
             if (counts)
             {
                 string key = $"{function} {grid} {block} {dynamicSharedBytes} {Scalars(packed, pointed)}";

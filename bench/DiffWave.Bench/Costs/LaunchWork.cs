@@ -49,6 +49,12 @@ internal readonly record struct Touch(ulong Buffer, double Read, double Written)
     public double Bytes => Math.Max(Read, Written);
 }
 
+/// <summary>A launch as it was counted, of one item.</summary>
+/// <param name="Small">At the smaller length.</param>
+/// <param name="Large">At the larger one.</param>
+/// <param name="Wide">At the smaller one, on a device of more multiprocessors.</param>
+internal sealed record CountedLaunch(RecordedLaunch Small, RecordedLaunch Large, RecordedLaunch Wide);
+
 /// <summary>What one launch executes and moves.</summary>
 /// <param name="Kernel">Entry name.</param>
 /// <param name="Grid">Blocks.</param>
@@ -58,6 +64,9 @@ internal readonly record struct Touch(ulong Buffer, double Read, double Written)
 internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, IReadOnlyList<double> Counts, IReadOnlyList<Touch> Touches)
 {
     private static readonly int Kinds = Enum.GetValues<Count>().Length;
+
+    /// <summary>Tiles its blocks walk; 0: they do not.</summary>
+    public int Tiles { get; init; }
 
     /// <summary>Whether it may begin while the launch before it still runs.</summary>
     public bool IsEarly { get; init; }
@@ -93,32 +102,40 @@ internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, I
         return counts;
     }
 
-    /// <summary>A launch at its full length, from the same launch at two smaller ones, of one item each.</summary>
-    /// <param name="small">At the smaller length, counted.</param>
-    /// <param name="large">At the larger one, counted.</param>
+    /// <summary>A launch at its full length, from what was counted at smaller ones.</summary>
+    /// <param name="counted">The launch at smaller lengths.</param>
     /// <param name="full">The launch itself.</param>
     /// <param name="rows">Rows of an item: smaller, larger, full.</param>
     /// <param name="batch">Items of the full launch.</param>
     /// <param name="bufferBytes">Size of a buffer of the full run.</param>
     /// <remarks>
-    /// Counts are linear in the rows of an item. Where the grid grows with the rows every item costs the same; where it does not (kernels that walk, kernels of vectors), what does not depend on rows is
-    /// paid once a block, and the rest by all rows together.
+    /// Counts are linear in the rows of an item, or in the tiles where a kernel says how many there are. What does not depend on either is paid by every item (its ends); but where the grid follows the
+    /// number of multiprocessors by every block as far as more blocks cost more (weights brought into shared memory), and where it follows nothing by every block (kernels of vectors).
     /// </remarks>
-    public static LaunchWork Extrapolate(RecordedLaunch small, RecordedLaunch large, RecordedLaunch full, (long Small, long Large, long Full) rows, int batch, Func<ulong, long> bufferBytes)
+    public static LaunchWork Extrapolate(CountedLaunch counted, RecordedLaunch full, (long Small, long Large, long Full) rows, int batch, Func<ulong, long> bufferBytes)
     {
-        double Fixed(double first, double second) => first - PerRow(first, second) * rows.Small;
-        double PerRow(double first, double second) => (second - first) / (rows.Large - rows.Small);
-        double all = (double)batch * rows.Full;
+        var (small, large, wide) = counted;
+        bool hasTiles = small.Grid == large.Grid && large.Tiles > small.Tiles;
+        var (from, to, all) = hasTiles ? (small.Tiles, large.Tiles, (double)full.Tiles) : ((double)rows.Small, rows.Large, (double)batch * rows.Full);
+        double Fixed(double first, double second) => first - PerRow(first, second) * from;
+        double PerRow(double first, double second) => (second - first) / (to - from);
         if (full.Bytes > 0)
             return new LaunchWork(full.Kernel, full.Grid, full.Tensor, new double[Kinds], full.Kernel == "(copy)" ? [new(full.Buffers[0], 0, full.Bytes), new(full.Buffers[1], full.Bytes, 0)] : [new(full.Buffers[0], 0, full.Bytes)]);
         var (first, firstBuffers) = small.Counted ?? throw new InvalidOperationException($"{small.Kernel} was not counted");
         var (second, secondBuffers) = large.Counted ?? throw new InvalidOperationException($"{large.Kernel} was not counted");
+        LaunchReport widened = (wide.Counted ?? throw new InvalidOperationException($"{wide.Kernel} was not counted")).Report;
 
-        bool grows = small.Grid != large.Grid;
-        double onceFactor = grows ? batch : (double)full.Grid.Size / small.Grid.Size;
-        double[] counts = [.. CountsOf(first).Zip(CountsOf(second), (a, b) => Math.Max(0, Fixed(a, b) * onceFactor + PerRow(a, b) * all))];
+        double[] smallCounts = CountsOf(first), largeCounts = CountsOf(second), wideCounts = CountsOf(widened), counts = new double[Kinds];
+        for (int i = 0; i < Kinds; i++)
+        {
+            double once = Fixed(smallCounts[i], largeCounts[i]);
+            double perBlock = wide.Grid != small.Grid ? (wideCounts[i] - smallCounts[i]) / (wide.Grid.Size - small.Grid.Size) : small.Grid == large.Grid ? once / small.Grid.Size : 0;
+            double perItem = once - perBlock * small.Grid.Size;
+            counts[i] = Math.Max(0, perBlock * full.Grid.Size + perItem * batch + PerRow(smallCounts[i], largeCounts[i]) * all);
+        }
 
-        // Which argument a buffer came by is what the three runs have in common.
+        // What is touched goes by rows: those of a tile that do not exist are not. Which argument a buffer came by is what the three runs have in common.
+        (from, to, all) = (rows.Small, rows.Large, (double)batch * rows.Full);
         var touches = new Dictionary<ulong, Touch>();
         foreach (AllocationTraffic traffic in second.Allocations)
         {
@@ -131,7 +148,7 @@ internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, I
             Touch known = touches.GetValueOrDefault(buffer);
             touches[buffer] = new Touch(buffer, Math.Max(known.Read, read), Math.Max(known.Written, written));
         }
-        return new LaunchWork(full.Kernel, full.Grid, full.Tensor, counts, [.. touches.Values]) { IsEarly = full.IsEarly };
+        return new LaunchWork(full.Kernel, full.Grid, full.Tensor, counts, [.. touches.Values]) { IsEarly = full.IsEarly, Tiles = full.Tiles };
     }
 
     private static int IndexOf(IReadOnlyList<ulong> buffers, ulong buffer)

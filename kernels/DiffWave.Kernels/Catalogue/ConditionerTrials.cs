@@ -19,12 +19,15 @@ public static partial class KernelCatalog
                 ?? (shape["first"] + shape["outputs"] > shape["inputs"] * shape["factor"] ? "first + outputs is at most inputs times factor" : null);
             string? Positive(KernelShape shape) => shape.Sizes.Any(size => size.Size < 1 && size.Name != "first") ? "every size but first is at least 1" : null;
             Type op = typeof(MelUpsampler);
+            KernelVersion Stored<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(MelUpsampler), "version 2 with y in 16 bits, for the last stage",
+                Method(op, nameof(MelUpsampler.ForwardV3), typeof(T), typeof(P)), fourWindows, NoConstants, shape => Inside(shape) ?? Fours(shape), shape => UpsampleForward(shape, MelUpsampler.GridV2, InType<T>)) { Name = name };
             return
             [
                 new(nameof(MelUpsampler), "one thread an output, as the formula reads", Method(op, nameof(MelUpsampler.ForwardV1)), windows, NoConstants, Inside,
                     shape => UpsampleForward(shape, (batch, outputs, bands, factor, shift) => (Blocks((long)outputs * bands, Threads), 1, batch))) { Name = "mel_upsampler_v1" },
                 new(nameof(MelUpsampler), "a thread four bands of the outputs between two inputs: six products an output, all from registers and a table of weights in shared memory",
                     Method(op, nameof(MelUpsampler.ForwardV2)), fourWindows, NoConstants, shape => Inside(shape) ?? Fours(shape), shape => UpsampleForward(shape, MelUpsampler.GridV2)) { Name = "mel_upsampler_v2" },
+                Stored<Half, F16>("mel_upsampler_v3_half"), Stored<BFloat16, BF16>("mel_upsampler_v3_bf16"),
                 new(nameof(MelUpsampler), "input: one thread an element of dx, as the formula reads", Method(op, nameof(MelUpsampler.BackwardInputV1)), wholes, NoConstants, Positive,
                     shape => UpsampleBackwardInput(shape, (inputs, bands) => Blocks((long)inputs * bands, Threads))) { Name = "mel_upsampler_backward_input_v1" },
                 new(nameof(MelUpsampler), "input: a thread four bands of an input: y and dy are read once a tap for all three rows of w, which meet their neighbours in shared memory",
@@ -41,7 +44,7 @@ public static partial class KernelCatalog
     private delegate (int X, int Y, int Z) UpsampleGrid(int batch, int outputs, int bands, int factor, int shift);
 
     // The buffers hold more rows than the window, of NaN before and after those that are to be read, and of sevens around those that are to be written.
-    private static KernelTrial UpsampleForward(KernelShape shape, UpsampleGrid grid)
+    private static KernelTrial UpsampleForward(KernelShape shape, UpsampleGrid grid, Storage? storage = null)
     {
         const int before = 2, after = 1;
         int batch = (int)shape["batch"], bands = (int)shape["bands"], factor = (int)shape["factor"], inputs = (int)shape["inputs"], first = (int)shape["first"], outputs = (int)shape["outputs"];
@@ -52,9 +55,11 @@ public static partial class KernelCatalog
         MelUpsampler.Reference(Absolute(x), Absolute(weight), Math.Abs(bias[0]), magnitude.AsSpan(), inputs, bands, factor);
         (long low, int count, int shift) = MelUpsampler.Inputs(first, outputs, inputs, factor);
         var grids = grid(batch, outputs, bands, factor, shift);
-        float[] window = WindowOf(x, batch, inputs, (int)low, count, float.NaN), y = WindowOf(Unwritten(naive.Length), batch, inputs * factor, first, outputs, 7f);
-        KernelOutput output = KernelOutput.Float32("y", y, WindowOf(expected, batch, inputs * factor, first, outputs, 7), WindowOf(naive, batch, inputs * factor, first, outputs, 7f), Largest(magnitude));
-        return new KernelTrial([new(new(grids.X, grids.Y, grids.Z), new(Threads, 1, 1), 0, new RowsOf<float>(window, before + count + after, before, bands), new RowsOf<float>(y, before + outputs + after, before, bands),
+        float[] window = WindowOf(x, batch, inputs, (int)low, count, float.NaN), y = WindowOf(Unwritten(naive.Length), batch, inputs * factor, first, outputs, Kept);
+        KernelOutput output = KernelOutput.Float32("y", y, WindowOf(expected, batch, inputs * factor, first, outputs, Kept), WindowOf(naive, batch, inputs * factor, first, outputs, Kept), Largest(magnitude));
+        object target = new RowsOf<float>(y, before + outputs + after, before, bands);
+        if (storage is not null) (target, output) = storage(y, before + outputs + after, before, bands, output);
+        return new KernelTrial([new(new(grids.X, grids.Y, grids.Z), new(Threads, 1, 1), 0, new RowsOf<float>(window, before + count + after, before, bands), target,
             weight, bias, count, outputs, factor, shift)], MelUpsampler.ForwardCost(batch, count, outputs, bands, factor), [output]);
 
         T[] WindowOf<T>(T[] rows, int items, int itemRows, int from, int held, T around)

@@ -13,7 +13,7 @@ public static partial class KernelCatalog
         .. GatedActivations, .. BlockSums, .. MatrixProducts, .. DilatedConvs, .. ResidualOutputs,
         .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts, .. DataGradients, .. WeightGradients, .. BlockWeightsBackwards, .. ResidualBlockBackwards,
         .. Signals, .. Rearrangements, .. Losses, .. GradientNorms, .. Adams, .. VectorLinears,
-        .. LabelEmbeddings, .. InputProjectionBackwards, .. MelUpsamplers, .. BlockWeightsVersions, .. BlockBiases, .. ResidualBlocks, .. ResidentBlocks,
+        .. LabelEmbeddings, .. InputProjectionBackwards, .. MelUpsamplers, .. BlockWeightsVersions, .. BlockBiases, .. ResidualBlocks, .. ResidentBlocks, .. StreamedBlocks,
     ];
 
     /// <summary>A kernel by its name, or null.</summary>

@@ -13,12 +13,13 @@ public static partial class KernelCatalog
     private static IReadOnlyList<KernelVersion> InputProjections =>
     [
         new(nameof(InputProjection), "one thread an element, as the formula reads", Method(typeof(InputProjection), nameof(InputProjection.ForwardV1)), ProjectedShapes, NoConstants, NoProjection,
-            shape => InputForward(shape, 1)) { Name = "input_projection_v1" },
+            shape => InputForward(shape, (rows, channels) => Blocks((long)rows * channels, Threads))) { Name = "input_projection_v1" },
         new(nameof(InputProjection), "eight rows a thread: weight and bias stay in registers, the number of channels a constant", Method(typeof(InputProjection), nameof(InputProjection.ForwardV2)), ProjectedShapes,
-            ProjectedChannels, NoProjection, shape => InputForward(shape, InputProjection.RowsV2)) { Name = "input_projection_v2" },
+            ProjectedChannels, NoProjection, shape => InputForward(shape, (rows, channels) => Blocks((long)Blocks(rows, InputProjection.RowsV2) * channels, Threads))) { Name = "input_projection_v2" },
+        StoredInput<Half, F16>("input_projection_v3_half"), StoredInput<BFloat16, BF16>("input_projection_v3_bf16"),
     ];
 
-    private static KernelTrial InputForward(KernelShape shape, int rowsPerThread)
+    private static KernelTrial InputForward(KernelShape shape, Func<int, int, int> blocks, Storage? storage = null)
     {
         int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], itemRows = rows + 2 * Margin;
         float[] audio = Random(41, (long)batch * rows, 1), weight = Random(42, channels, 1), bias = Random(43, channels, 1), naive = new float[batch * rows * channels];
@@ -27,11 +28,13 @@ public static partial class KernelCatalog
         InputProjection.Reference(audio, weight, bias, naive.AsSpan());
         InputProjection.Reference(Absolute(audio), Absolute(weight), Absolute(bias), magnitude.AsSpan());
         float[] x = Placed(Unwritten(naive.Length), rows, channels, itemRows, Margin, Kept);
+        object target = new RowsOf<float>(x, itemRows, Margin, channels);
+        KernelOutput output = KernelOutput.Float32("x", x, Placed(expected, rows, channels, itemRows, Margin, Kept), Placed(naive, rows, channels, itemRows, Margin, Kept), Largest(magnitude));
+        if (storage is not null) (target, output) = storage(x, itemRows, Margin, channels, output);
         return new KernelTrial(
-            [new(new(Blocks((long)Blocks(rows, rowsPerThread) * channels, Threads), 1, batch), new(Threads, 1, 1), 0, new RowsOf<float>(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1), Misaligned(weight), Misaligned(bias),
-                new RowsOf<float>(x, itemRows, Margin, channels), rows)],
-            InputProjection.ForwardCost((long)batch * rows, channels),
-            [KernelOutput.Float32("x", x, Placed(expected, rows, channels, itemRows, Margin, Kept), Placed(naive, rows, channels, itemRows, Margin, Kept), Largest(magnitude))]);
+            [new(new(blocks(rows, channels), 1, batch), new(Threads, 1, 1), 0, new RowsOf<float>(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1),
+                Misaligned(weight), Misaligned(bias), target, rows)],
+            InputProjection.ForwardCost((long)batch * rows, channels, storage is null ? sizeof(float) : 2), [output]);
     }
 
     private static IReadOnlyList<KernelVersion> Heads =>
@@ -39,6 +42,7 @@ public static partial class KernelCatalog
         new(nameof(Head), "one thread a row", Method(typeof(Head), nameof(Head.ForwardV1)), ProjectedShapes, NoConstants, NoProjection, shape => HeadForward(shape, Threads)) { Name = "head_v1" },
         new(nameof(Head), "sixteen lanes a row, four channels each at a time, their sums joined by shuffles", Method(typeof(Head), nameof(Head.ForwardV2)), ProjectedShapes,
             ProjectedChannels, shape => NoProjection(shape) ?? NotFours(shape, "channels"), shape => HeadForward(shape, Head.RowsV2)) { Name = "head_v2" },
+        WholeHead<Half, F16>("head_v3_half"), WholeHead<BFloat16, BF16>("head_v3_bf16"),
     ];
 
     private static KernelTrial HeadForward(KernelShape shape, int rowsPerBlock)

@@ -109,7 +109,7 @@ public sealed partial class CudaOps
             int inputs = planes[stage].ItemRows, outputs = inputs * factors[stage];
             planes[stage + 1] = new Rows<float>(results, outputs, 0, bands);
             results = results.SubView((long)batch * outputs * bands);
-            UpsampleStage(stages[stage], planes[stage], planes[stage + 1], batch, inputs, outputs, factors[stage], factors[stage] / 2);
+            UpsampleStage(stages[stage], new UpsampleLaunch(planes[stage], inputs, outputs, factors[stage], factors[stage] / 2), planes[stage + 1], batch);
         }
 
         Rows<float> dOutput = All(dUpsampled);

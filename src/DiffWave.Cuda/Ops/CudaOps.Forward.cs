@@ -38,6 +38,14 @@ public sealed partial class CudaOps
         LinearOfLayers(Weights.Values.LabelOfLayers, LabelRows(labels), Values(labelBias), labels.Length, ModelConfig.LabelWidth, 2 * Weights.Config.Channels);
     }
 
+    /// <inheritdoc/>
+    public void FoldBiases(IBuffer stepBias, IBuffer? labelBias)
+    {
+        if (fused is null) return;
+        using var range = Range(nameof(FoldBiases));
+        fused.FoldBiases((CudaBuffer)stepBias, labelBias);
+    }
+
     // The trained row of each label, [B, 128].
     private ArrayView<float> LabelRows(ReadOnlySpan<int> labels)
     {
@@ -61,6 +69,11 @@ public sealed partial class CudaOps
     public void InputProjection(TimeRange range, Window audio, Window x)
     {
         using var named = Range(nameof(InputProjection));
+        if (ends is not null)
+        {
+            ends.InputProjection(range, audio, x);
+            return;
+        }
         DeviceTensors weights = Weights.Values.Input;
         int channels = x.Buffer.Channels;
         foreach ((int first, int count) in Pieces(range, channels))
@@ -73,11 +86,19 @@ public sealed partial class CudaOps
     {
         using var named = Range(nameof(UpsampleMel));
         foreach ((int first, int count) in Pieces(range, upsampled.Buffer.Channels))
-            Upsample(Weights.Values.Layers[layer].Upsampler, range.First + first, count, mel, firstFrame, frames, At(upsampled, first));
+        {
+            DeviceTensors[] stages = Weights.Values.Layers[layer].Upsampler;
+            UpsampleLaunch last = UpsampleUpToLast(stages, range.First + first, count, mel, firstFrame, frames);
+            if (ends is null) UpsampleStage(stages[^1], last, At(upsampled, first), mel.Buffer.Batch);
+            else ends.UpsampleLast(stages[^1], last, upsampled, first);
+        }
     }
 
-    // Rows of the last stage's result from a time on. Stages take turns between two halves of working memory.
-    private void Upsample(DeviceTensors[] stages, long time, int count, Window mel, int firstFrame, int frames, Rows<float> upsampled)
+    // What a stage reads, how many rows of it there are, how many it makes, and how the two lie to each other.
+    private readonly record struct UpsampleLaunch(Rows<float> From, int Inputs, int Outputs, int Factor, int Shift);
+
+    // All stages but the last, for rows of its result from a time on. They take turns between two halves of working memory.
+    private UpsampleLaunch UpsampleUpToLast(DeviceTensors[] stages, long time, int count, Window mel, int firstFrame, int frames)
     {
         IReadOnlyList<int> factors = Weights.Config.UpsampleFactors;
         int batch = mel.Buffer.Batch, bands = mel.Buffer.Channels, last = stages.Length - 1;
@@ -94,25 +115,28 @@ public sealed partial class CudaOps
         for (int stage = 1; stage <= last; stage++) between = Math.Max(between, counts[stage]);
         Rows<float> halves = Scratch(ScratchUse.Upsampled, 2 * batch, between, bands);
         Rows<float> from = At(mel, (int)(time - firstFrame));
-        for (int stage = 0; stage <= last; stage++)
+        for (int stage = 0; stage < last; stage++)
         {
-            Rows<float> to = stage == last ? upsampled : WithoutItems(halves, stage % 2 * batch);
-            UpsampleStage(stages[stage], from, to, batch, counts[stage], counts[stage + 1], factors[stage], shifts[stage]);
+            Rows<float> to = WithoutItems(halves, stage % 2 * batch);
+            UpsampleStage(stages[stage], new UpsampleLaunch(from, counts[stage], counts[stage + 1], factors[stage], shifts[stage]), to, batch);
             from = to;
         }
+        return new UpsampleLaunch(from, counts[last], counts[last + 1], factors[last], shifts[last]);
     }
 
-    private void UpsampleStage(DeviceTensors weights, Rows<float> from, Rows<float> to, int batch, int inputs, int outputs, int factor, int shift)
+    private void UpsampleStage(DeviceTensors weights, UpsampleLaunch stage, Rows<float> to, int batch)
     {
         bool fours = to.Channels % 4 == 0;
-        (int x, int y, int z) = fours ? MelUpsampler.GridV2(batch, outputs, to.Channels, factor, shift) : (Blocks((long)outputs * to.Channels), 1, batch);
-        Launch((fours ? kernels.MelUpsamplerV2 : kernels.MelUpsamplerV1).With().Add(from).Add(to).Add(weights.Weight).Add(weights.Bias).Add(inputs).Add(outputs).Add(factor).Add(shift), x, y, z);
+        (int x, int y, int z) = fours ? MelUpsampler.GridV2(batch, stage.Outputs, to.Channels, stage.Factor, stage.Shift) : (Blocks((long)stage.Outputs * to.Channels), 1, batch);
+        Launch((fours ? kernels.MelUpsamplerV2 : kernels.MelUpsamplerV1).With().Add(stage.From).Add(to).Add(weights.Weight).Add(weights.Bias).Add(stage.Inputs).Add(stage.Outputs).Add(stage.Factor)
+            .Add(stage.Shift), x, y, z);
     }
 
     /// <inheritdoc/>
     public void ConditionerProjection(int layer, TimeRange range, Window upsampled, Window conditioner)
     {
         using var named = Range(nameof(ConditionerProjection));
+        if (fused is not null) throw new InvalidOperationException($"{Name(Precision)}: the residual blocks project the mel themselves; give them the upsampled mel");
         int ring = conditioner.Buffer.Rows;
         foreach ((int first, int count) in Pieces(range, Math.Max(upsampled.Buffer.Channels, conditioner.Buffer.Channels)))
             Pointwise(Weights.Values.Layers[layer].Conditioner, Weights.Packed.Conditioner[layer], At(upsampled, first), All(conditioner.Buffer, (conditioner.Row + first) % ring), upsampled.Buffer.Batch, count, 1, relu: false);
@@ -133,6 +157,12 @@ public sealed partial class CudaOps
     public void ResidualBlock(int layer, TimeRange range, Window x, IBuffer stepBias, IBuffer? labelBias, Window? conditioner, Window y, Window skips, BlockTape? tape = null)
     {
         using var named = Range(nameof(ResidualBlock));
+        if (fused is not null)
+        {
+            if (tape is not null) throw new UnsupportedPrecisionException($"{Name(Precision)}: the fused residual block keeps no inner activations; compute in fp32 to see or train on them");
+            fused.ResidualBlock(layer, range, x, (CudaBuffer)stepBias, conditioner, y, skips);
+            return;
+        }
         ModelConfig config = Weights.Config;
         DeviceArena.Layer weights = Weights.Values.Layers[layer];
         int batch = x.Buffer.Batch, channels = config.Channels, dilation = config.Dilation(layer);
@@ -173,6 +203,11 @@ public sealed partial class CudaOps
     public void Head(TimeRange range, Window skips, Window eps)
     {
         using var named = Range(nameof(Head));
+        if (ends is not null)
+        {
+            ends.Head(range, skips, eps);
+            return;
+        }
         DeviceTensors weights = Weights.Values.Head;
         int batch = skips.Buffer.Batch, channels = skips.Buffer.Channels;
         foreach ((int first, int count) in Pieces(range, channels))

@@ -16,8 +16,10 @@ public sealed partial class CudaOps
     private ArrayView<double> Losses => new((nint)losses.Address, lossCount);
 
     /// <inheritdoc/>
+    /// <exception cref="UnsupportedPrecisionException">The precision is not fp32.</exception>
     public void LoadTraining(ModelConfig config, TrainingState state)
     {
+        if (Precision != Precision.Fp32) throw new UnsupportedPrecisionException($"training computes in fp32 for now, this device was made for {Name(Precision)}");
         if (training is null || !training.Fits(config, state.Average is not null))
         {
             if (current == training?.Weights) current = null;

@@ -12,6 +12,7 @@ namespace DiffWave.Cuda;
 public sealed partial class CudaOps : IOps
 {
     private const int MostItems = 65535; // of a grid's y and z
+    private const int ConvertedValues = 1 << 16; // at a time, on the host
 
     private readonly ICudaDriver driver;
     private readonly CudaOptions options;
@@ -21,6 +22,8 @@ public sealed partial class CudaOps : IOps
     private readonly KernelRunner runner;
     private readonly CudaKernels kernels;
     private readonly DeviceScratch scratch;
+    private readonly StoredEnds? ends;   // of a network with activations in 16 bits
+    private readonly FusedBlocks? fused; // residual blocks on tensor cores; null: version 1 and 2 in float32
     private readonly ulong numbers; // the few single numbers below
     private readonly HashSet<Recording> recordings = [];
     private DeviceWeights? loaded, current; // by Load; those the operations use
@@ -30,14 +33,24 @@ public sealed partial class CudaOps : IOps
     /// <param name="driver">The device; stays the caller's, who disposes of it afterwards. Several may share it.</param>
     /// <param name="options">Choices; null: the defaults.</param>
     /// <exception cref="CudaException">The driver refuses.</exception>
+    /// <exception cref="UnsupportedPrecisionException">The device has no tensor cores for the precision.</exception>
     public CudaOps(ICudaDriver driver, CudaOptions? options = null)
     {
         (this.driver, this.options) = (driver, options ?? new CudaOptions());
+        if (Precision != Precision.Fp32 && driver.Device.Sm < LeastSm)
+            throw new UnsupportedPrecisionException($"{Name(Precision)} needs tensor cores of sm_{LeastSm} or later, {driver.Device.Name} is sm_{driver.Device.Sm}: compute in fp32 there");
         stream = driver.CreateStream();
         pool = new DeviceMemoryPool(driver, stream, this.options.MemoryBudget);
         runner = new KernelRunner(driver);
         kernels = new CudaKernels(runner);
         scratch = new DeviceScratch(pool, () => driver.IsCapturing(stream));
+        (ends, fused) = Precision switch
+        {
+            Precision.Fp16 => (new StoredEnds<Half, F16>(this), new StoredBlocks<Half, F16>(this)),
+            Precision.Bf16 => (new StoredEnds<BFloat16, BF16>(this), new StoredBlocks<BFloat16, BF16>(this)),
+            Precision.Tf32 => (null, new Tf32Blocks(this)),
+            _ => ((StoredEnds?)null, (FusedBlocks?)null),
+        };
         try
         {
             SamplingBudget = Math.Min(pool.Budget, driver.MemoryInfo().Free) / 10 * 8;
@@ -54,13 +67,29 @@ public sealed partial class CudaOps : IOps
     }
 
     /// <inheritdoc/>
-    public string Device => driver.DeviceText;
+    public string Device => Precision == Precision.Fp32 ? driver.DeviceText : driver.DeviceText.EndsWith(')') ? $"{driver.DeviceText[..^1]}, {Name(Precision)})" : $"{driver.DeviceText} ({Name(Precision)})";
+
+    /// <summary>What the network computes with.</summary>
+    public Precision Precision => options.Precision;
 
     /// <inheritdoc/>
     public bool PrefersWholeSignals => true;
 
     /// <inheritdoc/>
     public long SamplingBudget { get; }
+
+    /// <inheritdoc/>
+    public int ActivationBytes => ends is null ? sizeof(float) : 2;
+
+    /// <inheritdoc/>
+    public bool BlocksProjectMel => fused is not null;
+
+    /// <inheritdoc/>
+    public long WorkingRowBytes(ModelConfig config)
+    {
+        long gate = fused is null ? 3L * config.Channels : 0, hidden = ends is null ? config.Channels : 0, upsampler = 2L * config.Bands; // input and output; of the head; two stages
+        return sizeof(float) * (gate + hidden + upsampler);
+    }
 
     /// <summary>Most bytes of device memory that were in use at once.</summary>
     public long PeakMemoryBytes => pool.PeakBytesInUse;
@@ -79,18 +108,23 @@ public sealed partial class CudaOps : IOps
     private DeviceWeights Weights => current ?? throw new InvalidOperationException("no weights are loaded: call Load first");
 
     /// <inheritdoc/>
+    /// <exception cref="UnsupportedPrecisionException">The precision cannot serve the model: see <see cref="Problem"/>.</exception>
     public void Load(ModelConfig config, Parameters parameters)
     {
+        if (Problem(Precision, config) is { } problem) throw new UnsupportedPrecisionException(problem);
+        if (fused?.LeastSharedBytes(config) is { } bytes && bytes > driver.Device.SharedBytesPerBlock)
+            throw new UnsupportedPrecisionException($"{Name(Precision)}: at {config.Channels} channels a block takes {bytes} bytes of shared memory, {driver.Device.Name} has {driver.Device.SharedBytesPerBlock}; compute in fp32 there");
         if (loaded is null || !loaded.Fits(config))
         {
             if (current == loaded) current = null;
             loaded?.Free(pool);
             loaded = null; // not the old ones, should the next line fail
-            loaded = new DeviceWeights(config, parameters.Infos, pool);
+            loaded = new DeviceWeights(config, parameters.Infos, pool, fused?.WeightBytes(config) ?? 0);
         }
         current = loaded;
         staging.Upload<float>(parameters.Arena, (ulong)loaded.Values.All.Address);
         Pack(kernels.WeightLayout, loaded.Packed, loaded.Values.LayerStride);
+        fused?.Pack(loaded);
     }
 
     // Brings the weights into the order of the faster kernels.
@@ -103,17 +137,23 @@ public sealed partial class CudaOps : IOps
 
     /// <inheritdoc/>
     /// <exception cref="CudaException">CUDA_ERROR_OUT_OF_MEMORY: the device has not enough memory.</exception>
-    public IBuffer Allocate(int batch, int rows, int channels)
+    public IBuffer Allocate(int batch, int rows, int channels) => Allocate(batch, rows, channels, typeof(float), sizeof(float));
+
+    private CudaBuffer Allocate(int batch, int rows, int channels, Type element, int elementBytes)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(channels);
         if (batch > MostItems) throw new ArgumentOutOfRangeException(nameof(batch), batch, $"at most {MostItems} items can be side by side on this device: use a smaller batch");
-        long values = checked((long)batch * rows * channels);
-        ulong address = pool.Allocate(checked(values * sizeof(float)));
-        driver.FillAsync(address, 0, values, stream);
-        return new CudaBuffer(this, address, batch, rows, channels);
+        long words = (checked((long)batch * rows * channels * elementBytes) + sizeof(uint) - 1) / sizeof(uint);
+        ulong address = pool.Allocate(words * sizeof(uint));
+        driver.FillAsync(address, 0, words, stream);
+        return new CudaBuffer(this, address, batch, rows, channels, element);
     }
+
+    /// <inheritdoc/>
+    /// <exception cref="CudaException">CUDA_ERROR_OUT_OF_MEMORY: the device has not enough memory.</exception>
+    public IBuffer AllocateActivation(int batch, int rows, int channels) => Allocate(batch, rows, channels, ends?.Element ?? typeof(float), ActivationBytes);
 
     /// <inheritdoc/>
     /// <exception cref="CudaException">CUDA_ERROR_OUT_OF_MEMORY: the device has not enough memory.</exception>
@@ -129,29 +169,59 @@ public sealed partial class CudaOps : IOps
     public void Upload(ReadOnlySpan<float> values, IBuffer destination, int item, int row)
     {
         var to = (CudaBuffer)destination;
-        staging.Upload(values, (ulong)to.Part(item, row, WholeRows(values.Length, to)).Address);
+        int rows = WholeRows(values.Length, to);
+        if (to.Element == typeof(Half)) Upload(values, to.Part<Half>(item, row, rows), value => (Half)value);
+        else if (to.Element == typeof(BFloat16)) Upload(values, to.Part<BFloat16>(item, row, rows), value => (BFloat16)value);
+        else staging.Upload(values, (ulong)to.Part<float>(item, row, rows).Address);
+    }
+
+    private void Upload<T>(ReadOnlySpan<float> values, ArrayView<T> target, Func<float, T> stored) where T : unmanaged
+    {
+        T[] piece = new T[Math.Min(values.Length, ConvertedValues)];
+        for (int first = 0; first < values.Length; first += piece.Length)
+        {
+            int count = Math.Min(piece.Length, values.Length - first);
+            for (int i = 0; i < count; i++) piece[i] = stored(values[first + i]);
+            staging.Upload<T>(piece.AsSpan(0, count), (ulong)target.SubView(first, count).Address);
+        }
     }
 
     /// <inheritdoc/>
     public void Download(IBuffer source, int item, int row, Span<float> values)
     {
         var from = (CudaBuffer)source;
-        staging.Download((ulong)from.Part(item, row, WholeRows(values.Length, from)).Address, values);
+        int rows = WholeRows(values.Length, from);
+        if (from.Element == typeof(Half)) Download(from.Part<Half>(item, row, rows), values, value => (float)value);
+        else if (from.Element == typeof(BFloat16)) Download(from.Part<BFloat16>(item, row, rows), values, value => value);
+        else staging.Download((ulong)from.Part<float>(item, row, rows).Address, values);
+    }
+
+    private void Download<T>(ArrayView<T> source, Span<float> values, Func<T, float> number) where T : unmanaged
+    {
+        T[] piece = new T[Math.Min(values.Length, ConvertedValues)];
+        for (int first = 0; first < values.Length; first += piece.Length)
+        {
+            Span<T> part = piece.AsSpan(0, Math.Min(piece.Length, values.Length - first));
+            staging.Download((ulong)source.SubView(first, part.Length).Address, part);
+            for (int i = 0; i < part.Length; i++) values[first + i] = number(part[i]);
+        }
     }
 
     /// <inheritdoc/>
     public void Clear(IBuffer buffer)
     {
-        ArrayView<float> values = ((CudaBuffer)buffer).Values;
-        driver.FillAsync((ulong)values.Address, 0, values.Length, stream);
+        (ulong address, long words) = ((CudaBuffer)buffer).Words;
+        driver.FillAsync(address, 0, words, stream);
     }
 
     /// <inheritdoc/>
     public void Copy(Window source, Window destination, int rows)
     {
         using var range = Range(nameof(Copy));
-        int batch = source.Buffer.Batch, channels = source.Buffer.Channels;
-        Rows<float> from = At(source), to = At(destination);
+        int batch = source.Buffer.Batch;
+        if (((CudaBuffer)source.Buffer).Element != ((CudaBuffer)destination.Buffer).Element) throw new ArgumentException("the buffers hold values of different types: both must come from AllocateActivation, or neither");
+        Rows<float> from = WordsAt(source), to = WordsAt(destination);
+        int channels = from.Channels;
         if (!CopyRows.Overlap(from, to, rows))
         {
             Copy(from, to, batch, rows);
@@ -190,7 +260,20 @@ public sealed partial class CudaOps : IOps
     // Rows of a buffer, counted from one of them on.
     private static Rows<float> All(IBuffer buffer, int first = 0) => new(Values(buffer), buffer.Rows, first, buffer.Channels);
 
-    private static ArrayView<float> Values(IBuffer? buffer) => buffer is null ? default : ((CudaBuffer)buffer).Values;
+    private static ArrayView<float> Values(IBuffer? buffer) => buffer is null ? default : ((CudaBuffer)buffer).Values<float>();
+
+    // The same of any type.
+    private static Rows<T> At<T>(Window window, int row = 0) where T : unmanaged => new(((CudaBuffer)window.Buffer).Values<T>(), window.Buffer.Rows, window.Row + row, window.Buffer.Channels);
+
+    // Rows as words of four bytes, whatever they hold.
+    private static Rows<float> WordsAt(Window window)
+    {
+        var buffer = (CudaBuffer)window.Buffer;
+        (ulong address, long words) = buffer.Words;
+        int bytes = buffer.Element == typeof(float) ? sizeof(float) : 2, rowBytes = buffer.Channels * bytes;
+        if (rowBytes % sizeof(float) != 0) throw new ArgumentException($"rows of {buffer.Channels} channels of {bytes} bytes, expected an even number of channels");
+        return new(new ArrayView<float>((nint)address, words), buffer.Rows, window.Row, rowBytes / sizeof(float));
+    }
 
     // The same rows, counted from a later one on.
     private static Rows<float> From(Rows<float> rows, int row) => new(rows.Values, rows.ItemRows, rows.First + row, rows.Channels);

@@ -65,6 +65,9 @@ internal sealed class DeviceArena
     /// <summary>Values from a tensor of one layer to that of the next.</summary>
     public int LayerStride { get; }
 
+    /// <summary>A tensor of layer 0 and everything behind it, up to those of the last layer.</summary>
+    public ArrayView<float> From(ArrayView<float> tensor) => tensor.IsValid ? All.SubView((tensor.Address - All.Address) / sizeof(float)) : default;
+
     private Layer LayerOf(ModelConfig config, int layer)
     {
         string name = $"residual_layers.{layer}";

@@ -27,18 +27,18 @@ internal sealed class PackedWeights
     /// <param name="config">The model.</param>
     /// <param name="weights">Its canonical weights.</param>
     /// <param name="pool">Where the memory comes from.</param>
-    public PackedWeights(ModelConfig config, DeviceArena weights, DeviceMemoryPool pool)
+    /// <param name="forBlocks">Whether those of the residual blocks are wanted too.</param>
+    public PackedWeights(ModelConfig config, DeviceArena weights, DeviceMemoryPool pool, bool forBlocks = true)
     {
         int c = config.Channels, layers = config.Layers;
-        ArrayView<float> From(ArrayView<float> first) => weights.All.SubView((first.Address - weights.All.Address) / sizeof(float));
         Conv[] convs =
         [
-            new(From(weights.Layers[0].Dilated.Weight), default, layers, 2 * c, c, 3),
-            new(From(weights.Layers[0].Output.Weight), default, layers, 2 * c, c, 1),
+            new(weights.From(weights.Layers[0].Dilated.Weight), default, layers, 2 * c, c, 3),
+            new(weights.From(weights.Layers[0].Output.Weight), default, layers, 2 * c, c, 1),
             new(weights.Skip.Weight, default, 1, c, c, 1),
-            config.HasMel ? new(From(weights.Layers[0].Conditioner.Weight), default, layers, 2 * c, config.Bands, 1) : default,
+            config.HasMel ? new(weights.From(weights.Layers[0].Conditioner.Weight), default, layers, 2 * c, config.Bands, 1) : default,
         ];
-        long Floats(Conv conv) => conv.Outputs % 4 == 0 && conv.Inputs % 4 == 0 ? (long)conv.Layers * conv.Size : 0; // multiples of 16: addresses stay aligned
+        long Floats(Conv conv) => (forBlocks || conv.Source.Address == weights.Skip.Weight.Address) && conv.Outputs % 4 == 0 && conv.Inputs % 4 == 0 ? (long)conv.Layers * conv.Size : 0; // multiples of 16: addresses stay aligned
         long all = convs.Sum(Floats);
         if (all > 0) address = pool.Allocate(all * sizeof(float));
         long place = 0;

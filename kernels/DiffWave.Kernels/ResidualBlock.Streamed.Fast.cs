@@ -1,0 +1,333 @@
+namespace DiffWave.Kernels;
+
+public static partial class ResidualBlock
+{
+    /// <summary>Threads of a block of the streamed version.</summary>
+    public const int StreamedThreads = 256;
+
+    /// <summary>
+    /// The residual block with weights that stream through shared memory. Blocks of 256 threads, any number along x, best as many as
+    /// multiprocessors but no more than tiles: each walks tiles of the signal, and every number gives the same bits. Dynamic shared memory: <see cref="StreamedBytes{S}"/>. Addresses of all views are multiples of 16.
+    /// </summary>
+    /// <remarks>
+    /// A tile's rows of x and mel lie in shared memory. For each chunk of channels a warp sums filter and gate of 32 channels over all rows of x and mel, gates them and stores z; then, for each chunk again, residual
+    /// and skip of 32 channels over z. The weights of both products, in the order in which lanes read them, arrive in slices a few steps ahead, copied once for all warps; beside the last chunk of a tile x
+    /// of the next one arrives. Every row of x and z begins 16 bytes of banks after the one before it: neither ldmatrix nor the gate's stores meet a conflict.
+    /// </remarks>
+    /// <typeparam name="T">What activations and weights are stored as.</typeparam>
+    /// <typeparam name="P">Its product.</typeparam>
+    /// <typeparam name="S">The cut.</typeparam>
+    /// <param name="x">[B, rows, C], input of the layer; the rows before and behind too.</param>
+    /// <param name="mel">[B, rows, M], upsampled; not read without bands.</param>
+    /// <param name="weights">[L, <see cref="BlockWeights.Size"/>], of all layers, by <see cref="BlockWeights"/>.</param>
+    /// <param name="bias">[B, L, 2C], what an interior row starts from.</param>
+    /// <param name="edges">[B, L, 2, 2C], subtracted where tap 0 or tap 2 lies outside.</param>
+    /// <param name="outputBias">[B, L, 2C].</param>
+    /// <param name="y">Receives [B, rows, C]; not touched for the last layer. Another buffer than <paramref name="x"/>.</param>
+    /// <param name="skips">[B, rows, C], added to; for layer 0 set.</param>
+    /// <param name="tiles">B <see cref="TimeTile.Count"/>.</param>
+    /// <param name="rows">Rows to compute.</param>
+    /// <param name="before">Rows that exist before the first one.</param>
+    /// <param name="after">Rows that exist behind the last one.</param>
+    /// <param name="dilation">d.</param>
+    /// <param name="neighbours">q, by <see cref="StreamedNeighbours{S}"/>.</param>
+    /// <param name="layer">The layer, 0 to L - 1.</param>
+    /// <param name="layers">L.</param>
+    /// <param name="channels">C, a multiple of the channels of a chunk.</param>
+    /// <param name="bands">M, rows of a multiple of 16 bytes; 0 without a mel.</param>
+    /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
+    [Kernel("residual_block_streamed_v3", BlockX = StreamedThreads, MinimumSm = 80)]
+    public static void StreamedV3<T, P, S>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
+        int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst)
+        where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
+    {
+        ArrayView<UInt4> shared = SharedMemory.GetDynamic<UInt4>();
+        ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(S.Rows * S.WarpsAcross / 128 * 8);
+        var cut = new StreamedCut<S>(channels, bands, Interop.SizeOf<T>());
+        int thread = Group.IdxX, lane = thread % 32, warp = thread / 32;
+        int warpRow = warp / S.WarpsAcross * cut.WarpRows, warpChannel = warp % S.WarpsAcross * 32;
+        int xAt = cut.MelAt + cut.MelChunks;
+
+        // Lane 8 m + i reads row i of matrix m for ldmatrix: rows 0 and 8 of the left 16 bytes, then of the right ones. Lane 4 i + j sums columns 2 j, 2 j + 1 of rows i and i + 8.
+        int matrixRow = warpRow + FragmentRow<T>(lane % 8) + lane / 8 % 2 * 8, sumRow = warpRow + FragmentRow<T>(lane / 4), j = lane % 4;
+        int bRead = warpChannel * 2 + lane;
+
+        int packed = BlockWeights.Size(channels, bands);
+        var stream = new WeightStream<S>(cut, weights.SubView((long)layer * packed, packed).AsAligned16().Cast<UInt4>(), (tiles - Grid.IdxX + Grid.DimX - 1) / Grid.DimX);
+
+        int index = Grid.IdxX;
+        if (index >= tiles) return;
+        var tile = new TimeTile(index, rows, dilation, neighbours, S.Rows);
+        CopyX<T, S>(cut, x, shared, xAt, tile, neighbours, rows, before, after);
+        stream.Begin(shared);
+        while (index < tiles)
+        {
+            // x of this tile came in one group with the slice of the first step of the last product before.
+            Ptx.CpAsyncWaitGroup(Math.Min(S.Stages - 2, channels / cut.StepValues / S.Steps - 1));
+            if (cut.SharesMel) Group.Barrier(); // all have multiplied the z that lies there
+            CopyMel<T, S>(cut, mel, shared, tile, rows); // in one group with the slice of the next step, long before it is needed
+            long vector = ((long)tile.Item * layers + layer) * 2 * channels;
+            for (int chunk = 0; chunk < Loop.Rolled(cut.Chunks); chunk++)
+            {
+                int first = chunk * cut.ChunkChannels + warpChannel;
+                StartHidden(cut, sums, bias.SubView(vector + first + 8 * j), edges.SubView(2 * vector + first + 8 * j), gateFirst, tile, sumRow, rows, before, after);
+                int aRead = xAt + matrixRow * cut.RowPitch + lane / 16;
+                for (int tap = 0; tap < Loop.Rolled(Taps); tap++, aRead += neighbours * cut.RowPitch)
+                    for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
+                    {
+                        stream.Await();
+                        Multiply<T, P, S>(cut, ref stream, shared, aRead + 2 * step, cut.RowPitch, 1, bRead, S.Steps, false, sums);
+                    }
+                aRead = cut.MelAt + cut.MelPlace(matrixRow, lane / 16);
+                for (int step = 0; step < Loop.Rolled(cut.MelSteps); step += S.Steps)
+                {
+                    stream.Await();
+                    Multiply<T, P, S>(cut, ref stream, shared, StreamedCut<S>.Later(aRead, step, cut.MelTurns), cut.MelPitch, cut.MelTurns, bRead, cut.MelSteps - step, false, sums);
+                }
+                if (cut.SharesMel) Group.Barrier(); // all have multiplied the mel
+                Gate<T, P, S>(cut, shared, (cut.GatedAt + sumRow * cut.RowPitch + first / cut.PieceValues) * 4 + j, sums);
+            }
+
+            index += Grid.DimX;
+            var next = new TimeTile(Math.Min(index, tiles - 1), rows, dilation, neighbours, S.Rows);
+            for (int chunk = 0; chunk < Loop.Rolled(cut.Chunks); chunk++)
+            {
+                int first = chunk * cut.ChunkChannels + warpChannel;
+                StartOutput<T, P, S>(cut, shared, xAt + (sumRow + neighbours) * cut.RowPitch + first / cut.PieceValues + j * cut.LanePieces, outputBias.SubView(vector + first + 8 * j), sums);
+                int aRead = cut.GatedAt + matrixRow * cut.RowPitch + lane / 16;
+                for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
+                {
+                    stream.Await();
+                    if (step == 0 && chunk == cut.Chunks - 1 && index < tiles) CopyX<T, S>(cut, x, shared, xAt, next, neighbours, rows, before, after);
+                    Multiply<T, P, S>(cut, ref stream, shared, aRead + 2 * step, cut.RowPitch, 1, bRead, S.Steps, true, sums);
+                }
+                Finish<T, P, S>(cut, y, skips, tile, sumRow, first / cut.PieceValues + P.FirstPiece(j), rows, layer, layers, sums);
+            }
+            tile = next;
+        }
+    }
+
+    // Rows of x with their halo, zeros where there are none.
+    private static void CopyX<T, S>(StreamedCut<S> cut, Rows<T> x, ArrayView<UInt4> shared, int to, TimeTile tile, int neighbours, int rows, int before, int after) where T : unmanaged where S : struct, IStreamedTile
+    {
+        ArrayView<UInt4> from = Pieces(x, tile.Item);
+        for (int i = Group.IdxX; i < (S.Rows + 2 * neighbours) * cut.RowPieces; i += StreamedThreads)
+        {
+            int row = i / cut.RowPieces, piece = i % cut.RowPieces, time = tile.Time(row - neighbours);
+            bool exists = time >= -before & time < rows + after;
+            Ptx.CpAsync16(ref shared[to + row * cut.RowPitch + piece], ref from[(exists ? time : 0) * cut.RowPieces + piece], exists ? 16 : 0);
+        }
+    }
+
+    // Rows of mel, zeros where there are none and up to whole steps.
+    private static void CopyMel<T, S>(StreamedCut<S> cut, Rows<T> mel, ArrayView<UInt4> shared, TimeTile tile, int rows) where T : unmanaged where S : struct, IStreamedTile
+    {
+        if (cut.MelSteps == 0) return;
+        ArrayView<UInt4> from = Pieces(mel, tile.Item);
+        for (int i = Group.IdxX; i < Loop.Rolled(S.Rows * cut.MelPitch); i += StreamedThreads)
+        {
+            int row = i / cut.MelPitch, piece = i % cut.MelPitch, time = tile.Time(row);
+            bool exists = time < rows & piece < cut.MelPieces;
+            Ptx.CpAsync16(ref shared[cut.MelAt + cut.MelPlace(row, piece)], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
+        }
+    }
+
+    // An item's rows from the first on, 16 bytes an element.
+    private static ArrayView<UInt4> Pieces<T>(Rows<T> rows, int item) where T : unmanaged =>
+        rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * rows.Channels).AsAligned16().Cast<UInt4>();
+
+    // The bias, without what the taps outside would add to it.
+    private static void StartHidden<S>(StreamedCut<S> cut, ArrayView<Float4> sums, ArrayView<float> bias, ArrayView<float> edges, bool gateFirst, TimeTile tile, int sumRow, int rows, int before, int after)
+        where S : struct, IStreamedTile
+    {
+        ArrayView<Float4> start = LocalMemory.Allocate<Float4>(4);
+        LoadHalves(bias, start, cut.Channels, gateFirst);
+        for (int i = 0; i < sums.IntLength; i++)
+        {
+            Float2 pair = Pair(start, i % 8);
+            sums[i] = new Float4(pair.X, pair.Y, pair.X, pair.Y);
+        }
+        if (tile.First - tile.Dilation >= -before && tile.Time(S.Rows - 1) + tile.Dilation < rows + after) return;
+        for (int tap = 0; tap < Taps; tap += 2)
+        {
+            LoadHalves(edges.SubView(tap * cut.Channels), start, cut.Channels, gateFirst);
+            for (int i = 0; i < sums.IntLength / 8; i++)
+            {
+                float upper = Outside(tile, sumRow + 16 * i, tap, rows, before, after), lower = Outside(tile, sumRow + 16 * i + 8, tap, rows, before, after);
+                for (int f = 0; f < 8; f++)
+                {
+                    Float2 edge = Pair(start, f);
+                    ref Float4 sum = ref sums[8 * i + f];
+                    sum = new Float4(sum.X - upper * edge.X, sum.Y - upper * edge.Y, sum.Z - lower * edge.X, sum.W - lower * edge.Y);
+                }
+            }
+        }
+    }
+
+    private static float Outside(TimeTile tile, int row, int tap, int rows, int before, int after)
+    {
+        int time = tile.Time(row) + (tap - 1) * tile.Dilation;
+        return time < -before | time >= rows + after ? 1 : 0;
+    }
+
+    // The output's bias, and in the residual half x.
+    private static void StartOutput<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int xRead, ArrayView<float> bias, ArrayView<Float4> sums)
+        where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
+    {
+        ArrayView<Float4> start = LocalMemory.Allocate<Float4>(4);
+        ArrayView<UInt4> pieces = LocalMemory.Allocate<UInt4>(cut.LanePieces);
+        ArrayView<Float2> upper = LocalMemory.Allocate<Float2>(4), lower = LocalMemory.Allocate<Float2>(4);
+        LoadHalves(bias, start, cut.Channels, false);
+        for (int i = 0; i < sums.IntLength / 8; i++)
+        {
+            for (int piece = 0; piece < cut.LanePieces; piece++) pieces[piece] = shared[xRead + 16 * i * cut.RowPitch + piece];
+            P.Unpack(pieces, 0, upper);
+            for (int piece = 0; piece < cut.LanePieces; piece++) pieces[piece] = shared[xRead + (16 * i + 8) * cut.RowPitch + piece];
+            P.Unpack(pieces, 0, lower);
+            for (int f = 0; f < 8; f++)
+            {
+                Float2 pair = Pair(start, f);
+                sums[8 * i + f] = f < 4 ? new Float4(pair.X + upper[f].X, pair.Y + upper[f].Y, pair.X + lower[f].X, pair.Y + lower[f].Y) : new Float4(pair.X, pair.Y, pair.X, pair.Y);
+            }
+        }
+    }
+
+    // A lane's eight values of each half of a vector of 2C, or of the second half before the first.
+    private static void LoadHalves(ArrayView<float> vector, ArrayView<Float4> start, int channels, bool swapped)
+    {
+        ArrayView<Float4> fours = vector.AsAligned16().Cast<Float4>();
+        for (int i = 0; i < 4; i++) start[i] = Ptx.LdGlobalNc(ref fours[(i >= 2 != swapped ? channels / 4 : 0) + i % 2]);
+    }
+
+    private static Float2 Pair(ArrayView<Float4> start, int tile) => tile % 2 == 0 ? new(start[tile / 2].X, start[tile / 2].Y) : new(start[tile / 2].Z, start[tile / 2].W);
+
+    // A slice of the product: the warp's rows times both halves of its 32 channels. The copy of a later slice begins while the first operands come.
+    private static void Multiply<T, P, S>(StreamedCut<S> cut, ref WeightStream<S> stream, ArrayView<UInt4> shared, int aRead, int pitch, int turns, int bRead, int steps, bool rounded, ArrayView<Float4> sums)
+        where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
+    {
+        ArrayView<UInt4> aParts = LocalMemory.Allocate<UInt4>(sums.IntLength / 8), bParts = LocalMemory.Allocate<UInt4>(4);
+        bRead += stream.Slice;
+        for (int step = 0; step < S.Steps; step++)
+        {
+            if (step > 0 && step >= steps) continue;
+            for (int i = 0; i < aParts.IntLength; i++) aParts[i] = Ptx.LdMatrixX4(ref shared[StreamedCut<S>.Later(aRead, step, turns) + 16 * i * pitch]);
+            for (int u = 0; u < 4; u++) bParts[u] = shared[bRead + step * cut.StepChunks + u / 2 * cut.HalfChunks + u % 2 * 32];
+            if (step == 0) stream.Copy(shared);
+            for (int i = 0; i < aParts.IntLength; i++)
+            {
+                UInt4 part = rounded ? aParts[i] : P.Operand(aParts[i]);
+                for (int u = 0; u < 4; u++)
+                {
+                    int index = 8 * i + 2 * u;
+                    sums[index] = P.MultiplyAdd(part, new UInt2(bParts[u].X, bParts[u].Y), sums[index]);
+                    sums[index + 1] = P.MultiplyAdd(part, new UInt2(bParts[u].Z, bParts[u].W), sums[index + 1]);
+                }
+            }
+        }
+    }
+
+    private static void Gate<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int word, ArrayView<Float4> sums) where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
+    {
+        ArrayView<uint> words = shared.Cast<uint>();
+        for (int i = 0; i < sums.IntLength / 8; i++)
+            for (int f = 0; f < 4; f++)
+            {
+                Float4 filter = sums[8 * i + f], gate = sums[8 * i + 4 + f];
+                int upper = word + (16 * i * cut.RowPitch + f * cut.LanePieces) * 4, lower = upper + 8 * cut.RowPitch * 4;
+                P.StoreGated(words, upper, new Float2(P.Gate(filter.X, gate.X), P.Gate(filter.Y, gate.Y)));
+                P.StoreGated(words, lower, new Float2(P.Gate(filter.Z, gate.Z), P.Gate(filter.W, gate.W)));
+            }
+    }
+
+    // y and the skips. The skips there are asked for first and arrive while y is made.
+    private static void Finish<T, P, S>(StreamedCut<S> cut, Rows<T> y, Rows<T> skips, TimeTile tile, int sumRow, int piece, int rows, int layer, int layers, ArrayView<Float4> sums)
+        where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
+    {
+        int pairRows = sums.IntLength / 4;
+        ArrayView<UInt4> before = LocalMemory.Allocate<UInt4>(pairRows * cut.LanePieces), pieces = LocalMemory.Allocate<UInt4>(cut.LanePieces), target = Pieces(skips, tile.Item);
+        ArrayView<Float2> values = LocalMemory.Allocate<Float2>(4), added = LocalMemory.Allocate<Float2>(4);
+        if (layer > 0)
+            for (int i = 0; i < pairRows; i++)
+            {
+                int time = tile.Time(sumRow + 8 * i);
+                if (time >= rows) continue;
+                for (int p = 0; p < cut.LanePieces; p++) before[i * cut.LanePieces + p] = target[time * cut.RowPieces + piece + p * P.PieceStride];
+            }
+        if (layer < layers - 1)
+        {
+            ArrayView<UInt4> output = Pieces(y, tile.Item);
+            for (int i = 0; i < pairRows; i++)
+            {
+                RowOf(sums, i, 0, RootHalf, values);
+                P.Arrange(values);
+                P.Pack(values, pieces);
+                int time = tile.Time(sumRow + 8 * i);
+                if (time >= rows) continue;
+                for (int p = 0; p < cut.LanePieces; p++) output[time * cut.RowPieces + piece + p * P.PieceStride] = pieces[p];
+            }
+        }
+        for (int i = 0; i < pairRows; i++)
+        {
+            RowOf(sums, i, 4, 1, values);
+            P.Arrange(values);
+            if (layer > 0)
+            {
+                P.Unpack(before, i * cut.LanePieces, added);
+                for (int f = 0; f < 4; f++) values[f] = new Float2(added[f].X + values[f].X, added[f].Y + values[f].Y);
+            }
+            P.Pack(values, pieces);
+            int time = tile.Time(sumRow + 8 * i);
+            if (time >= rows) continue;
+            for (int p = 0; p < cut.LanePieces; p++) target[time * cut.RowPieces + piece + p * P.PieceStride] = pieces[p];
+        }
+    }
+
+    // A row's pairs of four tiles: row 8 i of the lane's.
+    private static void RowOf(ArrayView<Float4> sums, int i, int firstTile, float factor, ArrayView<Float2> values)
+    {
+        for (int f = 0; f < 4; f++)
+        {
+            Float4 sum = sums[i / 2 * 8 + firstTile + f];
+            values[f] = i % 2 == 0 ? new Float2(sum.X * factor, sum.Y * factor) : new Float2(sum.Z * factor, sum.W * factor);
+        }
+    }
+
+    // Row i of eight in a fragment. A lane reads 16 bytes of x for the residual, the four lanes of a row 64: with four rows between two rows of lanes those of eight lanes lie in different banks. Float's
+    // lanes read every second 16 bytes, and rows beside each other fill the gaps.
+    private static int FragmentRow<T>(int i) where T : unmanaged => Interop.SizeOf<T>() == 2 ? i / 2 + i % 2 * 4 : i;
+
+    /// <summary>Dynamic shared memory of <see cref="StreamedV3"/> in bytes.</summary>
+    /// <typeparam name="S">The cut.</typeparam>
+    /// <param name="channels">C.</param>
+    /// <param name="bands">M; 0 without a mel.</param>
+    /// <param name="neighbours">q.</param>
+    /// <param name="elementBytes">Bytes of a stored value: 2 or 4.</param>
+    public static int StreamedBytes<S>(int channels, int bands, int neighbours, int elementBytes) where S : struct, IStreamedTile
+    {
+        var cut = new StreamedCut<S>(channels, bands, elementBytes);
+        return 16 * (cut.MelAt + cut.MelChunks + (S.Rows + 2 * neighbours) * cut.RowPitch);
+    }
+
+    /// <summary>q for a launch of <see cref="StreamedV3"/>: that of <see cref="TimeTile.Neighbours"/>, or the largest for which a tile fits into shared memory.</summary>
+    /// <typeparam name="S">The cut.</typeparam>
+    /// <param name="rows">Rows of an item.</param>
+    /// <param name="dilation">d.</param>
+    /// <param name="channels">C.</param>
+    /// <param name="bands">M; 0 without a mel.</param>
+    /// <param name="elementBytes">Bytes of a stored value: 2 or 4.</param>
+    /// <param name="sharedBytes">What a block may have.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The cut does not take these channels or bands, or not even a tile with q = 1 fits.</exception>
+    public static int StreamedNeighbours<S>(int rows, int dilation, int channels, int bands, int elementBytes, int sharedBytes) where S : struct, IStreamedTile
+    {
+        var cut = new StreamedCut<S>(channels, bands, elementBytes);
+        if (channels % cut.ChunkChannels != 0 || cut.TapSteps % S.Steps != 0)
+            throw new ArgumentOutOfRangeException(nameof(channels), channels, $"{typeof(S).Name} takes multiples of {Math.Max(cut.ChunkChannels, S.Steps * cut.StepValues)} channels of {elementBytes} bytes: choose another cut");
+        if (bands % cut.PieceValues != 0) throw new ArgumentOutOfRangeException(nameof(bands), bands, $"rows of a mel must be a multiple of 16 bytes, expected a multiple of {cut.PieceValues} bands");
+        int neighbours = TimeTile.Neighbours(rows, dilation, S.Rows);
+        while (neighbours > 1 && StreamedBytes<S>(channels, bands, neighbours, elementBytes) > sharedBytes) neighbours /= 2;
+        int needed = StreamedBytes<S>(channels, bands, neighbours, elementBytes);
+        if (needed > sharedBytes)
+            throw new ArgumentOutOfRangeException(nameof(sharedBytes), sharedBytes, $"{channels} channels of {elementBytes} bytes and {bands} bands need {needed} bytes of shared memory a block: choose another precision");
+        return neighbours;
+    }
+}

@@ -1,0 +1,58 @@
+using DiffWave.Device;
+using DiffWave.Engine;
+using DiffWave.Kernels;
+
+namespace DiffWave.Cuda;
+
+// The ends of a network whose activations take 16 bits: where they come from float32, and where they become float32 again.
+public sealed partial class CudaOps
+{
+    private abstract class StoredEnds
+    {
+        public abstract Type Element { get; }
+
+        public abstract void InputProjection(TimeRange range, Window audio, Window x);
+
+        public abstract void UpsampleLast(DeviceTensors weights, UpsampleLaunch stage, Window upsampled, int first);
+
+        public abstract void Head(TimeRange range, Window skips, Window eps);
+    }
+
+    private sealed class StoredEnds<T, P>(CudaOps ops) : StoredEnds where T : unmanaged where P : struct, IMatrixPair<T>
+    {
+        private const int HeadBlocks = 2; // of a multiprocessor
+
+        private readonly KernelVariants inputProjection = new(ops.runner, Kernels.InputProjection.ForwardV3<T, P>, "channels");
+        private readonly KernelVariants melUpsampler = new(ops.runner, MelUpsampler.ForwardV3<T, P>);
+        private readonly KernelVariants head = new(ops.runner, Kernels.Head.ForwardV3<T, P>, "channels");
+
+        public override Type Element => typeof(T);
+
+        public override void InputProjection(TimeRange range, Window audio, Window x)
+        {
+            DeviceTensors weights = ops.Weights.Values.Input;
+            int channels = x.Buffer.Channels;
+            foreach ((int first, int count) in ops.Pieces(range, channels))
+                ops.Launch(inputProjection.With(channels).Add(At(audio, first)).Add(weights.Weight).Add(weights.Bias).Add(At<T>(x, first)).Add(count),
+                    Blocks(count, Kernels.InputProjection.RowsV3(channels)), 1, x.Buffer.Batch);
+        }
+
+        public override void UpsampleLast(DeviceTensors weights, UpsampleLaunch stage, Window upsampled, int first)
+        {
+            (int x, int y, int z) = MelUpsampler.GridV2(upsampled.Buffer.Batch, stage.Outputs, upsampled.Buffer.Channels, stage.Factor, stage.Shift);
+            ops.Launch(melUpsampler.With().Add(stage.From).Add(At<T>(upsampled, first)).Add(weights.Weight).Add(weights.Bias).Add(stage.Inputs).Add(stage.Outputs).Add(stage.Factor).Add(stage.Shift), x, y, z);
+        }
+
+        public override void Head(TimeRange range, Window skips, Window eps)
+        {
+            DeviceArena weights = ops.Weights.Values;
+            int batch = skips.Buffer.Batch, channels = skips.Buffer.Channels;
+            foreach ((int first, int count) in ops.Pieces(range, channels))
+            {
+                int blocks = Math.Min(ops.driver.Device.Multiprocessors * HeadBlocks, Blocks((long)batch * count, Kernels.Head.RowsV3(channels)));
+                ops.runner.Launch(head.With(channels).Add(At<T>(skips, first)).Add(weights.Skip.Weight).Add(weights.Skip.Bias).Add(weights.Head.Weight).Add(weights.Head.Bias).Add(At(eps, first)).Add(count)
+                    .Add(batch).Add(ops.SkipScale), new Dim3(blocks), ops.stream, Kernels.Head.SharedBytesV3(channels));
+            }
+        }
+    }
+}
