@@ -16,7 +16,7 @@ internal sealed record BenchDevice(IOps Ops, ICudaDriver? Driver, Func<double?> 
     /// <summary>Opens <c>cpu</c>, <c>cuda</c>, <c>cuda:N</c> or <c>emulator</c>.</summary>
     public static BenchDevice Open(string device, int threads, SimdLevel level, Precision precision = Precision.Fp32)
     {
-        if (device == "cpu" && precision != Precision.Fp32) throw new ArgumentException($"precision {precision}: the CPU computes in fp32 only");
+        if (device == "cpu" && precision != Precision.Fp32) throw new ArgumentException($"precision {precision.ToString().ToLowerInvariant()}: the CPU computes in fp32");
         if (device == "cpu") return new BenchDevice(CpuDevice.Create(threads, level), null, () => FmaPeak.Measure(threads), "FMA peak");
         ICudaDriver driver = OpenDriver(device);
         try { return new BenchDevice(new CudaOps(driver, new CudaOptions { Precision = precision }), driver, () => device == "emulator" ? null : driver.Device.PeakFloat32Flops, "float32 peak by data sheet"); }

@@ -4,7 +4,7 @@ using DiffWave.Engine;
 
 namespace DiffWave.Bench;
 
-/// <summary>The first figures of a GPU, in one run: resources and times of every kernel, the time of each within a workload, syntheses of one clip and of a batch in every precision, and a training step.</summary>
+/// <summary>The first figures of a GPU, in one run: resources and times of every kernel, the time of each within a workload, syntheses of one clip and of a batch, and a training step.</summary>
 internal static class GpuBench
 {
     private const int CropFrames = 62;
@@ -22,12 +22,20 @@ internal static class GpuBench
                 ["memory_bytes"] = info.MemoryBytes, ["float32_peak_flops"] = info.PeakFloat32Flops, ["memory_peak_bytes_per_second"] = info.PeakMemoryBytesPerSecond,
             };
             result["kernels"] = KernelResources.Run(driver, rounds);
-            Workload[] workloads = [.. new[] { 1, batch }.Distinct().Select(clips => new SynthesisWork(preset, clips, Workload.FramesOf(preset, seconds), Full: false)), new TrainingWork(preset, batch, CropFrames, Recompute: false)];
-            if (workloads.Select(workload => LaunchTimes.Run(driver, workload)).OfType<Dictionary<string, object>>().ToArray() is { Length: > 0 } launches) result["launches"] = launches;
+            List<Dictionary<string, object>> launches = [];
+            foreach (Workload workload in Syntheses(preset, seconds, batch).Append(new TrainingWork(preset, batch, CropFrames, Recompute: false, Precision.Fp32)))
+                if (LaunchTimes.Run(driver, workload) is { } times) launches.Add(times);
+            if (launches.Count > 0) result["launches"] = launches;
         }
-        result["synthesis"] = Enum.GetValues<Precision>().Where(precision => CudaOps.Problem(precision, ModelConfig.Preset(preset)) is null).SelectMany(precision =>
-            new[] { 1, batch }.Distinct().Select(clips => SynthesisBench.Run(device, preset, seconds, clips, full: false, 1, default, rounds, null, precision))).ToArray();
+        result["synthesis"] = Syntheses(preset, seconds, batch).Select(work => SynthesisBench.Run(device, preset, seconds, work.Batch, full: false, 1, default, rounds, null, work.Precision)).ToArray();
         result["training"] = TrainingBench.Run(device, preset, batch, CropFrames, recompute: false, 1, default, rounds, null);
         return result;
     }
+
+    // One clip and a batch, in every precision that has kernels for the model.
+    private static IEnumerable<Workload> Syntheses(string preset, double seconds, int batch) =>
+        from precision in Enum.GetValues<Precision>()
+        where CudaOps.Problem(precision, ModelConfig.Preset(preset)) is null
+        from clips in new[] { 1, batch }.Distinct()
+        select new SynthesisWork(preset, clips, Workload.FramesOf(preset, seconds), Full: false, precision);
 }

@@ -26,10 +26,10 @@ var python = new Option<string?>("--peer") { Description = "Python with PyTorch 
 var mode = new Option<string>("--peer-mode") { Description = "how the peer computes: fp32; on a GPU also tf32, amp or compile", DefaultValueFactory = _ => "fp32" };
 var script = new Option<string>("--peer-script") { Description = "the peer program", DefaultValueFactory = _ => "bench/peers/torch_diffwave.py" };
 var cached = new Option<bool>("--peer-cached") { Description = "the peer computes the conditioner once (needs several GB)" };
-var computes = new Option<Precision>("--precision") { Description = "what a GPU computes with" };
-var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { device, computes, preset, seconds, clips, full, threads, level, rounds, python, script, mode, cached, json };
+var inPrecision = new Option<Precision>("--precision") { Description = "fp32, tf32, fp16 or bf16; the last three on a GPU's tensor cores" };
+var synthesis = new Command("synthesis", "whole syntheses: times real time, memory, and the ratio to PyTorch") { device, preset, seconds, clips, full, inPrecision, threads, level, rounds, python, script, mode, cached, json };
 synthesis.SetAction(p => Save(p.GetValue(json), "synthesis", SynthesisBench.Run(p.GetValue(device)!, p.GetValue(preset)!, p.GetValue(seconds), p.GetValue(clips), p.GetValue(full), p.GetValue(threads), p.GetValue(level),
-    p.GetValue(rounds), Peer(p), p.GetValue(computes))));
+    p.GetValue(rounds), Peer(p), p.GetValue(inPrecision))));
 
 var batch = new Option<int>("--batch") { Description = "crops a step", DefaultValueFactory = _ => 4 };
 var cropFrames = new Option<int>("--crop-frames") { Description = "mel frames a crop", DefaultValueFactory = _ => 62 };
@@ -56,24 +56,33 @@ precision.SetAction(p => Save(p.GetValue(json), "precision", PrecisionBench.Run(
 var gpuName = new Option<string>("--gpu") { Description = $"the GPU: {string.Join(", ", GpuModel.All.Select(gpu => gpu.Name))}", DefaultValueFactory = _ => "h100" };
 var costSeconds = new Option<double>("--seconds") { Description = "length of the clip", DefaultValueFactory = _ => 10 };
 var costTraining = new Option<bool>("--training") { Description = "a training step instead of a synthesis" };
-var countFrames = new Option<int>("--count-frames") { Description = "mel frames at which launches are counted by the emulator, and at half of them", DefaultValueFactory = _ => 16 };
+var countFrames = new Option<int?>("--count-frames") { Description = "mel frames at which launches are counted by the emulator, and at half of them; without it 16, on tensor cores 64" };
 var measured = new Option<string?>("--measured") { Description = "results of bench gpu to put beside the predictions", HelpName = "FILE" };
 var kernel = new Option<string?>("--kernel") { Description = "a kernel of the catalogue: what a tile of its rows costs; or an operation: a line for each of its versions", HelpName = "NAME" };
 var shape = new Option<string?>("--shape") { Description = "sizes of --kernel; those not named are the usual ones", HelpName = "NAME=SIZE,.." };
 var tileRows = new Option<int>("--tile-rows") { Description = "rows of a tile of --kernel", DefaultValueFactory = _ => 128 };
 var costs = new Command("costs", "predicted time of every kernel of a synthesis or a training step on a GPU, from counts; needs no GPU")
 {
-    gpuName, preset, costSeconds, clips, full, costTraining, cropFrames, recompute, countFrames, measured, kernel, shape, tileRows, json,
+    gpuName, preset, costSeconds, clips, full, inPrecision, costTraining, cropFrames, recompute, countFrames, measured, kernel, shape, tileRows, json,
 };
 costs.SetAction(p =>
 {
-    GpuModel chosen = GpuModel.Find(p.GetValue(gpuName)!);
-    string model = p.GetValue(preset)!;
-    Workload workload = p.GetValue(costTraining) ? new TrainingWork(model, p.GetValue(clips), p.GetValue(cropFrames), p.GetValue(recompute))
-        : new SynthesisWork(model, p.GetValue(clips), Workload.FramesOf(model, p.GetValue(costSeconds)), p.GetValue(full));
-    Save(p.GetValue(json), "costs", p.GetValue(kernel) is { } name
-        ? CostsBench.Run(chosen, name, p.GetValue(shape), p.GetValue(tileRows), (long)workload.Batch * workload.Samples)
-        : CostsBench.Run(chosen, workload, p.GetValue(countFrames), p.GetValue(measured)));
+    try
+    {
+        GpuModel chosen = GpuModel.Find(p.GetValue(gpuName)!);
+        string model = p.GetValue(preset)!;
+        Workload workload = p.GetValue(costTraining) ? new TrainingWork(model, p.GetValue(clips), p.GetValue(cropFrames), p.GetValue(recompute), p.GetValue(inPrecision))
+            : new SynthesisWork(model, p.GetValue(clips), Workload.FramesOf(model, p.GetValue(costSeconds)), p.GetValue(full), p.GetValue(inPrecision));
+        Save(p.GetValue(json), "costs", p.GetValue(kernel) is { } name
+            ? CostsBench.Run(chosen, name, p.GetValue(shape), p.GetValue(tileRows), (long)workload.Batch * workload.Samples)
+            : CostsBench.Run(chosen, workload, p.GetValue(countFrames) ?? (p.GetValue(inPrecision) == Precision.Fp32 ? 16 : 64), p.GetValue(measured)));
+        return 0;
+    }
+    catch (Exception e) when (e is ArgumentException or FormatException or NotSupportedException or IOException or InvalidDataException)
+    {
+        Console.Error.WriteLine(e.Message);
+        return 2;
+    }
 });
 
 return new RootCommand("Benchmarks of DiffWaveKernels.") { block, synthesis, training, gpu, costs, compiler, emulator, precision }.Parse(args).Invoke();

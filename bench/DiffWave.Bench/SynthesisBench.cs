@@ -47,7 +47,7 @@ internal static class SynthesisBench
 
         var result = new Dictionary<string, object>
         {
-            ["preset"] = preset, ["batch"] = batch, ["audio_seconds"] = audio, ["first_run_seconds"] = first, ["steps"] = steps.Count, ["device"] = ops.Device, ["precision"] = precision.ToString().ToLowerInvariant(), ["times_real_time"] = audio / measured.Seconds,
+            ["preset"] = preset, ["batch"] = batch, ["audio_seconds"] = audio, ["first_run_seconds"] = first, ["steps"] = steps.Count, ["precision"] = precision.ToString().ToLowerInvariant(), ["device"] = ops.Device, ["times_real_time"] = audio / measured.Seconds,
         };
         measured.AddTo(result, peer is null ? null : new() { ["torch"] = peer.Version, ["mode"] = torch!.Mode, ["cached_conditioner"] = torch.Cached });
         return result;

@@ -1,12 +1,13 @@
 using DiffWave.Bench.Costs;
+using DiffWave.Cuda;
 
 namespace DiffWave.Bench.Tests;
 
 /// <summary>The engine's real launches, and their counts scaled from shorter ones against counts at the length itself.</summary>
 public class EngineWorkTests
 {
-    private static readonly SynthesisWork Synthesis = new("tiny", 2, 8, Full: false);
-    private static readonly TrainingWork Training = new("tiny", 2, 8, Recompute: false);
+    private static readonly SynthesisWork Synthesis = new("tiny", 2, 8, Full: false, Precision.Fp32);
+    private static readonly TrainingWork Training = new("tiny", 2, 8, Recompute: false, Precision.Fp32);
 
     [Fact]
     public void ASynthesisLaunchesThreeKernelsALayerAndStep()
@@ -46,6 +47,25 @@ public class EngineWorkTests
             foreach (Count count in new[] { Count.Issued, Count.Float32, Count.Flops, Count.SharedWavefronts, Count.GlobalWavefronts, Count.Sectors })
                 Assert.True(Math.Abs(actual[(int)count] - expected[(int)count]) <= 0.02 * expected[(int)count], $"'{prefix}' {count}: {actual[(int)count]} scaled, {expected[(int)count]} counted");
         }
+    }
+
+    // A kernel that walks tiles on all multiprocessors, from counts with one and two blocks. Its matrix products and what it does once a block are exact; the halo of a tile and the tiles at
+    // the ends of a signal, which ask for more, are not in proportion to the length.
+    [Fact]
+    public void TilesThatAreWalkedAreScaledByTheirNumber()
+    {
+        var work = new SynthesisWork("small", 2, 24, Full: false, Precision.Fp16);
+        GpuModel gpu = GpuModel.Find("h100") with { Multiprocessors = 20 };
+        EngineWork scaled = EngineWork.Of(gpu, work, countFrames: 16);
+        using var counted = new LaunchRecorder(gpu, gpu.Multiprocessors);
+        work.Record(counted);
+        int[] blocks = [.. Enumerable.Range(0, counted.Log.Count).Where(i => counted.Log[i].Tiles > 0)];
+        Assert.Equal(work.Config.Layers * work.Steps.Count, blocks.Length);
+        double Scaled(Count count) => blocks.Sum(i => scaled.Launches[i][count]);
+        double Counted(Count count) => blocks.Sum(i => LaunchWork.CountsOf(counted.Log[i].Counted!.Value.Report)[(int)count]);
+        Assert.All(blocks, i => Assert.Equal((TensorKind.F16, 20L), (counted.Log[i].Tensor, counted.Log[i].Grid.Size)));
+        foreach (Count count in new[] { Count.TensorFlops, Count.Tensor, Count.Special, Count.Barriers }) Assert.Equal(Counted(count), Scaled(count), 1e-9 * Counted(count));
+        foreach (Count count in new[] { Count.Issued, Count.SharedWavefronts, Count.GlobalWavefronts, Count.Sectors }) Assert.InRange(Scaled(count) / Counted(count), 0.95, 1.05);
     }
 
     [Fact]

@@ -8,7 +8,7 @@ namespace DiffWave.Bench.Tests;
 /// <summary>Times of bench gpu beside predictions.</summary>
 public sealed class MeasuredTimesTests : IDisposable
 {
-    private static readonly SynthesisWork Workload = new("tiny", 1, 2, Full: false);
+    private static readonly SynthesisWork Workload = new("tiny", 1, 2, Full: false, Precision.Fp32);
 
     private readonly string file = Path.GetTempFileName();
 
@@ -25,8 +25,9 @@ public sealed class MeasuredTimesTests : IDisposable
                 device = new { name = "a GPU" },
                 synthesis = new object[]
                 {
-                    new { preset = "tiny", batch = 1, steps = 7, audio_seconds = 5.0, median_seconds = 9.0 }, // another length
-                    new { preset = "tiny", batch = 1, steps = 7, audio_seconds = 512 / 22050.0, median_seconds = 0.004 },
+                    new { preset = "tiny", batch = 1, steps = 7, precision = "fp32", audio_seconds = 5.0, median_seconds = 9.0 },               // another length
+                    new { preset = "tiny", batch = 1, steps = 7, precision = "fp16", audio_seconds = 512 / 22050.0, median_seconds = 9.0 }, // another precision
+                    new { preset = "tiny", batch = 1, steps = 7, precision = "fp32", audio_seconds = 512 / 22050.0, median_seconds = 0.004 },
                 },
                 launches = new object[]
                 {
@@ -54,7 +55,7 @@ public sealed class MeasuredTimesTests : IDisposable
     [Fact]
     public void TimesOfAnotherSizeAreRefused()
     {
-        Write(new { benchmark = "gpu", results = new { device = new { name = "a GPU" }, synthesis = new[] { new { preset = "tiny", batch = 2, steps = 7, audio_seconds = 512 / 22050.0, median_seconds = 0.004 } } } });
+        Write(new { benchmark = "gpu", results = new { device = new { name = "a GPU" }, synthesis = new[] { new { preset = "tiny", batch = 2, steps = 7, precision = "fp32", audio_seconds = 512 / 22050.0, median_seconds = 0.004 } } } });
         Assert.Contains("nothing measured of: synthesis, tiny", Assert.Throws<InvalidDataException>(() => MeasuredTimes.Read(file, Workload)).Message, StringComparison.Ordinal);
         Write(new { benchmark = "synthesis", results = new { } });
         Assert.Contains("no result of bench gpu", Assert.Throws<InvalidDataException>(() => MeasuredTimes.Read(file, Workload)).Message, StringComparison.Ordinal);

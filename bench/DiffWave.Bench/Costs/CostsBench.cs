@@ -31,8 +31,8 @@ internal static class CostsBench
         }
         KernelSheet[] ladder = [.. KernelCatalog.All.Where(version => version.Op == name && version.Shapes[0].Sizes.Any(size => size.Name == "rows")).Select(version => KernelSheet.Of(gpu, version, shape, tileRows))];
         if (ladder.Length == 0) throw new ArgumentException($"'{name}' is no kernel of the catalogue and no operation with rows; kernels: {string.Join(", ", KernelCatalog.All.Select(known => known.Name))}");
-        Console.WriteLine($"{name}, {ladder[0].Shapes.Small}, on {gpu.Name}: clocks of a multiprocessor for {tileRows} rows, and {rows} rows on all of them");
-        Console.Write(Table.Format(KernelSheet.LadderHead, leftColumns: [0, 2, 4, 5, 9], ladder.Select(sheet => sheet.LadderRow(rows))));
+        Console.WriteLine($"{name} on {gpu.Name}: clocks of a multiprocessor for {tileRows} rows, and time of {rows} rows on all of them");
+        Console.Write(Table.Format(KernelSheet.LadderHead, leftColumns: [0, 3, 5, 6, 10], ladder.Select(sheet => sheet.LadderRow(rows))));
         return ladder.Select(sheet => sheet.ToJson()).ToArray();
     }
 }

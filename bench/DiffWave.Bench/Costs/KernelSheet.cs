@@ -52,12 +52,22 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
         if (kernel.Problem(shape) is { } problem) throw new ArgumentException($"{kernel.Name}, {shape}: {problem}");
         using var driver = new EmulatedDriver(new EmulatorOptions { Sm = gpu.Sm, Checks = false, Reports = true });
         using var runner = new KernelRunner(driver);
-        using PreparedTrial trial = runner.Prepare(kernel, shape);
+
+        // Blocks that walk tiles give the same result in any number: one, so that what each does once is there once at either length.
+        bool walks = kernel.Method.GetParameters().Any(parameter => parameter.Name == "tiles");
+        KernelVersion counted = walks ? kernel with { Trial = OneBlock } : kernel;
+        using PreparedTrial trial = runner.Prepare(counted, shape);
         trial.Launch();
         double[] counts = driver.Reports.Select(LaunchWork.CountsOf).Aggregate((a, b) => [.. a.Zip(b, (x, y) => x + y)]);
         AllocationTraffic[] traffic = [.. driver.Reports.SelectMany(report => report.Allocations)];
         LaunchReport last = driver.Reports[^1];
         return (new LaunchWork(last.Kernel, last.Grid, LaunchRecorder.TensorOf(trial.Kernel.Compiled.Ptx), counts, [new Touch(0, 32.0 * traffic.Sum(one => one.SectorsRead), 32.0 * traffic.Sum(one => one.SectorsWritten))]), trial.Trial.Cost);
+
+        KernelTrial OneBlock(KernelShape size)
+        {
+            KernelTrial trial = kernel.Trial(size);
+            return trial with { Launches = [.. trial.Launches.Select(launch => launch with { Grid = new Index3D(1, 1, 1) })] };
+        }
     }
 
     /// <summary>Clocks of a multiprocessor for a tile, by <see cref="Bound"/>.</summary>
@@ -67,7 +77,7 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
     public (Bound Bound, double Clocks) Limit => Tile.Tensor == TensorKind.None ? (Bound.Fma, Clocks[(int)Bound.Fma]) : (Bound.Tensor, Clocks[(int)Bound.Tensor]);
 
     /// <summary>What a ladder shows of each version.</summary>
-    public static string[] LadderHead => ["kernel", "clocks", "bound", "if L1 served all", "", "limit", "", "us", "measured us", "idea"];
+    public static string[] LadderHead => ["kernel", "channels", "clocks", "bound", "if L1 served all", "", "limit", "", "us", "measured us", "idea"];
 
     /// <summary>A line of the ladder; its time is that of so many rows.</summary>
     public string[] LadderRow(long rows)
@@ -77,7 +87,8 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
         double slowest = clocks.Max(), seconds = slowest * rows / TileRows / Gpu.Multiprocessors / Gpu.Clock;
         string N(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
         string Name(double[] parts) => CostSheet.Name((Bound)Array.IndexOf(parts, parts.Max()));
-        return [Kernel.Name, N(slowest, "0"), Name(clocks), N(within.Max(), "0"), Name(within), CostSheet.Name(Limit.Bound), N(100 * Limit.Clocks / slowest, "0") + "%", N(1e6 * seconds, "0.0"), "", Kernel.Idea];
+        string channels = string.Join(" to ", Shapes.Small.Sizes.Where(size => size.Name is "channels" or "inputs" or "outputs").Select(size => N(size.Size, "0")));
+        return [Kernel.Name, channels, N(slowest, "0"), Name(clocks), N(within.Max(), "0"), Name(within), CostSheet.Name(Limit.Bound), N(100 * Limit.Clocks / slowest, "0") + "%", N(1e6 * seconds, "0.0"), "", Kernel.Idea];
     }
 
     public override string ToString()

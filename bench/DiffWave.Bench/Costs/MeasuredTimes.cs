@@ -24,7 +24,7 @@ internal sealed record MeasuredTimes(string Device, double? Whole, IReadOnlyDict
         double audio = workload.Batch * (workload.Samples / (double)workload.Config.SampleRate);
         JsonElement[] whole = workload switch
         {
-            SynthesisWork synthesis => [.. Entries("synthesis").Where(run => Is(run) && Int(run, "steps") == synthesis.Steps.Count && Math.Abs(Double(run, "audio_seconds") - audio) < 1e-6 * audio)],
+            SynthesisWork synthesis => [.. Entries("synthesis").Where(run => Is(run) && Int(run, "steps") == synthesis.Steps.Count && run.GetProperty("precision").GetString() == workload.PrecisionText && Math.Abs(Double(run, "audio_seconds") - audio) < 1e-6 * audio)],
             TrainingWork training => [.. Entries("training").Where(run => Is(run) && Int(run, "crop_samples") == training.Samples && run.GetProperty("recompute").GetBoolean() == training.Recompute)],
             _ => [],
         };

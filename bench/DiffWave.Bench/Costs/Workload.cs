@@ -5,7 +5,7 @@ using DiffWave.Engine;
 namespace DiffWave.Bench.Costs;
 
 /// <summary>What the engine is asked for.</summary>
-internal abstract record Workload(string Preset, int Batch, int Frames)
+internal abstract record Workload(string Preset, int Batch, int Frames, Precision Precision)
 {
     public ModelConfig Config { get; } = ModelConfig.Preset(Preset);
 
@@ -19,7 +19,12 @@ internal abstract record Workload(string Preset, int Batch, int Frames)
     public abstract double LaunchStart { get; }
 
     /// <summary>One line about it.</summary>
-    public abstract string Text { get; }
+    public string Text => $"{What}, {PrecisionText}";
+
+    protected abstract string What { get; }
+
+    /// <summary>What the command line calls the precision.</summary>
+    public string PrecisionText => Precision.ToString().ToLowerInvariant();
 
     /// <summary>The same of another size.</summary>
     public Workload Sized(int batch, int frames) => this with { Batch = batch, Frames = frames };
@@ -28,7 +33,7 @@ internal abstract record Workload(string Preset, int Batch, int Frames)
     /// <param name="recorder">Where it goes.</param>
     public void Record(LaunchRecorder recorder)
     {
-        using var ops = new CudaOps(recorder);
+        using var ops = new CudaOps(recorder, new CudaOptions { Precision = Precision });
         Run(ops, watched => recorder.IsRecording = watched, replayed: true);
     }
 
@@ -47,7 +52,7 @@ internal abstract record Workload(string Preset, int Batch, int Frames)
 }
 
 /// <summary>A synthesis by the fast schedule or by the training schedule, from its mel to audio, replayed as a graph.</summary>
-internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool Full) : Workload(Preset, Batch, Frames)
+internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool Full, Precision Precision) : Workload(Preset, Batch, Frames, Precision)
 {
     public IReadOnlyList<SamplerStep> Steps { get; } = Chain(ModelConfig.Preset(Preset), Full);
 
@@ -55,7 +60,7 @@ internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool 
 
     public override double LaunchStart => GpuModel.GraphLaunch;
 
-    public override string Text => FormattableString.Invariant($"synthesis, {Preset} (C={Config.Channels}, {Config.Layers} layers), {Batch} x {Samples / (double)Config.SampleRate:f2} s of audio, {Steps.Count} steps");
+    protected override string What => FormattableString.Invariant($"synthesis, {Preset} (C={Config.Channels}, {Config.Layers} layers), {Batch} x {Samples / (double)Config.SampleRate:f2} s of audio, {Steps.Count} steps");
 
     public override void Run(CudaOps ops, Action<bool> watch, bool replayed)
     {
@@ -88,13 +93,13 @@ internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool 
 }
 
 /// <summary>An optimiser step on crops, all of them at once, launch by launch.</summary>
-internal sealed record TrainingWork(string Preset, int Batch, int Frames, bool Recompute) : Workload(Preset, Batch, Frames)
+internal sealed record TrainingWork(string Preset, int Batch, int Frames, bool Recompute, Precision Precision) : Workload(Preset, Batch, Frames, Precision)
 {
     public override double Flops => 3.0 * OpCost.Evaluation(Config, (long)Batch * Samples).Flops;
 
     public override double LaunchStart => GpuModel.StreamLaunch;
 
-    public override string Text => FormattableString.Invariant($"training step, {Preset} (C={Config.Channels}, {Config.Layers} layers), batch {Batch} of {Samples} samples{(Recompute ? ", gate inputs computed again" : "")}");
+    protected override string What => FormattableString.Invariant($"training step, {Preset} (C={Config.Channels}, {Config.Layers} layers), batch {Batch} of {Samples} samples{(Recompute ? ", gate inputs computed again" : "")}");
 
     public override void Run(CudaOps ops, Action<bool> watch, bool replayed)
     {
