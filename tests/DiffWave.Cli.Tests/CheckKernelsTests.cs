@@ -8,9 +8,9 @@ namespace DiffWave.Cli.Tests;
 /// <summary>diffwave check --kernels: that it covers everything, says where its bounds come from, and fails when a device computes nothing.</summary>
 public sealed class CheckKernelsTests
 {
-    // Operations that only take notes or hand out numbers others are compared by.
-    private static readonly string[] NotCompared = ["get_Device", "get_PrefersWholeSignals", "get_SamplingBudget", "Load", "Allocate", "AllocateSignal", "Upload", "Download", "SetSeed",
-        "LoadTraining", "ReadTraining", "ZeroGradients", "ReadGradients", "ReadLosses"];
+    // Operations that only take notes or hand out numbers others are compared by, and FoldBiases, which in fp32 does nothing.
+    private static readonly string[] NotCompared = ["get_Device", "get_PrefersWholeSignals", "get_SamplingBudget", "get_ActivationBytes", "get_BlocksProjectMel", "WorkingRowBytes", "Load", "Allocate", "AllocateActivation",
+        "AllocateSignal", "Upload", "Download", "SetSeed", "FoldBiases", "LoadTraining", "ReadTraining", "ZeroGradients", "ReadGradients", "ReadLosses"];
 
     private static string[] NamesOf(JsonNode random, string part) => [.. random[part]!.AsArray().Select(line => ((string)line!["name"]!).Split('(')[0]).Distinct()];
 
