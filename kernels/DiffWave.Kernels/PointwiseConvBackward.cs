@@ -6,6 +6,7 @@
 //
 // b1  one thread an element of dx
 // b2  128 rows x 64 inputs a block by RowProduct
+// b3  fp16 or bf16 on tensor cores: weights stay in shared memory in the order of fragments, rows go from global memory straight to the operands
 using System.Numerics;
 
 namespace DiffWave.Kernels;
@@ -56,6 +57,8 @@ public static partial class PointwiseConvBackward
     /// <param name="outputs">O.</param>
     /// <param name="inputs">I.</param>
     /// <param name="accumulate">Whether dX is added to.</param>
-    public static Cost BackwardCost(long rows, long outputs, long inputs, bool accumulate) =>
-        new(2 * rows * outputs * inputs, sizeof(float) * (rows * (outputs + (accumulate ? 2 : 1) * inputs) + outputs * inputs));
+    /// <param name="dYBytes">Bytes of a value of dY.</param>
+    /// <param name="dXBytes">Bytes of a value of dX.</param>
+    public static Cost BackwardCost(long rows, long outputs, long inputs, bool accumulate, int dYBytes, int dXBytes) =>
+        new(2 * rows * outputs * inputs, rows * (dYBytes * outputs + (accumulate ? 2 : 1) * dXBytes * inputs) + sizeof(float) * outputs * inputs);
 }

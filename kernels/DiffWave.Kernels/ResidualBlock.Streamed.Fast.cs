@@ -6,13 +6,13 @@ public static partial class ResidualBlock
     public const int StreamedThreads = 256;
 
     /// <summary>
-    /// The residual block with weights that stream through shared memory. Blocks of 256 threads, any number along x, best as many as
-    /// multiprocessors but no more than tiles: each walks tiles of the signal, and every number gives the same bits. Dynamic shared memory: <see cref="StreamedBytes{S}"/>. Addresses of all views are multiples of 16.
+    /// The streamed version: weights come through a ring in shared memory, tiles are rows by <see cref="TimeTile"/>. Blocks of 256 threads: any number along x, best as many as fit on the multiprocessors but no
+    /// more than tiles; dynamic shared memory: <see cref="StreamedBytes{S}"/>. Every number of blocks and every number of rows of a tile gives the same bits. Addresses of all views are multiples of 16.
     /// </summary>
     /// <remarks>
-    /// A tile's rows of x and mel lie in shared memory. For each chunk of channels a warp sums filter and gate of 32 channels over all rows of x and mel, gates them and stores z; then, for each chunk again, residual
-    /// and skip of 32 channels over z. The weights of both products, in the order in which lanes read them, arrive in slices a few steps ahead, copied once for all warps; beside the last chunk of a tile x
-    /// of the next one arrives. Every row of x and z begins 16 bytes of banks after the one before it: neither ldmatrix nor the gate's stores meet a conflict.
+    /// For each chunk of channels a warp sums filter and gate of 32 channels over x and mel of its rows, gates them and stores z in shared memory; then, for each chunk again, residual and skip of 32 channels
+    /// over z. The weights of both products, in the order in which lanes read them, arrive in slices a few steps ahead, copied once for all warps; beside the last chunk of a tile x of the next one arrives.
+    /// Every row of x and z begins 16 bytes of banks after the one before it: neither ldmatrix nor the gate's stores meet a conflict.
     /// </remarks>
     /// <typeparam name="T">What activations and weights are stored as.</typeparam>
     /// <typeparam name="P">Its product.</typeparam>
@@ -42,8 +42,8 @@ public static partial class ResidualBlock
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<UInt4> shared = SharedMemory.GetDynamic<UInt4>();
-        ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(S.Rows * S.WarpsAcross / 128 * 8);
         var cut = new StreamedCut<S>(channels, bands, Interop.SizeOf<T>());
+        ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(cut.WarpRows / 16 * 8); // [16 rows][4 tiles of columns of either half]
         int thread = Group.IdxX, lane = thread % 32, warp = thread / 32;
         int warpRow = warp / S.WarpsAcross * cut.WarpRows, warpChannel = warp % S.WarpsAcross * 32;
         int xAt = cut.MelAt + cut.MelChunks;
@@ -63,7 +63,7 @@ public static partial class ResidualBlock
         while (index < tiles)
         {
             // x of this tile came in one group with the slice of the first step of the last product before.
-            Ptx.CpAsyncWaitGroup(Math.Min(S.Stages - 2, channels / cut.StepValues / S.Steps - 1));
+            Ptx.CpAsyncWaitGroup(Math.Min(S.Stages - 2, cut.TapSteps / S.Steps - 1));
             if (cut.SharesMel) Group.Barrier(); // all have multiplied the z that lies there
             CopyMel<T, S>(cut, mel, shared, tile, rows); // in one group with the slice of the next step, long before it is needed
             long vector = ((long)tile.Item * layers + layer) * 2 * channels;
@@ -108,7 +108,8 @@ public static partial class ResidualBlock
     }
 
     // Rows of x with their halo, zeros where there are none.
-    private static void CopyX<T, S>(StreamedCut<S> cut, Rows<T> x, ArrayView<UInt4> shared, int to, TimeTile tile, int neighbours, int rows, int before, int after) where T : unmanaged where S : struct, IStreamedTile
+    private static void CopyX<T, S>(StreamedCut<S> cut, Rows<T> x, ArrayView<UInt4> shared, int to, TimeTile tile, int neighbours, int rows, int before, int after)
+        where T : unmanaged where S : struct, IStreamedTile
     {
         ArrayView<UInt4> from = Pieces(x, tile.Item);
         for (int i = Group.IdxX; i < (S.Rows + 2 * neighbours) * cut.RowPieces; i += StreamedThreads)
@@ -226,7 +227,8 @@ public static partial class ResidualBlock
         }
     }
 
-    private static void Gate<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int word, ArrayView<Float4> sums) where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
+    private static void Gate<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int word, ArrayView<Float4> sums)
+        where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<uint> words = shared.Cast<uint>();
         for (int i = 0; i < sums.IntLength / 8; i++)
@@ -321,13 +323,15 @@ public static partial class ResidualBlock
     {
         var cut = new StreamedCut<S>(channels, bands, elementBytes);
         if (channels % cut.ChunkChannels != 0 || cut.TapSteps % S.Steps != 0)
-            throw new ArgumentOutOfRangeException(nameof(channels), channels, $"{typeof(S).Name} takes multiples of {Math.Max(cut.ChunkChannels, S.Steps * cut.StepValues)} channels of {elementBytes} bytes: choose another cut");
+            throw new ArgumentOutOfRangeException(nameof(channels), channels,
+                $"{typeof(S).Name} takes multiples of {Math.Max(cut.ChunkChannels, S.Steps * cut.StepValues)} channels of {elementBytes} bytes: choose another cut");
         if (bands % cut.PieceValues != 0) throw new ArgumentOutOfRangeException(nameof(bands), bands, $"rows of a mel must be a multiple of 16 bytes, expected a multiple of {cut.PieceValues} bands");
         int neighbours = TimeTile.Neighbours(rows, dilation, S.Rows);
         while (neighbours > 1 && StreamedBytes<S>(channels, bands, neighbours, elementBytes) > sharedBytes) neighbours /= 2;
         int needed = StreamedBytes<S>(channels, bands, neighbours, elementBytes);
         if (needed > sharedBytes)
-            throw new ArgumentOutOfRangeException(nameof(sharedBytes), sharedBytes, $"{channels} channels of {elementBytes} bytes and {bands} bands need {needed} bytes of shared memory a block: choose another precision");
+            throw new ArgumentOutOfRangeException(nameof(sharedBytes), sharedBytes,
+                $"{channels} channels of {elementBytes} bytes and {bands} bands need {needed} bytes of shared memory a block: choose another precision");
         return neighbours;
     }
 }

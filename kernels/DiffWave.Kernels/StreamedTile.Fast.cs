@@ -32,7 +32,9 @@ public readonly struct StreamedTile128 : IStreamedTile
     public static int Stages => 4;
 }
 
-/// <summary>256 rows, chunks of 64 channels, three slices of 8 KiB: 16 bits at C = 128 or TF32 at C = 64, for signals of so many tiles that each multiprocessor has some. Half as many bytes of weights a row.</summary>
+/// <summary>
+/// 256 rows, chunks of 64 channels, three slices of 8 KiB: 16 bits at C = 128 or TF32 at C = 64, for signals with a tile for each multiprocessor. Half as many bytes of weights for a row.
+/// </summary>
 public readonly struct StreamedTile256 : IStreamedTile
 {
     /// <inheritdoc/>
@@ -156,6 +158,7 @@ internal readonly struct StreamedCut<S>(int channels, int bands, int elementByte
     public int HiddenSteps => 3 * TapSteps + MelSteps;
 
     public int RingChunks => S.Stages * SliceChunks;
+
     // Behind the ring lie z and mel, and behind them x. With a single chunk of channels z is made when mel is done with, and takes its place.
     public bool SharesMel => Chunks == 1 && MelSteps > 0;
     public int GatedAt => RingChunks;

@@ -8,6 +8,7 @@
 //
 // v1  one thread a value of a slice
 // v2  a block computes 64 outputs x 64 inputs of taps of a slice: rows through shared memory while the next are on their way, each thread keeps 8 x 8 sums in registers
+// v3  fp16, bf16 or tf32 operands on tensor cores: a block computes up to 128 outputs x 192 inputs of taps of a slice, copies to shared memory overlap the arithmetic, the bias's gradient comes along
 using System.Numerics;
 
 namespace DiffWave.Kernels;
@@ -71,12 +72,17 @@ public static partial class WeightGradient
         partial[((long)item * Grid.DimY + slice) * values + value] = scale * sum;
     }
 
-    /// <summary>A product and an addition a weight and row; both activations are read, the sums of the slices written.</summary>
+    /// <summary>A product and an addition a weight and row, an addition a row of a bias; both activations are read, the sums of the slices written.</summary>
     /// <param name="items">B.</param>
     /// <param name="rows">T.</param>
     /// <param name="outputs">O.</param>
     /// <param name="inputs">I.</param>
     /// <param name="taps">K.</param>
-    public static Cost GradientCost(long items, int rows, long outputs, long inputs, long taps) =>
-        new(2 * items * rows * outputs * taps * inputs, sizeof(float) * items * (rows * (outputs + inputs) + SliceSum.Slices(rows) * outputs * taps * inputs));
+    /// <param name="elementBytes">Bytes of a value of an activation.</param>
+    /// <param name="hasBias">Whether the bias's gradient is computed too.</param>
+    public static Cost GradientCost(long items, int rows, long outputs, long inputs, long taps, int elementBytes, bool hasBias)
+    {
+        long values = outputs * (taps * inputs + (hasBias ? 1 : 0));
+        return new(items * rows * outputs * (2 * taps * inputs + (hasBias ? 1 : 0)), items * (elementBytes * rows * (outputs + inputs) + sizeof(float) * SliceSum.Slices(rows) * values));
+    }
 }

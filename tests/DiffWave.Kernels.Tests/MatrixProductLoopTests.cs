@@ -22,6 +22,22 @@ public class MatrixProductLoopTests
         Assert.Equal(2, Count("bra")); // out at the top, back at the bottom
     }
 
+    /// <summary>Two products' depth a round: 4 x 6 of 16 x 8 and one for the sums of d; what the step's sums ask of a row are comparisons and choices.</summary>
+    [Theory]
+    [InlineData("weight_gradient_v3", 14, 0)]
+    [InlineData("weight_gradient_v3_bf16", 14, 0)]
+    [InlineData("weight_gradient_v3_tf32", 0, 56)]
+    public void AGradientOfWeightsIsTensorWorkToo(string name, int matrices, int floats)
+    {
+        List<string> loop = Ptx.Loop(Ptx.Of(name), "mma.sync");
+        int Count(string start) => loop.Count(line => line.StartsWith(start, StringComparison.Ordinal));
+        Assert.Equal((50, matrices, floats, floats, 5), (Count("mma.sync"), Count("ldmatrix.sync"), Count("ld.shared.f32"), Count("cvt.rna.tf32"), Count("cp.async.cg")));
+        Assert.Equal((1, 1, 1), (Count("cp.async.commit_group"), Count("cp.async.wait_group"), Count("bar.sync")));
+        Assert.Empty(loop.Select(line => line.Split('.', ' ')[0]).Except(["mma", "ldmatrix", "ld", "cp", "bar", .. AddressArithmetic]).Distinct());
+        Assert.DoesNotContain(loop, line => line.Contains(".local", StringComparison.Ordinal));
+        Assert.InRange(loop.Count, 1, 250);
+    }
+
     [Theory]
     [InlineData("matrix_product_v2")]
     [InlineData("dilated_conv_v2")]

@@ -21,6 +21,13 @@ public class ProfileTests
     [InlineData("pointwise_conv_backward_v2")]
     [InlineData("gated_activation_backward_v2")]
     [InlineData("weight_gradient_v2")]
+    [InlineData("weight_gradient_v3")]
+    [InlineData("residual_block_backward_v2")]
+    [InlineData("residual_block_backward_v2_bf16")]
+    [InlineData("weight_gradient_v3_128x64")]
+    [InlineData("weight_gradient_v3_bf16")]
+    [InlineData("weight_gradient_v3_tf32")]
+    [InlineData("weight_gradient_v3_tf32_128x64")]
     [InlineData("column_sum_v2")]
     [InlineData("diffusion_v1")]
     [InlineData("reverse_step_v1")]
@@ -52,6 +59,16 @@ public class ProfileTests
         site => Assert.InRange(site.Moved, site.Ideal, site.Ideal + (site.PtxText.Contains("ld.global.f32", StringComparison.Ordinal) ? site.Requests : 0)));
 
     [Theory]
+    [InlineData("pointwise_conv_backward_v3")]
+    [InlineData("pointwise_conv_backward_v3_written")]
+    public void OnlyTheWeightsOfABlockAreGathered(string name)
+    {
+        LaunchReport report = OnEmulator.Report(name);
+        Assert.All(report.Global.Where(site => !site.PtxText.Contains("ld.global.f32", StringComparison.Ordinal)), site => Assert.True(site.Moved == site.Ideal, site.ToString()));
+        Assert.Equal(320, report.Global.Where(site => site.PtxText.Contains("ld.global.f32", StringComparison.Ordinal)).Sum(site => site.Requests)); // 128 x 80 weights, 32 at a time
+    }
+
+    [Theory]
     [InlineData("block_sum_v1")]
     [InlineData("block_sum_v2")]
     [InlineData("matrix_product_v2")]
@@ -65,6 +82,15 @@ public class ProfileTests
     [InlineData("residual_output_backward_v2")]
     [InlineData("pointwise_conv_backward_v2")]
     [InlineData("weight_gradient_v2")]
+    [InlineData("weight_gradient_v3")]
+    [InlineData("residual_block_backward_v2")]
+    [InlineData("pointwise_conv_backward_v3")]
+    [InlineData("pointwise_conv_backward_v3_written")]
+    [InlineData("residual_block_backward_v2_bf16")]
+    [InlineData("weight_gradient_v3_128x64")]
+    [InlineData("weight_gradient_v3_bf16")]
+    [InlineData("weight_gradient_v3_tf32")]
+    [InlineData("weight_gradient_v3_tf32_128x64")]
     [InlineData("column_sum_v2")]
     [InlineData("loss_v1")]
     [InlineData("loss_v2")]
@@ -126,6 +152,7 @@ public class ProfileTests
     [InlineData("residual_output_backward_v1", "residual_output_backward_v2")]
     [InlineData("pointwise_conv_backward_v1", "pointwise_conv_backward_v2")]
     [InlineData("weight_gradient_v1", "weight_gradient_v2")]
+    [InlineData("weight_gradient_v1", "weight_gradient_v3")]
     public void TilesCutTheGlobalTrafficOfTheConvolutions(string naive, string tiled)
     {
         long Sectors(string name) => OnEmulator.Report(name).Global.Sum(site => site.Moved);

@@ -21,6 +21,7 @@ public static partial class KernelCatalog
                 new(nameof(PointwiseConvBackward), "128 rows x 64 inputs a block by RowProduct", Method(pointwise, nameof(PointwiseConvBackward.BackwardV2)), PointwiseBackwardShapes, Pointwise,
                     shape => NoPointwise(shape) ?? NotFours(shape, "outputs", "inputs"), shape => PointwiseBackward(shape, ATile(shape, "inputs"), new(RowProduct.Threads, 1, 1), packs: true))
                     { Name = "pointwise_conv_backward_v2" },
+                .. PointwiseOnTensorCores,
                 new(nameof(ResidualOutputBackward), "one thread an element of dz", Method(residual, nameof(ResidualOutputBackward.BackwardV1)), ResidualBackwardShapes, Residual, NoResidual,
                     shape => ResidualBackward(shape, AnElement(shape, "channels"), new(Threads, 1, 1), packs: false)) { Name = "residual_output_backward_v1" },
                 new(nameof(ResidualOutputBackward), "128 rows x 64 channels a block by RowProduct, each of the two gradients a tap", Method(residual, nameof(ResidualOutputBackward.BackwardV2)),
@@ -98,7 +99,7 @@ public static partial class KernelCatalog
             return result;
         }
         return new KernelTrial([new(grid, group, 0, BackwardOrder(weights, (int)outputs, (int)inputs, packs), Whole(dY, rows, outputs), Whole(dX, rows, inputs), rows, scale)],
-            PointwiseConvBackward.BackwardCost(items * rows, outputs, inputs, accumulate),
+            PointwiseConvBackward.BackwardCost(items * rows, outputs, inputs, accumulate, sizeof(float), sizeof(float)),
             [KernelOutput.Float32("dX", dX, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
 

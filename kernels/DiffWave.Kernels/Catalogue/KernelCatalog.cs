@@ -11,7 +11,7 @@ public static partial class KernelCatalog
     public static IReadOnlyList<KernelVersion> All { get; } =
     [
         .. GatedActivations, .. BlockSums, .. MatrixProducts, .. DilatedConvs, .. ResidualOutputs,
-        .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts, .. DataGradients, .. WeightGradients,
+        .. PointwiseConvs, .. InputProjections, .. Heads, .. WeightLayouts, .. DataGradients, .. WeightGradients, .. BlockWeightsBackwards, .. ResidualBlockBackwards,
         .. Signals, .. Rearrangements, .. Losses, .. GradientNorms, .. Adams, .. VectorLinears,
         .. LabelEmbeddings, .. InputProjectionBackwards, .. MelUpsamplers, .. BlockWeightsVersions, .. BlockBiases, .. ResidualBlocks, .. ResidentBlocks, .. StreamedBlocks,
     ];

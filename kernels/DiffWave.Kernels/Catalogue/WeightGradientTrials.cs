@@ -17,9 +17,14 @@ public static partial class KernelCatalog
                 Weights(1, 128, 128, 64, 3, 8, 1), Weights(1, 1, 32, 16, 3, 1, 1), Weights(2, 515, 32, 16, 3, 512, 1), Weights(3, 1100, 16, 16, 1, 1, 0),
                 Weights(1, 30, 48, 24, 3, 64, 1), Weights(1, 33, 48, 80, 1, 1, 0), Weights(1, 9, 256, 128, 1, 1, 0), Weights(1, 3, 512, 256, 3, 1, 1),
             ];
+            KernelShape[] biased =
+            [
+                .. weights.Concat([Weights(2, 1030, 128, 64, 3, 100, 1), Weights(1, 600, 128, 80, 1, 1, 0), Weights(3, 2, 8, 8, 1, 1, 1)])
+                    .Select((shape, i) => new KernelShape([.. shape.Sizes, ("hasBias", 1 - i / 2 % 2)])),
+            ];
             KernelShape[] columns = [Columns(3, 1100, 64, 1), Columns(1, 1, 16, 0), Columns(2, 513, 24, 0), Columns(1, 37, 512, 1), Columns(3, 700, 1, 0)];
             KernelShape[] slices = [Slices(1, 37, 32, 16, 3, 1), Slices(1, 1, 1, 1, 1, 1), Slices(3, 16, 1, 128, 1, 0), Slices(1, 17, 48, 24, 3, 1), Slices(1, 5, 16, 80, 1, 1)];
-            string? Taps(KernelShape shape, string flag) => Unfit(shape, flag) ?? (shape["taps"] is not (1 or 3) ? "taps is 1 or 3" : null);
+            string? Taps(KernelShape shape, params string[] flags) => Unfit(shape, flags) ?? (shape["taps"] is not (1 or 3) ? "taps is 1 or 3" : null);
             string? NoWeights(KernelShape shape) => Taps(shape, "hasStep");
             string? NoColumns(KernelShape shape) => Unfit(shape, "weighted");
             string? NoSlices(KernelShape shape) => Taps(shape, "accumulate");
@@ -30,12 +35,15 @@ public static partial class KernelCatalog
             return
             [
                 new(nameof(WeightGradient), "one thread a value of a slice", Method(weight, nameof(WeightGradient.GradientV1)), weights, TapsAndStep, NoWeights,
-                    shape => Weight(shape, BySlices(shape, Blocks(shape["outputs"] * shape["taps"] * shape["inputs"], Threads)), new(Threads, 1, 1))) { Name = "weight_gradient_v1" },
+                    shape => Weight<float>(shape, BySlices(shape, Blocks(shape["outputs"] * shape["taps"] * shape["inputs"], Threads)), new(Threads, 1, 1))) { Name = "weight_gradient_v1" },
                 new(nameof(WeightGradient),
                     "a block computes 64 outputs x 64 inputs of taps of a slice: rows through shared memory while the next are on their way, each thread keeps 8 x 8 sums in registers",
                     Method(weight, nameof(WeightGradient.GradientV2)), weights, TapsAndStep, shape => NoWeights(shape) ?? NotFours(shape, "outputs", "inputs"),
-                    shape => Weight(shape, BySlices(shape, Blocks(shape["outputs"], WeightGradient.TileV2) * Blocks(shape["taps"] * shape["inputs"], WeightGradient.TileV2)), new(64, 1, 1)))
+                    shape => Weight<float>(shape, BySlices(shape, Blocks(shape["outputs"], WeightGradient.TileV2) * Blocks(shape["taps"] * shape["inputs"], WeightGradient.TileV2)), new(64, 1, 1)))
                     { Name = "weight_gradient_v2" },
+                Tensor<Half, RowsOf16Bits<Half, F16>, Gradient128x192>("weight_gradient_v3"), Tensor<Half, RowsOf16Bits<Half, F16>, Gradient128x64>("weight_gradient_v3_128x64"),
+                Tensor<BFloat16, RowsOf16Bits<BFloat16, BF16>, Gradient128x192>("weight_gradient_v3_bf16"), Tensor<float, RowsOfTf32, Gradient128x192>("weight_gradient_v3_tf32"),
+                Tensor<float, RowsOfTf32, Gradient128x64>("weight_gradient_v3_tf32_128x64"),
                 new(nameof(ColumnSum), "one thread a column of a slice", Method(column, nameof(ColumnSum.SumV1)), columns, Weighted, NoColumns,
                     shape => Column(shape, BySlices(shape, Blocks(shape["channels"], 64)), new(64, 1, 1))) { Name = "column_sum_v1" },
                 new(nameof(ColumnSum), "four columns a thread with 128-bit loads, sixteen threads to share the rows of a slice", Method(column, nameof(ColumnSum.SumV2)),
@@ -46,30 +54,65 @@ public static partial class KernelCatalog
                     Accumulates, NoSlices, shape => SlicesInOrder(shape, Threads / 2)) { Name = "slice_sum_v2" },
             ];
 
+            KernelVersion Tensor<T, P, S>(string name) where T : unmanaged where P : struct, IRowsOperand<T> where S : struct, IGradientTile => new(nameof(WeightGradient),
+                "fp16, bf16 or tf32 operands on tensor cores: a block computes up to 128 outputs x 192 inputs of taps of a slice, copies to shared memory overlap the arithmetic, the bias's gradient comes along",
+                Method(weight, nameof(WeightGradient.GradientV3), typeof(T), typeof(P), typeof(S)), biased,
+                shape => new Dictionary<string, object>(TapsAndStep(shape)) { ["hasBias"] = shape["hasBias"] != 0 }, shape => Taps(shape, "hasStep", "hasBias") ?? (shape["outputs"] % 8 != 0 || shape["inputs"] % 8 != 0 ? "outputs and inputs are multiples of 8" : null),
+                shape => Weight<T>(shape, BySlices(shape, WeightGradient.BlocksV3<S>((int)shape["outputs"], (int)(shape["taps"] * shape["inputs"]))), new(WeightGradient.ThreadsV3, 1, 1), WeightGradient.SharedBytesV3<S>()))
+                { Name = name };
             Index3D BySlices(KernelShape shape, int blocks) => new(blocks, SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]);
         }
     }
 
-    private static KernelTrial Weight(KernelShape shape, Index3D grid, Index3D group)
+    // Tensor cores, which use dynamic shared memory, get operands rounded: to 16 bits, or on their way into the product to TF32.
+    private static KernelTrial Weight<T>(KernelShape shape, Index3D grid, Index3D group, int dynamicSharedBytes = 0) where T : unmanaged
     {
         long items = shape["batch"];
         int rows = (int)shape["rows"], outputs = (int)shape["outputs"], inputs = (int)shape["inputs"], taps = (int)shape["taps"], dilation = (int)shape["dilation"];
         const int layers = 3, layer = 1; // the step is one row of the buffer of all layers'
         const float scale = 0.70710678f;
-        bool hasStep = shape["hasStep"] == 1;
-        float[] d = Random(1, items * rows * outputs, 1), x = Random(2, items * rows * inputs, 1), steps = Random(3, items * layers * inputs, 1);
+        bool hasStep = shape["hasStep"] == 1, tensor = dynamicSharedBytes > 0;
+        Array dArray = Rounded<T>(Random(1, items * rows * outputs, 1), out float[] d), xArray = Rounded<T>(Random(2, items * rows * inputs, 1), out float[] x);
+        if (tensor && typeof(T) == typeof(float)) (d, x) = (InTf32(d), InTf32(x));
+        float[] steps = Random(3, items * layers * inputs, 1);
         float[] step = hasStep ? [.. Enumerable.Range(0, (int)items).SelectMany(item => steps.AsSpan((item * layers + layer) * inputs, inputs).ToArray())] : [];
         float[] partial = Unwritten(items * SliceSum.Slices(rows) * outputs * taps * inputs);
-        T[] Expected<T>(Func<float[], float[]> map) where T : System.Numerics.IFloatingPointIeee754<T>
+        F[] Expected<F>(Func<float[], float[]> map) where F : System.Numerics.IFloatingPointIeee754<F>
         {
-            var result = new T[partial.Length];
+            var result = new F[partial.Length];
             WeightGradient.Reference(map(d), map(x), map(step), result.AsSpan(), rows, outputs, inputs, taps, dilation, scale);
             return result;
         }
-        return new KernelTrial([new(grid, group, 0, Whole(d, rows, outputs), Whole(x, rows, inputs), new RowsOf<float>(steps, layers, layer, inputs), partial, rows, dilation, scale)],
-            WeightGradient.GradientCost(items, rows, outputs, inputs, taps),
-            [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
+        double magnitude = Largest(Expected<double>(Absolute));
+        KernelOutput output = KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), magnitude);
+        // The step's product is rounded by itself, and tensor cores cut as in MatrixProduct.
+        if (tensor)
+            output = output with
+            {
+                Bound = output.Bound + (Cut(rows) + 0.5) * magnitude / (1 << 23),
+                BoundReason = $"{output.BoundReason}, one more for the step, and a unit cut off every eight products",
+            };
+        T none = ((T[])Rounded<T>([float.NaN], out _))[0]; // around the rows of an item
+        RowsOf<T> Of(Array array, int channels) => new(Placed((T[])array, rows, channels, rows + 2 * Margin, Margin, none), rows + 2 * Margin, Margin, channels);
+        object[] arguments = [Of(dArray, outputs), Of(xArray, inputs), new RowsOf<float>(steps, layers, layer, inputs), partial, rows, dilation, scale];
+        Cost cost = WeightGradient.GradientCost(items, rows, outputs, inputs, taps, System.Runtime.CompilerServices.Unsafe.SizeOf<T>(), tensor && shape["hasBias"] == 1);
+        if (!tensor) return new KernelTrial([new(grid, group, 0, arguments)], cost, [output]);
+        float[] biasPartial = shape["hasBias"] == 1 ? Unwritten(items * SliceSum.Slices(rows) * outputs) : [];
+        F[] Sums<F>(Func<float[], float[]> map) where F : System.Numerics.IFloatingPointIeee754<F>
+        {
+            var result = new F[biasPartial.Length];
+            if (result.Length > 0) ColumnSum.Reference(map(d), [], result.AsSpan(), rows, outputs, scale);
+            return result;
+        }
+        double sum = biasPartial.Length == 0 ? 0 : Largest(Sums<double>(Absolute));
+        KernelOutput bias = new("biasPartial", biasPartial, Sums<double>(Same), (Cut(rows) + 1) * sum / (1 << 23), "a unit cut off every eight sums and one rounding");
+        return new KernelTrial([new(grid, group, dynamicSharedBytes, [.. arguments[..4], biasPartial, .. arguments[4..]])], cost, biasPartial.Length > 0 ? [output, bias] : [output]);
     }
+
+    // Times that the tensor cores cut a sum of a slice.
+    private static int Cut(int rows) => (Math.Min(rows, SliceSum.SliceRows) + 7) / 8;
+
+    private static float[] InTf32(float[] values) => [.. values.Select(TF32.Round)];
 
     private static KernelTrial Column(KernelShape shape, Index3D grid, Index3D group)
     {
