@@ -136,7 +136,7 @@ public sealed partial class CudaOps
             ArrayView<T> weights = new((nint)Ops.Weights.Blocks, WeightValues(Config) * Config.Layers);
             KernelArguments arguments = kernel.With(Config.Channels, Config.Bands, On(Config.GateOrder == GateOrder.GateFirst)).Add(block.X).Add(block.Mel).Add(weights).Add(block.Bias.Bias).Add(block.Bias.Edges)
                 .Add(block.Bias.Output).Add(block.Y).Add(block.Skips).Add(tiles).Add(block.Rows).Add(block.Before).Add(block.After).Add(dilation).Add(neighbours).Add(block.Layer).Add(Config.Layers);
-            Ops.runner.Launch(arguments, new Dim3(Math.Min(tiles, Ops.driver.Device.Multiprocessors)), Ops.stream, sharedBytes);
+            Ops.runner.Launch(arguments, new Dim3(Math.Min(tiles, Ops.AtOnce(arguments.Kernel, sharedBytes))), Ops.stream, sharedBytes);
         }
     }
 

@@ -20,8 +20,6 @@ public sealed partial class CudaOps
 
     private sealed class StoredEnds<T, P>(CudaOps ops) : StoredEnds where T : unmanaged where P : struct, IMatrixPair<T>
     {
-        private const int HeadBlocks = 2; // of a multiprocessor
-
         private readonly KernelVariants inputProjection = new(ops.runner, Kernels.InputProjection.ForwardV3<T, P>, "channels");
         private readonly KernelVariants melUpsampler = new(ops.runner, MelUpsampler.ForwardV3<T, P>);
         private readonly KernelVariants head = new(ops.runner, Kernels.Head.ForwardV3<T, P>, "channels");
@@ -49,9 +47,10 @@ public sealed partial class CudaOps
             int batch = skips.Buffer.Batch, channels = skips.Buffer.Channels;
             foreach ((int first, int count) in ops.Pieces(range, channels))
             {
-                int blocks = Math.Min(ops.driver.Device.Multiprocessors * HeadBlocks, Blocks((long)batch * count, Kernels.Head.RowsV3(channels)));
-                ops.runner.Launch(head.With(channels).Add(At<T>(skips, first)).Add(weights.Skip.Weight).Add(weights.Skip.Bias).Add(weights.Head.Weight).Add(weights.Head.Bias).Add(At(eps, first)).Add(count)
-                    .Add(batch).Add(ops.SkipScale), new Dim3(blocks), ops.stream, Kernels.Head.SharedBytesV3(channels));
+                int sharedBytes = Kernels.Head.SharedBytesV3(channels);
+                KernelArguments arguments = head.With(channels).Add(At<T>(skips, first)).Add(weights.Skip.Weight).Add(weights.Skip.Bias).Add(weights.Head.Weight).Add(weights.Head.Bias).Add(At(eps, first)).Add(count)
+                    .Add(batch).Add(ops.SkipScale);
+                ops.runner.Launch(arguments, new Dim3(Math.Min(ops.AtOnce(arguments.Kernel, sharedBytes), Blocks((long)batch * count, Kernels.Head.RowsV3(channels)))), ops.stream, sharedBytes);
             }
         }
     }

@@ -26,6 +26,7 @@ public sealed partial class CudaOps : IOps
     private readonly FusedBlocks? fused; // residual blocks on tensor cores; null: version 1 and 2 in float32
     private readonly ulong numbers; // the few single numbers below
     private readonly HashSet<Recording> recordings = [];
+    private readonly Dictionary<(nint Function, int SharedBytes), int> atOnce = [];
     private DeviceWeights? loaded, current; // by Load; those the operations use
     private bool disposed;
 
@@ -304,6 +305,17 @@ public sealed partial class CudaOps : IOps
 
     // A grid of blocks along x, something along y and items along z: kernels of activations.
     private void Launch(KernelArguments arguments, int blocks, int along, int items) => runner.Launch(arguments, new Dim3(blocks, along, items), stream);
+
+    // Blocks of a kernel that the device runs at once: what a kernel whose blocks take turns is launched with.
+    private int AtOnce(LoadedKernel kernel, int sharedBytes)
+    {
+        var key = (kernel.Function, sharedBytes);
+        if (atOnce.TryGetValue(key, out int blocks)) return blocks;
+        kernel.AllowShared(driver, sharedBytes);
+        blocks = driver.Device.Multiprocessors * Math.Max(1, driver.MaxActiveBlocks(kernel.Function, kernel.Block!.Value.X, sharedBytes));
+        atOnce.Add(key, blocks);
+        return blocks;
+    }
 
     // A range that profilers show around what an operation queues.
     private NamedRange Range(string name)
