@@ -24,10 +24,11 @@ internal static class GpuBench
             result["kernels"] = KernelResources.Run(driver, rounds);
             List<Dictionary<string, object>> launches = [];
             foreach (Workload workload in Syntheses(preset, seconds, batch).Append(new TrainingWork(preset, batch, CropFrames, Recompute: false, Precision.Fp32)))
-                if (LaunchTimes.Run(driver, workload) is { } times) launches.Add(times);
+                if (Tried(() => LaunchTimes.Run(driver, workload)) is { } times) launches.Add(times);
             if (launches.Count > 0) result["launches"] = launches;
         }
-        result["synthesis"] = Syntheses(preset, seconds, batch).Select(work => SynthesisBench.Run(device, preset, seconds, work.Batch, full: false, 1, default, rounds, null, work.Precision)).ToArray();
+        result["synthesis"] = Syntheses(preset, seconds, batch).Select(work => Tried(() => SynthesisBench.Run(device, preset, seconds, work.Batch, full: false, 1, default, rounds, null, work.Precision)))
+            .OfType<Dictionary<string, object>>().ToArray();
         result["training"] = TrainingBench.Run(device, preset, batch, CropFrames, recompute: false, 1, default, rounds, null);
         return result;
     }
@@ -38,4 +39,15 @@ internal static class GpuBench
         where CudaOps.Problem(precision, ModelConfig.Preset(preset)) is null
         from clips in new[] { 1, batch }.Distinct()
         select new SynthesisWork(preset, clips, Workload.FramesOf(preset, seconds), Full: false, precision);
+
+    // A result, or null and a line where the device has no kernels for the precision.
+    private static Dictionary<string, object>? Tried(Func<Dictionary<string, object>?> run)
+    {
+        try { return run(); }
+        catch (UnsupportedPrecisionException e)
+        {
+            Console.WriteLine(e.Message);
+            return null;
+        }
+    }
 }
