@@ -22,7 +22,7 @@ public sealed class SynthesizeTests : IDisposable
         Assert.Equal(22050, BinaryPrimitives.ReadInt32LittleEndian(wav.AsSpan(24)));
         Assert.Equal(1, BinaryPrimitives.ReadInt16LittleEndian(wav.AsSpan(22)));
         Assert.Equal(
-            ["model", "device", "device_reason", "schedule", "sampler", "eta", "steps", "seed", "label", "sample_rate", "sample_format", "peak_memory_bytes", "peak_gpu_memory_bytes", "input", "output", "png", "samples",
+            ["model", "device", "device_reason", "precision", "schedule", "sampler", "eta", "steps", "seed", "label", "sample_rate", "sample_format", "peak_memory_bytes", "peak_gpu_memory_bytes", "input", "output", "png", "samples",
                 "audio_seconds", "wall_seconds", "times_real_time", "clip_ratio"],
             json.Select(field => field.Key));
         Assert.Equal(21 * 256, (int)json["samples"]!);
