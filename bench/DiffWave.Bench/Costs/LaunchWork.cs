@@ -115,8 +115,8 @@ internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, I
     public static LaunchWork Extrapolate(CountedLaunch counted, RecordedLaunch full, (long Small, long Large, long Full) rows, int batch, Func<ulong, long> bufferBytes)
     {
         var (small, large, wide) = counted;
-        bool hasTiles = small.Grid == large.Grid && large.Tiles > small.Tiles;
-        var (from, to, all) = hasTiles ? (small.Tiles, large.Tiles, (double)full.Tiles) : ((double)rows.Small, rows.Large, (double)batch * rows.Full);
+        bool walksTiles = small.Tiles > 0, hasMoreTiles = small.Grid == large.Grid && large.Tiles > small.Tiles;
+        var (from, to, all) = hasMoreTiles ? (small.Tiles, large.Tiles, (double)full.Tiles) : ((double)rows.Small, rows.Large, (double)batch * rows.Full);
         double Fixed(double first, double second) => first - PerRow(first, second) * from;
         double PerRow(double first, double second) => (second - first) / (to - from);
         if (full.Bytes > 0)
@@ -128,8 +128,14 @@ internal sealed record LaunchWork(string Kernel, Dim3 Grid, TensorKind Tensor, I
         double[] smallCounts = CountsOf(first), largeCounts = CountsOf(second), wideCounts = CountsOf(widened), counts = new double[Kinds];
         for (int i = 0; i < Kinds; i++)
         {
+            double widerBlock = wide.Grid != small.Grid ? (wideCounts[i] - smallCounts[i]) / (wide.Grid.Size - small.Grid.Size) : 0;
+            if (walksTiles && !hasMoreTiles) // a longer signal filled the same tiles, or ran on other blocks: all that no block does once is the tiles'
+            {
+                counts[i] = Math.Max(0, widerBlock * full.Grid.Size + (largeCounts[i] - widerBlock * large.Grid.Size) / large.Tiles * full.Tiles);
+                continue;
+            }
             double once = Fixed(smallCounts[i], largeCounts[i]);
-            double perBlock = wide.Grid != small.Grid ? (wideCounts[i] - smallCounts[i]) / (wide.Grid.Size - small.Grid.Size) : small.Grid == large.Grid ? once / small.Grid.Size : 0;
+            double perBlock = wide.Grid != small.Grid ? widerBlock : small.Grid == large.Grid ? once / small.Grid.Size : 0;
             double perItem = once - perBlock * small.Grid.Size;
             counts[i] = Math.Max(0, perBlock * full.Grid.Size + perItem * batch + PerRow(smallCounts[i], largeCounts[i]) * all);
         }
