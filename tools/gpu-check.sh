@@ -14,11 +14,12 @@
 #   golden      the reference data of PyTorch: intermediates, chains, gradients, optimiser steps
 #   check       every kernel at random shapes, and every operation of the engine against the CPU's
 #   training    200 steps of the tiny model, the losses beside the CPU's, within ten times what a rounding of the first weights does to them
+#   precision   the predicted noise and the audio of tf32, fp16 and bf16 beside those of fp32
 #   peers       10 s of the base model, 1 and 16 at a time, and a training step, each in alternation with every mode of PyTorch; only where PEER names a Python with PyTorch
 #   bench       registers, spills, occupancy and time of every kernel; 10 s of the base model in 6 steps; a training step
 #   memcheck    every kernel under compute-sanitizer: accesses outside of memory
 #   racecheck   the same: hazards in shared memory
-# Results go to OUT, bench/results/<GPU> unless set: table.txt, log.txt, ptxas.tsv, kernels.json, golden.json, check.json, bench.json, sanitizer.txt. A step may take STEP_SECONDS (270).
+# Results go to OUT, bench/results/<GPU> unless set: table.txt, log.txt, ptxas.tsv, kernels.json, golden.json, check.json, bench.json, precision.json, sanitizer.txt. A step may take STEP_SECONDS (270).
 # Exit code 1 when something failed, 2 when nothing failed but no kernel ran on a GPU, else 0.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -107,7 +108,7 @@ row() {
     [ "$2" != FAILED ] || failed=$((failed + 1))
 }
 step() { echo; echo "== $*"; }
-wanted() { case " ${STEPS:-ptxas tests kernels golden check training bench peers memcheck racecheck} " in *" $1 "*) ;; *) return 1 ;; esac; }
+wanted() { case " ${STEPS:-ptxas tests kernels golden check training bench precision peers memcheck racecheck} " in *" $1 "*) ;; *) return 1 ;; esac; }
 # Runs a command for at most $seconds; tells a timeout as such.
 limited() {
     timeout -k 10 "$seconds" "$@"
@@ -290,6 +291,17 @@ run_bench() {
     fi
 }
 
+run_precision() {
+    local reason
+    if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
+        row precision 'not run' "$reason"
+    elif (cd "$root" && limited "$pack/run" DiffWave.Bench precision --device cuda --seconds 1 --json "$out/precision.json") | tee "$work/precision"; then
+        row precision ok "SNR of the voice's audio beside fp32 on the CPU: $(awk '/^(fp32|tf32|fp16|bf16) / && !seen[$1]++ { printf "%s %s dB  ", $1, $(NF - 1) }' "$work/precision")"
+    else
+        row precision FAILED 'see log.txt'
+    fi
+}
+
 run_peers() {
     local reason mode what
     if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
@@ -330,7 +342,7 @@ sanitize() {
 run_memcheck() { sanitize memcheck; }
 run_racecheck() { sanitize racecheck; }
 
-for name in ptxas tests kernels golden check training bench peers memcheck racecheck; do
+for name in ptxas tests kernels golden check training bench precision peers memcheck racecheck; do
     wanted $name || continue
     step $name
     run_$name
