@@ -4,7 +4,7 @@
 #   tools/gpu-check.sh --pack     where .NET is: makes the folder .gpu, which travels with the source
 #   tools/gpu-check.sh [FOLDER]   where the GPU is; FOLDER is .gpu unless named; STEPS="golden bench" does only these
 #
-# The folder holds the programs, published so that they need a runtime (NAME/NAME.dll), the runtime of the machine that packed them (runtime.tar.xz, unpacked at the first start; same
+# The folder holds the programs, published so that they need a runtime (programs/NAME.dll), the runtime of the machine that packed them (runtime.tar.xz, unpacked at the first start; same
 # processor and libc), and the script that starts them: .gpu/run NAME ARGUMENTS.
 #
 # What is done, each only where it can be; the table at the end says why something was not:
@@ -30,11 +30,11 @@ pack() {
     local sdk version
     rm -rf .gpu
     mkdir -p .gpu
-    dotnet publish src/DiffWave.Cli -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/diffwave
-    dotnet publish bench/DiffWave.Bench -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/DiffWave.Bench
-    dotnet publish tests/DiffWave.Cuda.Tests -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/DiffWave.Cuda.Tests
+    dotnet publish src/DiffWave.Cli -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/programs
+    dotnet publish bench/DiffWave.Bench -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/programs
+    dotnet publish tests/DiffWave.Cuda.Tests -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/programs
     # What nothing here uses: the folder has to travel.
-    rm -rf .gpu/diffwave/voice .gpu/DiffWave.Cuda.Tests/{Fixtures,Microsoft.CodeCoverage} .gpu/DiffWave.Cuda.Tests/{xunit.runner.visualstudio,Microsoft.TestPlatform,Microsoft.VisualStudio}.* .gpu/*/*.xml
+    rm -rf .gpu/programs/{voice,Fixtures,Microsoft.CodeCoverage} .gpu/programs/{xunit.runner.visualstudio,Microsoft.TestPlatform,Microsoft.VisualStudio}.* .gpu/programs/*.xml
     sdk=$(dirname "$(readlink -f "$(command -v dotnet)")")
     version=$(dotnet --list-runtimes | sed -n 's/^Microsoft.NETCore.App \(10\.[^ ]*\) .*/\1/p' | sort -V | tail -n 1)
     [ -n "$version" ] || { echo "no .NET 10 runtime beside $sdk/dotnet" >&2; exit 1; }
@@ -46,7 +46,7 @@ pack() {
 # Starts a packed program: run NAME ARGUMENTS.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ -f "$here/${1:?name of a program}/$1.dll" ] || { echo "$here holds no program '$1'" >&2; exit 127; }
+[ -f "$here/programs/${1:?name of a program}.dll" ] || { echo "$here holds no program '$1'" >&2; exit 127; }
 if [ ! -d "$here/runtime" ]; then
     part=$(mktemp -d "$here/runtime.XXXXXX")
     if command -v xz >/dev/null; then tar -C "$part" -xJf "$here/runtime.tar.xz"
@@ -56,7 +56,7 @@ fi
 export DOTNET_ROOT="$here/runtime" DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DIFFWAVE_COMMIT=$(cat "$here/commit")
 name=$1
 shift
-exec "$here/runtime/dotnet" "$here/$name/$name.dll" "$@"
+exec "$here/runtime/dotnet" "$here/programs/$name.dll" "$@"
 RUN
     chmod +x .gpu/run
     du -sh .gpu
@@ -116,7 +116,7 @@ limited() {
     [ $code -ne 124 ] || echo "stopped after $seconds seconds"
     return $code
 }
-program() { [ -x "$pack/run" ] && [ -f "$pack/$1/$1.dll" ]; }
+program() { [ -x "$pack/run" ] && [ -f "$pack/programs/$1.dll" ]; }
 
 # Whether PTX for .target $1 can be assembled for sm_$2: a target ending in "a" only for itself.
 fits() {
