@@ -1,7 +1,3 @@
-using System.Runtime.InteropServices;
-using DiffWave.Cuda;
-using DiffWave.Device;
-using DiffWave.Emulator;
 using DiffWave.Emulator.Reports;
 
 namespace DiffWave.Kernels.Tests;
@@ -23,10 +19,7 @@ public class ResidentBlockTests
     {
         KernelVersion version = KernelCatalog.Find(name)!;
         LaunchReport report = OnEmulator.Run(version, version.Shapes[0].With(sizes)).Reports[0];
-        Assert.All(report.Shared, site => Assert.True(site.Moved == site.Ideal, site.ToString()));
-        bool OfBiases(AccessSite site) => site.PtxText.StartsWith("ld.global.v4.f32", StringComparison.Ordinal); // 16 bytes of every 32, and the others next: a few that stay in the cache
-        Assert.All(report.Global, site => Assert.True(site.Moved == (OfBiases(site) ? 2 : 1) * site.Ideal, site.ToString()));
-        Assert.Equal((0, 0), (report.LocalBytes, report.LocalAccesses));
+        BlockReports.AssertWholeSectorsWithoutBankConflicts(report, "ld.global.v4.f32");
     }
 
     [Fact]
@@ -77,13 +70,8 @@ public class ResidentBlockTests
     [InlineData(9)]
     public void TheBitsDoNotDependOnTheBlocks(int blocks)
     {
-        using var block = new Block(300, 8);
-        block.Launch(0, 300, 4);
-        Half[] y = block.Y(), skips = block.Skips();
-        block.Clear();
-        block.Launch(0, 300, blocks);
-        Assert.Equal(y, block.Y());
-        Assert.Equal(skips, block.Skips());
+        using BlockOnEmulator<Half, F16> block = Of(8);
+        block.AssertBitsDoNotDependOnBlocks(4, blocks);
     }
 
     [Theory]
@@ -92,85 +80,15 @@ public class ResidentBlockTests
     [InlineData(512, new[] { 299 })]
     public void ASignalInPiecesHasTheSameBits(int dilation, int[] cuts)
     {
-        using var block = new Block(300, dilation);
-        block.Launch(0, 300, 2);
-        Half[] y = block.Y(), skips = block.Skips();
-        Assert.DoesNotContain(y, Half.IsNaN);
-        block.Clear();
-        foreach (var (first, end) in cuts.Prepend(0).Zip(cuts.Append(300))) block.Launch(first, end, 2);
-        Assert.Equal(y, block.Y());
-        Assert.Equal(skips, block.Skips());
+        using BlockOnEmulator<Half, F16> block = Of(dilation);
+        block.AssertBitsDoNotDependOnPieces(cuts);
     }
 
-    // The first of two layers over two items on a device of its own.
-    private sealed class Block : IDisposable
+    private static BlockOnEmulator<Half, F16> Of(int dilation)
     {
-        private const int Items = 2, Channels = 64, Bands = 80, Layers = 2;
-
-        private readonly int rows, dilation;
-        private readonly EmulatedDriver driver = new(new EmulatorOptions());
-        private readonly KernelRunner runner;
-        private readonly LoadedKernel kernel;
-        private readonly Random random = new(7);
-        private readonly ArrayView<Half> x, mel, weights, y, skips;
-        private readonly ArrayView<float> bias, edges, outputBias;
-
-        public Block(int rows, int dilation)
-        {
-            (this.rows, this.dilation, runner) = (rows, dilation, new KernelRunner(driver));
-            kernel = runner.Load(typeof(ResidualBlock).GetMethod(nameof(ResidualBlock.ResidentV2))!.MakeGenericMethod(typeof(Half), typeof(F16)),
-                new Dictionary<string, object> { ["channels"] = Channels, ["bands"] = Bands, ["gateFirst"] = false });
-            (x, mel, weights) = (Halves(Items * rows * Channels, 1), Halves(Items * rows * Bands, 1), Halves(Layers * BlockWeights.Size(Channels, Bands), 0.2f));
-            (y, skips) = (Halves(Items * rows * Channels, 1), Halves(Items * rows * Channels, 1));
-            (bias, edges, outputBias) = (Floats(Items * Layers * 2 * Channels), Floats(Items * Layers * 4 * Channels), Floats(Items * Layers * 2 * Channels));
-            Clear();
-        }
-
-        // Rows first to before end; the others exist as well.
-        public void Launch(int first, int end, int blocks)
-        {
-            int neighbours = ResidualBlock.ResidentNeighbours(end - first, dilation, Channels, Bands, SharedLimit);
-            Rows<Half> From(ArrayView<Half> values, int channels) => new(values, rows, first, channels);
-            runner.Launch(kernel, new Dim3(blocks), new Dim3(ResidualBlock.ResidentThreads), ResidualBlock.ResidentSharedBytes(Channels, Bands, neighbours), 0, From(x, Channels), From(mel, Bands), weights,
-                bias, edges, outputBias, From(y, Channels), From(skips, Channels), Items * TimeTile.Count(end - first, dilation, neighbours, ResidualBlock.ResidentRows), end - first, first, rows - end, dilation,
-                neighbours, 0, Layers);
-            driver.Synchronize();
-        }
-
-        public void Clear()
-        {
-            Half[] none = [.. Enumerable.Repeat(Half.NaN, (int)y.Length)];
-            driver.CopyToDevice((ulong)y.Address, MemoryMarshal.AsBytes(none.AsSpan()));
-            driver.CopyToDevice((ulong)skips.Address, MemoryMarshal.AsBytes(none.AsSpan()));
-        }
-
-        public Half[] Y() => Read(y);
-
-        public Half[] Skips() => Read(skips);
-
-        private Half[] Read(ArrayView<Half> values)
-        {
-            Half[] read = new Half[values.Length];
-            driver.CopyToHost(MemoryMarshal.AsBytes(read.AsSpan()), (ulong)values.Address);
-            return read;
-        }
-
-        private ArrayView<Half> Halves(int count, float scale) => OnDevice([.. Enumerable.Range(0, count).Select(_ => (Half)(scale * (2 * random.NextSingle() - 1)))]);
-
-        private ArrayView<float> Floats(int count) => OnDevice([.. Enumerable.Range(0, count).Select(_ => random.NextSingle() - 0.5f)]);
-
-        private ArrayView<T> OnDevice<T>(T[] values) where T : unmanaged
-        {
-            ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(values.AsSpan());
-            ulong address = driver.Allocate(bytes.Length);
-            driver.CopyToDevice(address, bytes);
-            return new ArrayView<T>((nint)address, values.Length);
-        }
-
-        public void Dispose()
-        {
-            runner.Dispose();
-            driver.Dispose();
-        }
+        const int Channels = 64, Bands = 80;
+        var kernel = new BlockKernel(typeof(ResidualBlock).GetMethod(nameof(ResidualBlock.ResidentV2))!.MakeGenericMethod(typeof(Half), typeof(F16)), ResidualBlock.ResidentThreads, ResidualBlock.ResidentRows,
+            (rows, d) => ResidualBlock.ResidentNeighbours(rows, d, Channels, Bands, SharedLimit), q => ResidualBlock.ResidentSharedBytes(Channels, Bands, q));
+        return new BlockOnEmulator<Half, F16>(kernel, Channels, Bands, 300, dilation);
     }
 }

@@ -1,8 +1,5 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
-using DiffWave.Cuda;
 using DiffWave.Device;
-using DiffWave.Emulator;
 using DiffWave.Emulator.Reports;
 
 namespace DiffWave.Kernels.Tests;
@@ -28,10 +25,7 @@ public class StreamedBlockTests
     {
         KernelVersion version = KernelCatalog.Find(name)!;
         LaunchReport report = sizes.Length == 0 ? OnEmulator.Report(name) : OnEmulator.Run(version, version.Shapes[0].With(sizes)).Reports[0];
-        Assert.All(report.Shared, site => Assert.True(site.Moved == site.Ideal, site.ToString()));
-        bool OfBiases(AccessSite site) => site.PtxText.StartsWith("ld.global.nc.v4.f32", StringComparison.Ordinal); // 16 bytes of every 32, and the others next: a few that stay in the cache
-        Assert.All(report.Global, site => Assert.True(site.Moved == (OfBiases(site) ? 2 : 1) * site.Ideal, site.ToString()));
-        Assert.Equal((0, 0), (report.LocalBytes, report.LocalAccesses));
+        BlockReports.AssertWholeSectorsWithoutBankConflicts(report, "ld.global.nc.v4.f32");
     }
 
     [Theory]
@@ -109,26 +103,17 @@ public class StreamedBlockTests
     [InlineData(9)]
     public void TheBitsDoNotDependOnTheBlocks(int blocks)
     {
-        BitsDoNotDependOnTheBlocks<Half, F16, StreamedTile128>(128, blocks);
-        BitsDoNotDependOnTheBlocks<float, TF32, StreamedTile32Channels>(32, blocks);
-    }
-
-    private static void BitsDoNotDependOnTheBlocks<T, P, S>(int channels, int blocks) where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
-    {
-        using var block = new Block<T, P, S>(channels, 300, 8);
-        block.Launch(0, 300, 2);
-        (byte[] y, byte[] skips) = (block.Y(), block.Skips());
-        block.Clear();
-        block.Launch(0, 300, blocks);
-        Assert.Equal(y, block.Y());
-        Assert.Equal(skips, block.Skips());
+        using BlockOnEmulator<Half, F16> half = Of<Half, F16, StreamedTile128>(128, 8);
+        half.AssertBitsDoNotDependOnBlocks(2, blocks);
+        using BlockOnEmulator<float, TF32> single = Of<float, TF32, StreamedTile32Channels>(32, 8);
+        single.AssertBitsDoNotDependOnBlocks(2, blocks);
     }
 
     [Fact]
     public void NorOnTheRowsOfATile()
     {
-        using var small = new Block<Half, F16, StreamedTile128>(128, 300, 8);
-        using var large = new Block<Half, F16, StreamedTile256>(128, 300, 8);
+        using BlockOnEmulator<Half, F16> small = Of<Half, F16, StreamedTile128>(128, 8);
+        using BlockOnEmulator<Half, F16> large = Of<Half, F16, StreamedTile256>(128, 8);
         small.Launch(0, 300, 2);
         large.Launch(0, 300, 2);
         Assert.NotEqual(small.None, small.Y());
@@ -142,94 +127,18 @@ public class StreamedBlockTests
     [InlineData(512, new[] { 299 })]
     public void ASignalInPiecesHasTheSameBits(int dilation, int[] cuts)
     {
-        BitsDoNotDependOnPieces<BFloat16, BF16, StreamedTile128>(128, dilation, cuts);
-        BitsDoNotDependOnPieces<float, TF32, StreamedTile64Channels>(64, dilation, cuts);
+        using BlockOnEmulator<BFloat16, BF16> half = Of<BFloat16, BF16, StreamedTile128>(128, dilation);
+        half.AssertBitsDoNotDependOnPieces(cuts);
+        using BlockOnEmulator<float, TF32> single = Of<float, TF32, StreamedTile64Channels>(64, dilation);
+        single.AssertBitsDoNotDependOnPieces(cuts);
     }
 
-    private static void BitsDoNotDependOnPieces<T, P, S>(int channels, int dilation, int[] cuts) where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
+    private static BlockOnEmulator<T, P> Of<T, P, S>(int channels, int dilation) where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
-        using var block = new Block<T, P, S>(channels, 300, dilation);
-        block.Launch(0, 300, 2);
-        (byte[] y, byte[] skips) = (block.Y(), block.Skips());
-        Assert.NotEqual(block.None, y);
-        block.Clear();
-        Assert.Equal(block.None, block.Y());
-        foreach (var (first, end) in cuts.Prepend(0).Zip(cuts.Append(300))) block.Launch(first, end, 2);
-        Assert.Equal(y, block.Y());
-        Assert.Equal(skips, block.Skips());
-    }
-
-    // The first of two layers over two items on a device of its own.
-    private sealed class Block<T, P, S> : IDisposable where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
-    {
-        private const int Items = 2, Bands = 16, Layers = 2;
-
-        private readonly int channels, rows, dilation;
-        private readonly EmulatedDriver driver = new(new EmulatorOptions());
-        private readonly KernelRunner runner;
-        private readonly LoadedKernel kernel;
-        private readonly Random random = new(7);
-        private readonly ArrayView<T> x, mel, weights, y, skips;
-        private readonly ArrayView<float> bias, edges, outputBias;
-
-        public Block(int channels, int rows, int dilation)
-        {
-            (this.channels, this.rows, this.dilation, runner) = (channels, rows, dilation, new KernelRunner(driver));
-            kernel = runner.Load(typeof(ResidualBlock).GetMethod(nameof(ResidualBlock.StreamedV3))!.MakeGenericMethod(typeof(T), typeof(P), typeof(S)),
-                new Dictionary<string, object> { ["channels"] = channels, ["bands"] = Bands, ["gateFirst"] = false });
-            (x, mel, weights) = (Values(Items * rows * channels, 1), Values(Items * rows * Bands, 1), Values(Layers * BlockWeights.Size(channels, Bands), 0.2f));
-            (y, skips) = (Values(Items * rows * channels, 1), Values(Items * rows * channels, 1));
-            (bias, edges, outputBias) = (Floats(Items * Layers * 2 * channels), Floats(Items * Layers * 4 * channels), Floats(Items * Layers * 2 * channels));
-            None = MemoryMarshal.AsBytes(Enumerable.Repeat(P.Round(float.NaN), Items * rows * channels).ToArray().AsSpan()).ToArray();
-            Clear();
-        }
-
-        // What y and the skips hold before a launch: NaN.
-        public byte[] None { get; }
-
-        // Rows first to before end; the others exist as well.
-        public void Launch(int first, int end, int blocks)
-        {
-            int count = end - first, size = Unsafe.SizeOf<T>(), neighbours = ResidualBlock.StreamedNeighbours<S>(count, dilation, channels, Bands, size, SharedLimit);
-            Rows<T> From(ArrayView<T> values, int width) => new(values, rows, first, width);
-            runner.Launch(kernel, new Dim3(blocks), new Dim3(ResidualBlock.StreamedThreads), ResidualBlock.StreamedBytes<S>(channels, Bands, neighbours, size), 0, From(x, channels), From(mel, Bands), weights,
-                bias, edges, outputBias, From(y, channels), From(skips, channels), Items * TimeTile.Count(count, dilation, neighbours, S.Rows), count, first, rows - end, dilation, neighbours, 0, Layers);
-            driver.Synchronize();
-        }
-
-        public void Clear()
-        {
-            driver.CopyToDevice((ulong)y.Address, None);
-            driver.CopyToDevice((ulong)skips.Address, None);
-        }
-
-        public byte[] Y() => Read(y);
-
-        public byte[] Skips() => Read(skips);
-
-        private byte[] Read(ArrayView<T> values)
-        {
-            byte[] read = new byte[values.LengthInBytes];
-            driver.CopyToHost(read, (ulong)values.Address);
-            return read;
-        }
-
-        private ArrayView<T> Values(int count, float scale) => OnDevice([.. Enumerable.Range(0, count).Select(_ => P.Round(scale * (2 * random.NextSingle() - 1)))]);
-
-        private ArrayView<float> Floats(int count) => OnDevice([.. Enumerable.Range(0, count).Select(_ => random.NextSingle() - 0.5f)]);
-
-        private ArrayView<TValue> OnDevice<TValue>(TValue[] values) where TValue : unmanaged
-        {
-            ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(values.AsSpan());
-            ulong address = driver.Allocate(bytes.Length);
-            driver.CopyToDevice(address, bytes);
-            return new ArrayView<TValue>((nint)address, values.Length);
-        }
-
-        public void Dispose()
-        {
-            runner.Dispose();
-            driver.Dispose();
-        }
+        const int Bands = 16;
+        int size = Unsafe.SizeOf<T>();
+        var kernel = new BlockKernel(typeof(ResidualBlock).GetMethod(nameof(ResidualBlock.StreamedV3))!.MakeGenericMethod(typeof(T), typeof(P), typeof(S)), ResidualBlock.StreamedThreads, S.Rows,
+            (rows, d) => ResidualBlock.StreamedNeighbours<S>(rows, d, channels, Bands, size, SharedLimit), q => ResidualBlock.StreamedBytes<S>(channels, Bands, q, size));
+        return new BlockOnEmulator<T, P>(kernel, channels, Bands, 300, dilation);
     }
 }

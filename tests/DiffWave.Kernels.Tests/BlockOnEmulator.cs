@@ -1,0 +1,134 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
+using DiffWave.Cuda;
+using DiffWave.Device;
+using DiffWave.Emulator;
+using DiffWave.Emulator.Reports;
+
+namespace DiffWave.Kernels.Tests;
+
+/// <summary>What the versions of the residual block share in their tests.</summary>
+internal static class BlockReports
+{
+    /// <summary>Whole sectors, no bank conflict, nothing in local memory; the biases are read 16 bytes of every 32, the others next: a few that stay in the cache.</summary>
+    /// <param name="report">Of a launch.</param>
+    /// <param name="biasLoad">How the PTX of the loads of biases begins.</param>
+    public static void AssertWholeSectorsWithoutBankConflicts(LaunchReport report, string biasLoad)
+    {
+        Assert.All(report.Shared, site => Assert.True(site.Moved == site.Ideal, site.ToString()));
+        bool OfBiases(AccessSite site) => site.PtxText.StartsWith(biasLoad, StringComparison.Ordinal);
+        Assert.All(report.Global, site => Assert.True(site.Moved == (OfBiases(site) ? 2 : 1) * site.Ideal, site.ToString()));
+        Assert.Equal((0, 0), (report.LocalBytes, report.LocalAccesses));
+    }
+}
+
+/// <summary>How a version of the residual block is launched.</summary>
+/// <param name="Kernel">Its method, the type arguments given.</param>
+/// <param name="Threads">Threads of a block.</param>
+/// <param name="TileRows">R.</param>
+/// <param name="Neighbours">q of rows and a dilation.</param>
+/// <param name="SharedBytes">Dynamic shared memory of q.</param>
+internal sealed record BlockKernel(MethodInfo Kernel, int Threads, int TileRows, Func<int, int, int> Neighbours, Func<int, int> SharedBytes);
+
+/// <summary>The first of two layers over two items on a device of its own.</summary>
+internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged where P : struct, IMatrixOperand<T>
+{
+    private const int Items = 2, Layers = 2;
+
+    private readonly BlockKernel version;
+    private readonly int channels, bands, rows, dilation;
+    private readonly EmulatedDriver driver = new(new EmulatorOptions());
+    private readonly KernelRunner runner;
+    private readonly LoadedKernel kernel;
+    private readonly Random random = new(7);
+    private readonly ArrayView<T> x, mel, weights, y, skips;
+    private readonly ArrayView<float> bias, edges, outputBias;
+
+    public BlockOnEmulator(BlockKernel version, int channels, int bands, int rows, int dilation)
+    {
+        (this.version, this.channels, this.bands, this.rows, this.dilation, runner) = (version, channels, bands, rows, dilation, new KernelRunner(driver));
+        kernel = runner.Load(version.Kernel, new Dictionary<string, object> { ["channels"] = channels, ["bands"] = bands, ["gateFirst"] = false });
+        (x, mel, weights) = (Values(Items * rows * channels, 1), Values(Items * rows * bands, 1), Values(Layers * BlockWeights.Size(channels, bands), 0.2f));
+        (y, skips) = (Values(Items * rows * channels, 1), Values(Items * rows * channels, 1));
+        (bias, edges, outputBias) = (Floats(Items * Layers * 2 * channels), Floats(Items * Layers * 4 * channels), Floats(Items * Layers * 2 * channels));
+        None = MemoryMarshal.AsBytes(Enumerable.Repeat(P.Round(float.NaN), Items * rows * channels).ToArray().AsSpan()).ToArray();
+        Clear();
+    }
+
+    // What y and the skips hold before a launch: NaN.
+    public byte[] None { get; }
+
+    // Rows first to before end; the others exist as well.
+    public void Launch(int first, int end, int blocks)
+    {
+        int count = end - first, neighbours = version.Neighbours(count, dilation);
+        Rows<T> From(ArrayView<T> values, int width) => new(values, rows, first, width);
+        runner.Launch(kernel, new Dim3(blocks), new Dim3(version.Threads), version.SharedBytes(neighbours), 0, From(x, channels), From(mel, bands), weights,
+            bias, edges, outputBias, From(y, channels), From(skips, channels), Items * TimeTile.Count(count, dilation, neighbours, version.TileRows), count, first, rows - end, dilation, neighbours, 0, Layers);
+        driver.Synchronize();
+    }
+
+    /// <summary>The same bits for other blocks.</summary>
+    public void AssertBitsDoNotDependOnBlocks(int some, int others)
+    {
+        (byte[] expectedY, byte[] expectedSkips) = Whole(some);
+        Launch(0, rows, others);
+        Assert.Equal(expectedY, Y());
+        Assert.Equal(expectedSkips, Skips());
+    }
+
+    /// <summary>The same bits for a signal cut in pieces.</summary>
+    public void AssertBitsDoNotDependOnPieces(int[] cuts)
+    {
+        (byte[] expectedY, byte[] expectedSkips) = Whole(2);
+        Assert.Equal(None, Y());
+        foreach (var (first, end) in cuts.Prepend(0).Zip(cuts.Append(rows))) Launch(first, end, 2);
+        Assert.Equal(expectedY, Y());
+        Assert.Equal(expectedSkips, Skips());
+    }
+
+    // y and skips of one launch, and the device as before it.
+    private (byte[] Y, byte[] Skips) Whole(int blocks)
+    {
+        Launch(0, rows, blocks);
+        (byte[] wholeY, byte[] wholeSkips) = (Y(), Skips());
+        Assert.DoesNotContain(MemoryMarshal.Cast<byte, T>(wholeY).ToArray(), value => float.IsNaN(P.Widen(value)));
+        Clear();
+        return (wholeY, wholeSkips);
+    }
+
+    private void Clear()
+    {
+        driver.CopyToDevice((ulong)y.Address, None);
+        driver.CopyToDevice((ulong)skips.Address, None);
+    }
+
+    public byte[] Y() => Read(y);
+
+    public byte[] Skips() => Read(skips);
+
+    private byte[] Read(ArrayView<T> values)
+    {
+        byte[] read = new byte[values.LengthInBytes];
+        driver.CopyToHost(read, (ulong)values.Address);
+        return read;
+    }
+
+    private ArrayView<T> Values(int count, float scale) => OnDevice([.. Enumerable.Range(0, count).Select(_ => P.Round(scale * (2 * random.NextSingle() - 1)))]);
+
+    private ArrayView<float> Floats(int count) => OnDevice([.. Enumerable.Range(0, count).Select(_ => random.NextSingle() - 0.5f)]);
+
+    private ArrayView<TValue> OnDevice<TValue>(TValue[] values) where TValue : unmanaged
+    {
+        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(values.AsSpan());
+        ulong address = driver.Allocate(bytes.Length);
+        driver.CopyToDevice(address, bytes);
+        return new ArrayView<TValue>((nint)address, values.Length);
+    }
+
+    public void Dispose()
+    {
+        runner.Dispose();
+        driver.Dispose();
+    }
+}
