@@ -34,4 +34,16 @@ public sealed class Segments
 
     /// <summary>How many signals there are.</summary>
     public int Count => Lengths.Count;
+
+    /// <summary>What a range of the rows has of each signal, for a device that takes them one by one.</summary>
+    /// <param name="range">Rows of all signals together.</param>
+    /// <returns>The signal, the times of its own that lie in the range, and the row of the range that holds the first of them.</returns>
+    public IEnumerable<(int Signal, TimeRange Times, int Row)> Parts(TimeRange range)
+    {
+        for (int s = 0; s < Count; s++)
+        {
+            long first = Math.Max(range.First, Starts[s]), end = Math.Min(range.First + range.Count, (long)Starts[s] + Lengths[s]);
+            if (first < end) yield return (s, new TimeRange(first - Starts[s], (int)(end - first), Lengths[s]), (int)(first - range.First));
+        }
+    }
 }

@@ -23,6 +23,16 @@ public class SegmentsTests
         Assert.Equal([3, 4], segments.Lengths);
     }
 
+    [Fact]
+    public void ARangeIsCutAtTheSignals()
+    {
+        var segments = new Segments([5, 1, 700]);
+        Assert.Equal([(0, new TimeRange(0, 5, 5), 3), (1, new TimeRange(0, 1, 1), 8), (2, new TimeRange(0, 91, 700), 9)], segments.Parts(new TimeRange(-3, 100, 706)));
+        Assert.Equal([(0, new TimeRange(2, 2, 5), 0)], segments.Parts(new TimeRange(2, 2, 706)));
+        Assert.Equal([(2, new TimeRange(694, 6, 700), 0)], segments.Parts(new TimeRange(700, 100, 706)));
+        Assert.Empty(segments.Parts(new TimeRange(706, 9, 706)));
+    }
+
     [Theory]
     [InlineData("no lengths are given")]
     [InlineData("length 1 is 0", 4, 0)]
