@@ -23,7 +23,9 @@ public readonly record struct Window(IBuffer Buffer, int Row);
 /// <param name="First">Time of the first row; may be negative.</param>
 /// <param name="Count">Number of rows.</param>
 /// <param name="Length">T, length of the whole signal.</param>
-public readonly record struct TimeRange(long First, int Count, long Length)
+/// <param name="Segments">The signals that lie one behind the other in a buffer of one item, together of <paramref name="Length"/> rows; null: one signal an item. Only devices that
+/// prefer whole signals are given any. Nothing exists outside a signal for its own rows, and item s of what a step or a label adds belongs to signal s.</param>
+public readonly record struct TimeRange(long First, int Count, long Length, Segments? Segments = null)
 {
     /// <summary>True when no row of the range exists.</summary>
     public bool IsEmpty => First >= Length || First + Count <= 0;

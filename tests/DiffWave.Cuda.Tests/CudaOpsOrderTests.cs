@@ -57,7 +57,7 @@ public class CudaOpsOrderTests
         float[] audio = new float[3 * Batch * Length];
         using var sampler = new Sampler(config, ops);
         for (int run = 0; run < 3; run++)
-            sampler.Run(new SamplerRequest { Steps = steps, Noise = new SeededNoise((ulong)run), Length = Length, Batch = Batch, ChunkRows = chunkRows },
+            sampler.Run(new SamplerRequest { Steps = steps, Noise = new SeededNoise((ulong)run), Lengths = [.. Enumerable.Repeat<long>(Length, Batch)], ChunkRows = chunkRows },
                 (item, first, samples) => samples.CopyTo(audio.AsSpan((run * Batch + item) * Length + (int)first)));
         return audio;
     }

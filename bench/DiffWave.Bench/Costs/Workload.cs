@@ -61,7 +61,7 @@ internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool 
     {
         ops.Load(Config, Initializer.Create(Config, seed: 1));
         IMelSource[]? mels = Config.HasMel ? [.. Enumerable.Repeat(new MemoryMel(new float[Config.Bands * Frames], Config.Bands, Frames), Batch)] : null;
-        var request = new SamplerRequest { Steps = Steps, Noise = new SeededNoise(3), Length = Samples, Batch = Batch, Mels = mels, Labels = Config.HasLabel ? new int[Batch] : [] };
+        var request = new SamplerRequest { Steps = Steps, Noise = new SeededNoise(3), Lengths = [.. Enumerable.Repeat<long>(Samples, Batch)], Mels = mels, Labels = Config.HasLabel ? new int[Batch] : [] };
         var sampler = new Sampler(Config, ops);
         try
         {
