@@ -27,8 +27,8 @@ public class EmulatorTests
     [InlineData("copy_rows_v2", "items=2,rows=64,channels=16")]
     [InlineData("loss_v1", "items=2,rows=1024,squared=1")]
     [InlineData("loss_v2", "items=1,rows=2049,squared=0")]
-    [InlineData("gradient_squares_v2", "n=4097")]
-    [InlineData("gradient_squares_v2", "n=12288")]
+    [InlineData("gradient_norm_v2", "n=4097,losses=3,clip=1")]
+    [InlineData("gradient_norm_v2", "n=12288,losses=0,clip=0")]
     [InlineData("adam_v2", "n=255,averaged=1")]
     [InlineData("dilated_conv_v2", "rows=127,channels=36,dilation=200,before=150,after=1")]
     [InlineData("dilated_conv_v2", "batch=2,rows=257,channels=4,dilation=64,before=64,after=0")]
@@ -93,8 +93,8 @@ public class EmulatorTests
     [InlineData("block_sum_v2")]
     [InlineData("loss_v1")]
     [InlineData("loss_v2")]
-    [InlineData("gradient_squares_v1")]
-    [InlineData("gradient_squares_v2")]
+    [InlineData("gradient_norm_v1")]
+    [InlineData("gradient_norm_v2")]
     public void TheSumHasTheSameBitsEveryTime(string name)
     {
         KernelVersion version = KernelCatalog.Find(name)!;

@@ -35,8 +35,8 @@ public class ProfileTests
     [InlineData("copy_rows_v2")]
     [InlineData("loss_v1")]
     [InlineData("loss_v2")]
-    [InlineData("gradient_squares_v1")]
-    [InlineData("gradient_squares_v2")]
+    [InlineData("gradient_norm_v1")]
+    [InlineData("gradient_norm_v2")]
     [InlineData("adam_v1")]
     [InlineData("adam_v2")]
     [InlineData("vector_linear_v1")]
@@ -94,8 +94,8 @@ public class ProfileTests
     [InlineData("column_sum_v2")]
     [InlineData("loss_v1")]
     [InlineData("loss_v2")]
-    [InlineData("gradient_squares_v1")]
-    [InlineData("gradient_squares_v2")]
+    [InlineData("gradient_norm_v1")]
+    [InlineData("gradient_norm_v2")]
     [InlineData("vector_linear_backward_input_v1")]
     [InlineData("input_projection_backward_weights_v1")]
     public void SharedMemoryHasNoBankConflicts(string name)
@@ -114,7 +114,7 @@ public class ProfileTests
     [InlineData("mel_upsampler_backward_weights_v1", "mel_upsampler_backward_weights_v2")]
     [InlineData("copy_rows_v1", "copy_rows_v2")]
     [InlineData("loss_v1", "loss_v2")]
-    [InlineData("gradient_squares_v1", "gradient_squares_v2")]
+    [InlineData("gradient_norm_v1", "gradient_norm_v2")]
     [InlineData("adam_v1", "adam_v2")]
     public void WideAccessesAreAQuarterOfTheRequests(string narrow, string wide)
     {

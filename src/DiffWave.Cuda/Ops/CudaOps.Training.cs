@@ -77,17 +77,16 @@ public sealed partial class CudaOps
     public double GradientNorm()
     {
         using var range = Range(nameof(GradientNorm));
-        GradientNorm(Norm);
+        GradientNorm(Norm, Scale);
         return Read(Norm);
     }
 
-    private void GradientNorm(ArrayView<double> norm)
+    private void GradientNorm(ArrayView<double> norm, ArrayView<float> scale)
     {
         ArrayView<float> gradients = Training.Gradients.All;
         int slices = Kernels.GradientNorm.Slices(gradients.Length);
         ArrayView<double> squares = scratch.Take<double>(ScratchUse.Squares, slices);
-        Launch(kernels.GradientSquares.With().Add(gradients).Add(squares), slices, 1);
-        Launch(kernels.GradientNorms.With().Add(squares).Add(Limits).Add(norm), 1, 1);
+        Launch(kernels.GradientNorm.With().Add(gradients).Add(Losses).Add(Limits).Add(squares).Add(FinishedBlocks).Add(norm).Add(scale), slices, 1);
     }
 
     /// <inheritdoc/>
@@ -96,8 +95,7 @@ public sealed partial class CudaOps
         if (!stepBegun) throw new InvalidOperationException("there are no numbers to update by: call BeginStep first");
         using var range = Range(nameof(UpdateWeights));
         DeviceTraining state = Training;
-        GradientNorm(NormOfUpdate);
-        Launch(kernels.GradientScale.With().Add(NormOfUpdate).Add(Losses).Add(Limits).Add(ScaleOfUpdate), 1, 1);
+        GradientNorm(NormOfUpdate, ScaleOfUpdate);
         ArrayView<float> weights = state.Weights.Values.All;
         Launch(kernels.Adam.With(On(state.Average.IsValid)).Add(weights).Add(state.Gradients.All).Add(state.FirstMoment).Add(state.SecondMoment).Add(state.Average).Add(ScaleOfUpdate).Add(Factors),
             Blocks(weights.Length, 1024), 1);

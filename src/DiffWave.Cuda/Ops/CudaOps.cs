@@ -58,6 +58,7 @@ public sealed partial class CudaOps : IOps
             staging = new StagingRing(driver, stream, this.options.StagingBytes);
             numbers = pool.Allocate(NumbersBytes);
             driver.FillAsync(numbers, uint.MaxValue, NumbersBytes / sizeof(uint), stream); // norms of NaN: there was no update yet
+            driver.FillAsync((ulong)FinishedBlocks.Address, 0, 1, stream);
             SetSeed(0);
             SetLimits(clipNorm: 0, lossScale: 1, lossFactor: 1);
         }
@@ -99,7 +100,7 @@ public sealed partial class CudaOps : IOps
     /// <summary>What the device's memory is used for.</summary>
     internal DeviceMemoryPool Pool => pool;
 
-    private const int NumbersBytes = 104;
+    private const int NumbersBytes = 112;
 
     private ArrayView<ulong> Seed => new((nint)numbers, 2);
 
@@ -107,13 +108,17 @@ public sealed partial class CudaOps : IOps
 
     private ArrayView<double> NormOfUpdate => new((nint)numbers + 24, 1);
 
-    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 32, 1);
+    private ArrayView<float> Scale => new((nint)numbers + 32, 1);
 
-    private ArrayView<float> LossFactor => new((nint)numbers + 36, 1);
+    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 36, 1);
 
-    private ArrayView<UpdateLimits> Limits => new((nint)numbers + 40, 1);
+    private ArrayView<int> FinishedBlocks => new((nint)numbers + 40, 1);
 
-    private ArrayView<AdamFactors> Factors => new((nint)numbers + 64, 1);
+    private ArrayView<float> LossFactor => new((nint)numbers + 44, 1);
+
+    private ArrayView<UpdateLimits> Limits => new((nint)numbers + 48, 1);
+
+    private ArrayView<AdamFactors> Factors => new((nint)numbers + 80, 1);
 
     private DeviceWeights Weights => current ?? throw new InvalidOperationException("no weights are loaded: call Load first");
 
