@@ -24,6 +24,10 @@ public class ProfileTests
     [InlineData("weight_gradient_v3")]
     [InlineData("residual_block_backward_v2")]
     [InlineData("residual_block_backward_v2_bf16")]
+    [InlineData("residual_block_backward_v3")]
+    [InlineData("residual_block_backward_v3_bf16")]
+    [InlineData("residual_block_backward_v3_c256")]
+    [InlineData("residual_block_backward_v3_c256_bf16")]
     [InlineData("weight_gradient_v3_128x64")]
     [InlineData("weight_gradient_v3_bf16")]
     [InlineData("weight_gradient_v3_tf32")]
@@ -55,6 +59,7 @@ public class ProfileTests
     [InlineData("input_projection_v2")]
     [InlineData("head_v2")]
     [InlineData("head_backward_v2")]
+    [InlineData("input_projection_backward_weights_v2")]
     public void OnlyABiasThatBeginsInsideASectorCostsOneMore(string name) => Assert.All(OnEmulator.Report(name).Global,
         site => Assert.InRange(site.Moved, site.Ideal, site.Ideal + (site.PtxText.Contains("ld.global.f32", StringComparison.Ordinal) ? site.Requests : 0)));
 
@@ -87,6 +92,10 @@ public class ProfileTests
     [InlineData("pointwise_conv_backward_v3")]
     [InlineData("pointwise_conv_backward_v3_written")]
     [InlineData("residual_block_backward_v2_bf16")]
+    [InlineData("residual_block_backward_v3")]
+    [InlineData("residual_block_backward_v3_bf16")]
+    [InlineData("residual_block_backward_v3_c256")]
+    [InlineData("residual_block_backward_v3_c256_bf16")]
     [InlineData("weight_gradient_v3_128x64")]
     [InlineData("weight_gradient_v3_bf16")]
     [InlineData("weight_gradient_v3_tf32")]
@@ -98,6 +107,7 @@ public class ProfileTests
     [InlineData("gradient_norm_v2")]
     [InlineData("vector_linear_backward_input_v1")]
     [InlineData("input_projection_backward_weights_v1")]
+    [InlineData("input_projection_backward_weights_v2")]
     public void SharedMemoryHasNoBankConflicts(string name)
     {
         IReadOnlyList<AccessSite> shared = OnEmulator.Report(name).Shared;
