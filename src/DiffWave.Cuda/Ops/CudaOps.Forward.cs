@@ -8,7 +8,7 @@ namespace DiffWave.Cuda;
 public sealed partial class CudaOps
 {
     /// <inheritdoc/>
-    public void SetSeed(ulong seed) => staging.Upload<ulong>([seed], (ulong)Seed.Address);
+    public void SetSeed(ulong seed, long first = 0) => staging.Upload<ulong>([seed, (ulong)first], (ulong)Seed.Address);
 
     /// <inheritdoc/>
     public void Normals(NoiseDraw draw, int rows, Window normals)
@@ -32,10 +32,10 @@ public sealed partial class CudaOps
     }
 
     /// <inheritdoc/>
-    public void LabelBias(ReadOnlySpan<int> labels, IBuffer labelBias)
+    public void LabelBias(IBuffer labels, IBuffer labelBias)
     {
         using var range = Range(nameof(LabelBias));
-        LinearOfLayers(Weights.Values.LabelOfLayers, LabelRows(labels), Values(labelBias), labels.Length, ModelConfig.LabelWidth, 2 * Weights.Config.Channels);
+        LinearOfLayers(Weights.Values.LabelOfLayers, LabelRows(labels), Values(labelBias), labels.Batch, ModelConfig.LabelWidth, 2 * Weights.Config.Channels);
     }
 
     /// <inheritdoc/>
@@ -47,11 +47,10 @@ public sealed partial class CudaOps
     }
 
     // The trained row of each label, [B, 128].
-    private ArrayView<float> LabelRows(ReadOnlySpan<int> labels)
+    private ArrayView<float> LabelRows(IBuffer labels)
     {
-        ArrayView<float> rows = scratch.Take<float>(ScratchUse.Vectors, (long)labels.Length * ModelConfig.LabelWidth);
-        Launch(kernels.LabelEmbedding.With().Add(Weights.Values.LabelTable).Add(Uploaded(ScratchUse.Labels, labels)).Add(rows).Add(ModelConfig.LabelWidth),
-            Blocks(rows.Length), 1);
+        ArrayView<float> rows = scratch.Take<float>(ScratchUse.Vectors, (long)labels.Batch * ModelConfig.LabelWidth);
+        Launch(kernels.LabelEmbedding.With().Add(Weights.Values.LabelTable).Add(Values(labels)).Add(rows).Add(ModelConfig.LabelWidth), Blocks(rows.Length), 1);
         return rows;
     }
 
@@ -174,8 +173,7 @@ public sealed partial class CudaOps
     {
         if (fused is not null)
         {
-            if (tape is not null) throw new UnsupportedPrecisionException($"{Name(Precision)}: the fused residual block keeps no inner activations; compute in fp32 to see or train on them");
-            fused.ResidualBlock(layer, range, x, stepBias, firstItem, conditioner, y, skips);
+            fused.ResidualBlock(layer, range, x, stepBias, firstItem, conditioner, y, skips, tape);
             return;
         }
         ModelConfig config = Weights.Config;
