@@ -19,6 +19,7 @@ public sealed partial class CudaOps : IOps
     private readonly nint stream;
     private readonly DeviceMemoryPool pool;
     private readonly StagingRing staging;
+    private readonly Downloads downloads;
     private readonly KernelRunner runner;
     private readonly CudaKernels kernels;
     private readonly DeviceScratch scratch;
@@ -44,6 +45,7 @@ public sealed partial class CudaOps : IOps
         pool = new DeviceMemoryPool(driver, stream, this.options.MemoryBudget);
         runner = new KernelRunner(driver);
         kernels = new CudaKernels(runner);
+        downloads = new Downloads(driver, stream);
         scratch = new DeviceScratch(pool, () => driver.IsCapturing(stream));
         (ends, fused) = Precision switch
         {
@@ -223,6 +225,14 @@ public sealed partial class CudaOps : IOps
     }
 
     /// <inheritdoc/>
+    /// <exception cref="CudaException">CUDA_ERROR_OUT_OF_MEMORY: the host has not enough memory that can be page-locked.</exception>
+    public IDownload BeginDownload(IBuffer signal)
+    {
+        ArrayView<float> values = Values(signal);
+        return downloads.Begin((ulong)values.Address, values.IntLength);
+    }
+
+    /// <inheritdoc/>
     public void Clear(IBuffer buffer)
     {
         (ulong address, long words) = ((CudaBuffer)buffer).Words;
@@ -261,7 +271,7 @@ public sealed partial class CudaOps : IOps
     {
         if (disposed) return;
         disposed = true;
-        Cleanup.Run([.. recordings.Select(recording => (Action)recording.Dispose), staging.Dispose, pool.Dispose, runner.Dispose, () => driver.DestroyStream(stream)]);
+        Cleanup.Run([.. recordings.Select(recording => (Action)recording.Dispose), staging.Dispose, downloads.Dispose, pool.Dispose, runner.Dispose, () => driver.DestroyStream(stream)]);
     }
 
     // ---- What the launchers are written with.
