@@ -21,7 +21,7 @@ public class EngineWorkTests
         Assert.Equal(layers + steps, Launches("pointwise_conv")); // a conditioner a layer once, the head's first projection each step
         Assert.Equal(steps, Launches("reverse_step"));
         Assert.Equal(steps, Launches("philox_normal")); // the first signal, and noise in all steps but the last
-        Assert.Equal(2 * Synthesis.Samples * sizeof(float), work.HostBytes - 2 * Synthesis.Frames * Synthesis.Config.Bands * sizeof(float) - sizeof(ulong)); // audio out; mels and the seed in
+        Assert.Equal(2 * Synthesis.Samples * sizeof(float), work.HostBytes - 2 * Synthesis.Frames * Synthesis.Config.Bands * sizeof(float) - 2 * sizeof(ulong)); // audio out; mels, the seed and where its noise begins in
     }
 
     // Kernels of signals and vectors round up to whole blocks, so only what carries the weight is compared: everything together, and the kernels of the residual block one by one.
@@ -73,7 +73,7 @@ public class EngineWorkTests
     {
         GpuModel gpu = GpuModel.Find("h100");
         EngineWork work = EngineWork.Of(gpu, Synthesis, countFrames: 2);
-        var sheet = new CostSheet(gpu, Synthesis, work, KernelCost.Of(gpu, work.Launches, Synthesis.LaunchStart), null);
+        var sheet = new CostSheet(gpu, Synthesis, work, KernelCost.Of(gpu, work.Launches), null);
         Assert.Equal(work.Launches.Count, sheet.Kernels.Sum(kernel => kernel.Launches));
         double conv = sheet.Kernels.Single(kernel => kernel.Kernel.StartsWith("dilated_conv_v2", StringComparison.Ordinal)).Work[(int)Count.Flops];
         double products = 2.0 * 3 * 16 * 64 * Synthesis.Batch * Synthesis.Samples * Synthesis.Config.Layers * Synthesis.Steps.Count; // a tile has 64 columns, 32 of them idle with 16 channels
@@ -81,6 +81,6 @@ public class EngineWorkTests
         string text = sheet.ToString();
         Assert.Contains("x real time", text, StringComparison.Ordinal);
         Assert.DoesNotContain("doubtful", text, StringComparison.Ordinal);
-        Assert.Equal(sheet.Seconds, work.Launches.Count * Synthesis.LaunchStart + sheet.Kernels.Sum(kernel => kernel.Seconds - kernel.Launches * Synthesis.LaunchStart), 12);
+        Assert.Equal(sheet.Seconds, work.Launches.Count * GpuModel.GraphLaunch + sheet.Kernels.Sum(kernel => kernel.Seconds - kernel.Launches * GpuModel.GraphLaunch), 12);
     }
 }

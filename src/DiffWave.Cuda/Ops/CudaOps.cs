@@ -19,6 +19,7 @@ public sealed partial class CudaOps : IOps
     private readonly nint stream;
     private readonly DeviceMemoryPool pool;
     private readonly StagingRing staging;
+    private readonly Downloads downloads;
     private readonly KernelRunner runner;
     private readonly CudaKernels kernels;
     private readonly DeviceScratch scratch;
@@ -44,6 +45,7 @@ public sealed partial class CudaOps : IOps
         pool = new DeviceMemoryPool(driver, stream, this.options.MemoryBudget);
         runner = new KernelRunner(driver);
         kernels = new CudaKernels(runner);
+        downloads = new Downloads(driver, stream);
         scratch = new DeviceScratch(pool, () => driver.IsCapturing(stream));
         (ends, fused) = Precision switch
         {
@@ -56,9 +58,11 @@ public sealed partial class CudaOps : IOps
         {
             SamplingBudget = Math.Min(pool.Budget, driver.MemoryInfo().Free) / 10 * 8;
             staging = new StagingRing(driver, stream, this.options.StagingBytes);
-            numbers = pool.Allocate(4 * sizeof(double));
-            driver.FillAsync(numbers, uint.MaxValue, 8, stream); // norms of NaN: there was no update yet
+            numbers = pool.Allocate(NumbersBytes);
+            driver.FillAsync(numbers, uint.MaxValue, NumbersBytes / sizeof(uint), stream); // norms of NaN: there was no update yet
+            driver.FillAsync((ulong)FinishedBlocks.Address, 0, 1, stream);
             SetSeed(0);
+            SetLimits(clipNorm: 0, lossScale: 1, lossFactor: 1);
         }
         catch
         {
@@ -98,13 +102,25 @@ public sealed partial class CudaOps : IOps
     /// <summary>What the device's memory is used for.</summary>
     internal DeviceMemoryPool Pool => pool;
 
-    private ArrayView<ulong> Seed => new((nint)numbers, 1);
+    private const int NumbersBytes = 112;
 
-    private ArrayView<double> Norm => new((nint)numbers + 8, 1);
+    private ArrayView<ulong> Seed => new((nint)numbers, 2);
 
-    private ArrayView<double> NormOfUpdate => new((nint)numbers + 16, 1);
+    private ArrayView<double> Norm => new((nint)numbers + 16, 1);
 
-    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 24, 1);
+    private ArrayView<double> NormOfUpdate => new((nint)numbers + 24, 1);
+
+    private ArrayView<float> Scale => new((nint)numbers + 32, 1);
+
+    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 36, 1);
+
+    private ArrayView<int> FinishedBlocks => new((nint)numbers + 40, 1);
+
+    private ArrayView<float> LossFactor => new((nint)numbers + 44, 1);
+
+    private ArrayView<UpdateLimits> Limits => new((nint)numbers + 48, 1);
+
+    private ArrayView<AdamFactors> Factors => new((nint)numbers + 80, 1);
 
     private DeviceWeights Weights => current ?? throw new InvalidOperationException("no weights are loaded: call Load first");
 
@@ -209,6 +225,14 @@ public sealed partial class CudaOps : IOps
     }
 
     /// <inheritdoc/>
+    /// <exception cref="CudaException">CUDA_ERROR_OUT_OF_MEMORY: the host has not enough memory that can be page-locked.</exception>
+    public IDownload BeginDownload(IBuffer signal)
+    {
+        ArrayView<float> values = Values(signal);
+        return downloads.Begin((ulong)values.Address, values.IntLength);
+    }
+
+    /// <inheritdoc/>
     public void Clear(IBuffer buffer)
     {
         (ulong address, long words) = ((CudaBuffer)buffer).Words;
@@ -247,7 +271,7 @@ public sealed partial class CudaOps : IOps
     {
         if (disposed) return;
         disposed = true;
-        Cleanup.Run([.. recordings.Select(recording => (Action)recording.Dispose), staging.Dispose, pool.Dispose, runner.Dispose, () => driver.DestroyStream(stream)]);
+        Cleanup.Run([.. recordings.Select(recording => (Action)recording.Dispose), staging.Dispose, downloads.Dispose, pool.Dispose, runner.Dispose, () => driver.DestroyStream(stream)]);
     }
 
     // ---- What the launchers are written with.
@@ -286,14 +310,6 @@ public sealed partial class CudaOps : IOps
     private static Rows<float> AsRow(ArrayView<float> values) => new(values, 1, 0, values.IntLength);
 
     private Rows<float> Scratch(ScratchUse use, int batch, int rows, int channels) => new(scratch.Take<float>(use, (long)batch * rows * channels), rows, 0, channels);
-
-    // Values of the host in working memory of the device, for the operations queued from here on.
-    private ArrayView<T> Uploaded<T>(ScratchUse use, ReadOnlySpan<T> values) where T : unmanaged
-    {
-        ArrayView<T> place = scratch.Take<T>(use, values.Length);
-        staging.Upload(values, (ulong)place.Address);
-        return place;
-    }
 
     // Rows of a range that exist, in pieces whose values (so many a row) a launch can count.
     private RowPieces Pieces(TimeRange range, int rowValues) => new(range, Math.Max(1, options.LaunchValues / rowValues));
