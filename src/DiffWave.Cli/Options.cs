@@ -2,7 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using DiffWave.Audio;
-using DiffWave.Cuda;
+using DiffWave.Engine;
 
 namespace DiffWave.Cli;
 

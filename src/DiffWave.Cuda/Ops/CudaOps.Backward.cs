@@ -29,7 +29,7 @@ public sealed partial class CudaOps
     }
 
     /// <inheritdoc/>
-    public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dX, IBuffer dStepBias, IBuffer? dLabelBias)
+    public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias)
     {
         using var range = Range(nameof(ResidualBlockBackward));
         ModelConfig config = Weights.Config;
@@ -37,22 +37,22 @@ public sealed partial class CudaOps
         int batch = x.Batch, rows = x.Rows, channels = config.Channels, dilation = config.Dilation(layer);
         bool hasY = layer + 1 < config.Layers;
 
-        // The output projection: its residual half saw dX / sqrt(2), its skip half dSkips.
+        // The output projection: its residual half saw dY / sqrt(2), its skip half dSkips.
         Rows<float> dGated = Scratch(ScratchUse.GatedGradient, batch, rows, channels);
         var (output, weight, blocks) = Product(kernels.ResidualOutputBackwardV1, weights.Output.Weight, kernels.ResidualOutputBackwardV2, Training.Packed.Output[layer], rows, channels);
-        Launch(output.With(On(hasY)).Add(weight).Add(All(dX)).Add(All(dSkips)).Add(dGated).Add(rows), blocks, 1, batch);
-        Rows<float> gated = GateBackward(All(preGate), dGated, batch, rows);
+        Launch(output.With(On(hasY)).Add(weight).Add(All(dY)).Add(All(dSkips)).Add(dGated).Add(rows), blocks, 1, batch);
+        Rows<float> gated = GateBackward(All(preGate), dGated, All(dPreGate), batch, rows);
         if (hasY)
         {
-            AddWeightGradient(All(dX), gated, null, gradients.Output.Weight.SubView(0, channels * channels), batch, rows, taps: 1, dilation: 1, RootHalf);
-            AddColumnSums(All(dX), null, gradients.Output.Bias.SubView(0, channels), batch, rows, RootHalf);
+            AddWeightGradient(All(dY), gated, null, gradients.Output.Weight.SubView(0, channels * channels), batch, rows, taps: 1, dilation: 1, RootHalf);
+            AddColumnSums(All(dY), null, gradients.Output.Bias.SubView(0, channels), batch, rows, RootHalf);
         }
         AddWeightGradient(All(dSkips), gated, null, gradients.Output.Weight.SubView(channels * channels), batch, rows, taps: 1, dilation: 1, 1);
         AddColumnSums(All(dSkips), null, gradients.Output.Bias.SubView(channels), batch, rows, 1);
 
         // The dilated convolution of x + step.
-        AddWeightGradient(All(preGate), All(x), All(stepBias, layer), gradients.Dilated.Weight, batch, rows, taps: 3, dilation, 1);
-        ArrayView<float> sums = ColumnSums(All(preGate), null, batch, rows, 1);
+        AddWeightGradient(All(dPreGate), All(x), All(stepBias, layer), gradients.Dilated.Weight, batch, rows, taps: 3, dilation, 1);
+        ArrayView<float> sums = ColumnSums(All(dPreGate), null, batch, rows, 1);
         AddSlices(sums, gradients.Dilated.Bias, batch * SliceSum.Slices(rows));
         if (dLabelBias is not null) SumSlices(sums, All(dLabelBias, layer), batch, SliceSum.Slices(rows));
         int tiles = DilatedConvBackward.Tiles(rows);
@@ -60,20 +60,20 @@ public sealed partial class CudaOps
         ArrayView<float> packed = Training.Packed.Dilated[layer];
         int x0 = packed.IsValid ? RowProduct.Blocks(rows, channels) : tiles, y0 = packed.IsValid ? 1 : Blocks(channels, 32);
         Launch((packed.IsValid ? kernels.DilatedConvBackwardV2 : kernels.DilatedConvBackwardV1).With(On(hasY), On(config.ResidualIncludesStepEmbedding))
-            .Add(packed.IsValid ? packed : weights.Dilated.Weight).Add(All(preGate)).Add(All(dX)).Add(stepSums).Add(rows).Add(dilation), x0, y0, batch);
+            .Add(packed.IsValid ? packed : weights.Dilated.Weight).Add(All(dPreGate)).Add(All(dY)).Add(All(dX)).Add(stepSums).Add(rows).Add(dilation), x0, y0, batch);
         SumSlices(stepSums, All(dStepBias, layer), batch, tiles);
     }
 
-    // The gradient of the gate's input takes the place of the input. Gives back the gate's result, in working memory.
-    private Rows<float> GateBackward(Rows<float> preGate, Rows<float> dGated, int batch, int rows)
+    // The gradient of the gate's input. Gives back the gate's result, in working memory.
+    private Rows<float> GateBackward(Rows<float> preGate, Rows<float> dGated, Rows<float> dPreGate, int batch, int rows)
     {
         int channels = dGated.Channels, gateFirst = On(Weights.Config.GateOrder == GateOrder.GateFirst);
         bool fours = channels % 4 == 0;
         Rows<float> gated = fours ? dGated : Scratch(ScratchUse.Gated, batch, rows, channels);
         if (!fours) Gate(preGate, gated, batch, rows);
-        foreach ((ArrayView<float> h, ArrayView<float> dZ) in Runs(preGate, dGated, batch, rows))
-            if (fours) Launch(kernels.GateBackwardV2.With(channels, gateFirst).Add(h).Add(dZ), Blocks(dZ.Length, 1024), 1);
-            else Launch(kernels.GateBackwardV1.With(gateFirst).Add(h).Add(dZ).Add(h).Add(channels), Blocks(dZ.Length), 1);
+        foreach (((ArrayView<float> h, ArrayView<float> dZ), (ArrayView<float> dH, _)) in Runs(preGate, dGated, batch, rows).Zip(Runs(dPreGate, dGated, batch, rows)))
+            if (fours) Launch(kernels.GateBackwardV2.With(channels, gateFirst).Add(h).Add(dZ).Add(dH), Blocks(dZ.Length, 1024), 1);
+            else Launch(kernels.GateBackwardV1.With(gateFirst).Add(h).Add(dZ).Add(dH).Add(channels), Blocks(dZ.Length), 1);
         return gated;
     }
 

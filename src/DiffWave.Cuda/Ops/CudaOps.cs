@@ -70,7 +70,7 @@ public sealed partial class CudaOps : IOps
     /// <inheritdoc/>
     public string Device => Precision == Precision.Fp32 ? driver.DeviceText : driver.DeviceText.EndsWith(')') ? $"{driver.DeviceText[..^1]}, {Name(Precision)})" : $"{driver.DeviceText} ({Name(Precision)})";
 
-    /// <summary>What the network computes with.</summary>
+    /// <inheritdoc/>
     public Precision Precision => options.Precision;
 
     /// <inheritdoc/>

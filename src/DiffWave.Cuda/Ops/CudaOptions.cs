@@ -1,3 +1,5 @@
+using DiffWave.Engine;
+
 namespace DiffWave.Cuda;
 
 /// <summary>Choices of <see cref="CudaOps"/>.</summary>
@@ -6,7 +8,7 @@ public sealed record CudaOptions
     /// <summary>Most bytes of device memory to reserve; null: what the device has.</summary>
     public long? MemoryBudget { get; init; }
 
-    /// <summary>What the network computes with. Other precisions than <see cref="Precision.Fp32"/> take the models that <see cref="CudaOps.Problem"/> has nothing against, and no training.</summary>
+    /// <summary>What the network computes with. Other precisions than <see cref="Precision.Fp32"/> take the models that <see cref="CudaOps.Problem"/> has nothing against.</summary>
     public Precision Precision { get; init; }
 
     /// <summary>Most values of an activation that one launch counts: kernels index inside an item in 32 bits. Results do not depend on it.</summary>

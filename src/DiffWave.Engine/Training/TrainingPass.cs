@@ -4,8 +4,8 @@ namespace DiffWave.Engine;
 /// The network over whole crops, forward and backward: q-sample, eps(x, step, conditioners), loss, gradients. Backward is the forward list of operations in reverse.
 /// </summary>
 /// <remarks>
-/// What forward keeps, in floats a sample and item: the input of every block (C a layer), the input of every gate (2C a layer, unless recomputed), the upsampled mel (M), the sum of
-/// skips (C). The base model keeps 366 MB an item of 15,872 samples, 130 MB with recomputation, which costs one more forward block a layer. Gradients are summed over calls, so a batch
+/// What forward keeps, in activations a sample and item: the input of every block (C a layer), the input of every gate (2C a layer, unless recomputed), the upsampled mel (M), the sum of
+/// skips (C). The base model keeps 366 MB of floats an item of 15,872 samples, 130 MB with recomputation, which costs one more forward block a layer. Gradients are summed over calls, so a batch
 /// of any size fits in the memory of one item.
 /// </remarks>
 public sealed class TrainingPass : IDisposable
@@ -22,7 +22,8 @@ public sealed class TrainingPass : IDisposable
     private readonly IBuffer? _labelBias, _dLabelBias;
     private readonly IBuffer? _mel, _upsampled, _conditioner, _dUpsampled;
     private readonly IBuffer[] _x, _preGate; // an entry a layer; one shared pre-gate when recomputed
-    private readonly IBuffer _y, _skips, _discarded, _dX, _dSkips;
+    private readonly IBuffer[] _dX; // of a block's input and of its result, in turn
+    private readonly IBuffer _y, _skips, _discarded, _dPreGate, _dSkips;
 
     /// <summary>B, items one call takes.</summary>
     public int Batch { get; }
@@ -47,13 +48,13 @@ public sealed class TrainingPass : IDisposable
         if (config.HasLabel) (_labelBias, _dLabelBias) = (New(layers, 2 * c), New(layers, 2 * c));
         if (config.HasMel)
         {
-            (_mel, _conditioner) = (New(_frames, config.Bands), New(_chunk, 2 * c));
-            (_upsampled, _dUpsampled) = (New(length, config.Bands), New(length, config.Bands));
+            (_mel, _upsampled, _dUpsampled) = (New(_frames, config.Bands), Activation(config.Bands), New(length, config.Bands));
+            if (!ops.BlocksProjectMel) _conditioner = New(_chunk, 2 * c);
         }
-        _x = [.. Enumerable.Range(0, layers).Select(_ => New(length, c))];
-        _preGate = [.. Enumerable.Range(0, recompute ? 1 : layers).Select(_ => New(length, 2 * c))];
-        (_y, _skips, _discarded) = (New(length, c), New(length, c), New(length, c));
-        (_dX, _dSkips) = (New(length, c), New(length, c));
+        _x = [.. Enumerable.Range(0, layers).Select(_ => Activation(c))];
+        _preGate = [.. Enumerable.Range(0, recompute ? 1 : layers).Select(_ => Activation(2 * c))];
+        (_y, _skips, _discarded) = (Activation(c), Activation(c), Activation(c));
+        (_dX, _dPreGate, _dSkips) = ([Activation(c), Activation(c)], Activation(2 * c), Activation(c));
     }
 
     /// <summary>Loss of a batch, with noise from the host; waits for the sums.</summary>
@@ -110,6 +111,7 @@ public sealed class TrainingPass : IDisposable
         var range = new TimeRange(0, _length, _length);
         _ops.StepEmbedding(_stepTable, _embedding, _stepBias);
         if (_labelBias is not null) _ops.LabelBias(labels, _labelBias);
+        _ops.FoldBiases(_stepBias, _labelBias);
         _ops.InputProjection(range, new Window(_noisy, 0), new Window(_x[0], 0));
         for (int layer = 0; layer < _config.Layers; layer++)
             Block(layer, layer + 1 < _config.Layers ? _x[layer + 1] : _y, _skips, _preGate[_recompute ? 0 : layer]);
@@ -121,19 +123,21 @@ public sealed class TrainingPass : IDisposable
         _ops.HeadBackward(_skips, _dEps, _dSkips);
         bool shared = _config.Upsampler == Upsampler.Shared;
         if (_dUpsampled is not null) _ops.Clear(_dUpsampled);
+        (IBuffer dY, IBuffer dX) = (_dX[0], _dX[1]);
         for (int layer = _config.Layers - 1; layer >= 0; layer--)
         {
             IBuffer preGate = _preGate[_recompute ? 0 : layer];
             if (_recompute) Block(layer, _y, _discarded, preGate); // the skips go where nobody reads them
             else if (_mel is not null && !shared) Upsample(layer);
-            _ops.ResidualBlockBackward(layer, _x[layer], _stepBias, preGate, _dSkips, _dX, _dStepBias, _dLabelBias);
+            _ops.ResidualBlockBackward(layer, _x[layer], _stepBias, preGate, _dSkips, dY, dX, _dPreGate, _dStepBias, _dLabelBias);
+            (dY, dX) = (dX, dY);
             if (_dUpsampled is null) continue;
-            _ops.ConditionerProjectionBackward(layer, _upsampled!, preGate, _dUpsampled);
+            _ops.ConditionerProjectionBackward(layer, _upsampled!, _dPreGate, _dUpsampled);
             if (shared && layer > 0) continue;
             _ops.UpsampleMelBackward(layer, _mel!, _upsampled!, _dUpsampled);
             _ops.Clear(_dUpsampled);
         }
-        _ops.InputProjectionBackward(_noisy, _x[0], _dX, null);
+        _ops.InputProjectionBackward(_noisy, _x[0], dY, null);
         _ops.StepEmbeddingBackward(_stepTable, _embedding, _dStepBias);
         if (_dLabelBias is not null) _ops.LabelBiasBackward(labels, _dLabelBias);
     }
@@ -145,8 +149,13 @@ public sealed class TrainingPass : IDisposable
         for (int row = 0; row < _length; row += _chunk)
         {
             var range = new TimeRange(row, Math.Min(_chunk, _length - row), _length);
-            Window? conditioner = _conditioner is null ? null : new Window(_conditioner, 0);
-            if (conditioner is { } projected) _ops.ConditionerProjection(layer, range, new Window(_upsampled!, row), projected);
+            Window? conditioner = _upsampled is null ? null : new Window(_upsampled, row);
+            if (_conditioner is not null)
+            {
+                var projected = new Window(_conditioner, 0);
+                _ops.ConditionerProjection(layer, range, new Window(_upsampled!, row), projected);
+                conditioner = projected;
+            }
             _ops.ResidualBlock(layer, range, new Window(_x[layer], row), _stepBias, _labelBias, conditioner, new Window(y, row), new Window(skips, row), new BlockTape(new Window(preGate, row)));
         }
     }
@@ -168,6 +177,8 @@ public sealed class TrainingPass : IDisposable
     }
 
     private IBuffer New(int rows, int channels) => Keep(_ops.Allocate(Batch, rows, channels));
+
+    private IBuffer Activation(int channels) => Keep(_ops.AllocateActivation(Batch, _length, channels));
 
     private IBuffer Signal() => Keep(_ops.AllocateSignal(Batch, _length));
 
