@@ -16,10 +16,10 @@ public sealed partial class CudaOps
     private ArrayView<double> Losses => new((nint)losses.Address, lossCount);
 
     /// <inheritdoc/>
-    /// <exception cref="UnsupportedPrecisionException">The precision is not fp32.</exception>
+    /// <exception cref="UnsupportedPrecisionException">The precision cannot serve the model: see <see cref="RequireTraining"/>.</exception>
     public void LoadTraining(ModelConfig config, TrainingState state)
     {
-        if (Precision != Precision.Fp32) throw new UnsupportedPrecisionException($"training computes in fp32 for now, this device was made for {Name(Precision)}");
+        RequireTraining(config);
         if (training is null || !training.Fits(config, state.Average is not null))
         {
             if (current == training?.Weights) current = null;
@@ -34,6 +34,14 @@ public sealed partial class CudaOps
         if (state.Average is { } average) staging.Upload<float>(average.Arena, (ulong)training.Average.Address);
         PackTraining();
         ZeroGradients();
+    }
+
+    /// <summary>Refuses a model that this device has no kernels to train in its precision.</summary>
+    /// <exception cref="UnsupportedPrecisionException">It has none; the message says what to do.</exception>
+    public void RequireTraining(ModelConfig config)
+    {
+        Require(config);
+        if (Precision != Precision.Fp32) throw new UnsupportedPrecisionException($"training computes in fp32 for now, this device was made for {Name(Precision)}");
     }
 
     private void PackTraining()

@@ -112,9 +112,7 @@ public sealed partial class CudaOps : IOps
     /// <exception cref="UnsupportedPrecisionException">The precision cannot serve the model: see <see cref="Problem"/>.</exception>
     public void Load(ModelConfig config, Parameters parameters)
     {
-        if (Problem(Precision, config) is { } problem) throw new UnsupportedPrecisionException(problem);
-        if (fused?.LeastSharedBytes(config) is { } bytes && bytes > driver.Device.SharedBytesPerBlock)
-            throw new UnsupportedPrecisionException($"{Name(Precision)}: at {config.Channels} channels a block takes {bytes} bytes of shared memory, {driver.Device.Name} has {driver.Device.SharedBytesPerBlock}; compute in fp32 there");
+        Require(config);
         if (loaded is null || !loaded.Fits(config))
         {
             if (current == loaded) current = null;
@@ -126,6 +124,18 @@ public sealed partial class CudaOps : IOps
         staging.Upload<float>(parameters.Arena, (ulong)loaded.Values.All.Address);
         Pack(kernels.WeightLayout, loaded.Packed, loaded.Values.LayerStride);
         fused?.Pack(loaded);
+    }
+
+    private void Require(ModelConfig config)
+    {
+        if (Problem(Precision, config) is { } problem) throw new UnsupportedPrecisionException(problem);
+        if (fused is not null) RequireShared(config, fused.LeastSharedBytes(config));
+    }
+
+    private void RequireShared(ModelConfig config, int bytes)
+    {
+        if (bytes > driver.Device.SharedBytesPerBlock)
+            throw new UnsupportedPrecisionException($"{Name(Precision)}: at {config.Channels} channels a block takes {bytes} bytes of shared memory, {driver.Device.Name} has {driver.Device.SharedBytesPerBlock}; compute in fp32 there");
     }
 
     // Brings the weights into the order of the faster kernels.

@@ -38,9 +38,11 @@ public sealed class Trainer : IDisposable
     /// <param name="options">How to train.</param>
     /// <param name="data">Crops.</param>
     /// <param name="state">Where to start. <see cref="TrainingState.Step"/> moves with every step; the weights and moments only with <see cref="ReadState"/>.</param>
+    /// <exception cref="ArgumentException">The device computes in another precision than the options ask for.</exception>
     /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
     public Trainer(IOps ops, ModelConfig config, TrainingOptions options, ITrainingData data, TrainingState state)
     {
+        if (ops.Precision != options.Precision) throw new ArgumentException($"{ops.Device} computes in {ops.Precision}, the options ask for {options.Precision}");
         (_ops, _options, _data, _state) = (ops, options, data, state);
         _alphaBars = [.. new NoiseSchedule(config.TrainingBetas).AlphaBars.Select(level => (float)level)];
         _pass = new TrainingPass(ops, config, options.MicroBatch, data.CropSamples, options.Recompute);
