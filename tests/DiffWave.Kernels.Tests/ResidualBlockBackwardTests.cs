@@ -1,17 +1,9 @@
-using System.Runtime.InteropServices;
-using DiffWave.Cuda;
-using DiffWave.Device;
-using DiffWave.Emulator;
-
 namespace DiffWave.Kernels.Tests;
 
 /// <summary>The data gradients of a block in one launch: what its reference says, and what does not depend on how it is launched.</summary>
 public sealed class ResidualBlockBackwardTests : IDisposable
 {
-    private readonly EmulatedDriver driver = new();
-    private readonly KernelRunner runner;
-
-    public ResidualBlockBackwardTests() => runner = new KernelRunner(driver);
+    private readonly TrialsOnEmulator trials = new();
 
     [Theory]
     [InlineData(7, 4, 2, true, false, false)]
@@ -49,9 +41,7 @@ public sealed class ResidualBlockBackwardTests : IDisposable
     public void AnyNumberOfBlocksGivesTheSameBits(string name, string shape)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
-        byte[][] Bits(int blocks) => Outputs(version, version.Shapes[0].With($"{shape},blocks={blocks}"));
-        byte[][] one = Bits(1);
-        foreach (int blocks in new[] { 3, 7, 40 }) Assert.Equal(one, Bits(blocks));
+        trials.AssertSameBitsForAnyNumberOfBlocks(version, version.Shapes[0].With(shape), 3, 7, 40);
     }
 
     [Theory]
@@ -61,7 +51,7 @@ public sealed class ResidualBlockBackwardTests : IDisposable
     {
         KernelVersion version = KernelCatalog.Find(name)!;
         KernelShape alone = version.Shapes[0].With($"batch=1,rows=200,channels={channels},dilation=16"), together = alone.With("batch=2");
-        foreach (var (first, both) in Outputs(version, alone).Zip(Outputs(version, together))) Assert.Equal(first, both[..first.Length]); // random data begin alike
+        foreach (var (first, both) in trials.Outputs(version, alone).Zip(trials.Outputs(version, together))) Assert.Equal(first, both[..first.Length]); // random data begin alike
     }
 
     [Fact]
@@ -76,38 +66,5 @@ public sealed class ResidualBlockBackwardTests : IDisposable
     [Theory, InlineData(32), InlineData(64)]
     public void TwoBlocksFitOnAMultiprocessor(int channels) => Assert.InRange(2 * (ResidualBlockBackward.SharedBytesV2(channels, 16) + 1024), 1, 228 * 1024);
 
-    public void Dispose()
-    {
-        runner.Dispose();
-        driver.Dispose();
-    }
-
-    // What a trial leaves in its outputs.
-    private byte[][] Outputs(KernelVersion version, KernelShape shape)
-    {
-        KernelTrial trial = version.Trial(shape);
-        KernelLaunch launch = trial.Launches[0];
-        var addresses = new Dictionary<Array, ulong>(ReferenceEqualityComparer.Instance);
-        object[] arguments = [.. launch.Arguments.Select(argument => argument switch
-        {
-            RowsOf<Half> rows => new Rows<Half>(new((nint)Upload(rows.Array), rows.Array.Length), rows.ItemRows, rows.First, rows.Channels),
-            RowsOf<BFloat16> rows => new Rows<BFloat16>(new((nint)Upload(rows.Array), rows.Array.Length), rows.ItemRows, rows.First, rows.Channels),
-            Array array => new DeviceArray(Upload(array), array.Length, array.GetType().GetElementType()!),
-            _ => argument,
-        })];
-        runner.Launch(runner.Load(version.Method, version.Constants(shape)), new Dim3(launch.Grid.X, launch.Grid.Y, launch.Grid.Z), new Dim3(launch.Group.X), launch.DynamicSharedBytes, 0, arguments);
-        byte[][] outputs = [.. trial.Outputs.Select(output => { byte[] bytes = new byte[Bytes(output.Array).Length]; driver.CopyToHost(bytes, addresses[output.Array]); return bytes; })];
-        foreach (ulong address in addresses.Values) driver.Free(address);
-        return outputs;
-
-        ulong Upload(Array array)
-        {
-            ulong address = addresses[array] = driver.Allocate(Bytes(array).Length);
-            driver.CopyToDevice(address, Bytes(array));
-            return address;
-        }
-    }
-
-    private static Span<byte> Bytes(Array array) => array is BFloat16[] numbers ? MemoryMarshal.AsBytes(numbers.AsSpan())
-        : array is Half[] halves ? MemoryMarshal.AsBytes(halves.AsSpan()) : MemoryMarshal.AsBytes(((float[])array).AsSpan());
+    public void Dispose() => trials.Dispose();
 }

@@ -38,6 +38,7 @@ public static partial class KernelCatalog
                 new(nameof(HeadBackward), "eight rows of four channels a thread with 128-bit loads and stores: the weights stay in registers, the number of channels is a constant",
                     Method(head, nameof(HeadBackward.BackwardV2)), HeadShapes, ProjectedChannels, shape => Unfit(shape) ?? NotFours(shape, "channels"),
                     shape => HeadGradient(shape, Blocks(Blocks(shape["rows"], HeadBackward.RowsV2) * shape["channels"] / 4, Threads))) { Name = "head_backward_v2" },
+                WholeHeadBackward<Half, F16>("head_backward_v3"), WholeHeadBackward<BFloat16, BF16>("head_backward_v3_bf16"),
             ];
 
             Index3D AnElement(KernelShape shape, string channels) => new(Blocks(shape["rows"] * shape[channels], Threads), 1, (int)shape["batch"]);
