@@ -25,7 +25,7 @@ public sealed partial class CudaOps
             if (current == training?.Weights) current = null;
             training?.Free();
             training = null; // not the old one, should the next line fail
-            training = new DeviceTraining(config, state.Weights.Infos, state.Average is not null, pool);
+            training = new DeviceTraining(config, state.Weights.Infos, state.Average is not null, pool, fused?.WeightBytes(config) ?? 0, backward?.WeightBytes(config) ?? 0);
         }
         current = training.Weights;
         staging.Upload<float>(state.Weights.Arena, (ulong)training.Weights.Values.All.Address);
@@ -41,13 +41,18 @@ public sealed partial class CudaOps
     public void RequireTraining(ModelConfig config)
     {
         Require(config);
-        if (Precision != Precision.Fp32) throw new UnsupportedPrecisionException($"training computes in fp32 for now, this device was made for {Name(Precision)}");
+        if (backward is not null && !StoredBackwardChannels.Contains(config.Channels))
+            throw new UnsupportedPrecisionException($"{Name(Precision)}: the model has {config.Channels} channels, there are kernels to train 32 and 64; train in tf32 or fp32");
+        if (tf32Gradients is not null) RequireShared(config, tf32Gradients.LeastSharedBytes);
+        if (backward is not null) RequireShared(config, backward.LeastSharedBytes(config));
     }
 
     private void PackTraining()
     {
         Pack(kernels.WeightLayout, Training.Weights.Packed, Training.Weights.Values.LayerStride);
+        fused?.Pack(Training.Weights);
         Pack(kernels.WeightLayoutBackward, Training.Packed, Training.Weights.Values.LayerStride);
+        backward?.Pack(Training);
     }
 
     /// <inheritdoc/>
