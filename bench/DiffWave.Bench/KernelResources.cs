@@ -14,10 +14,21 @@ internal static class KernelResources
     {
         using var runner = new KernelRunner(driver);
         Console.WriteLine($"{"kernel",-44}  {"shape",-44}  registers  local  shared  blocks/SM  occupancy  median us  [low .. high]   GFLOP/s    GB/s");
-        Dictionary<string, object>[] results = [.. KernelCatalog.All.Select(version => Measure(driver, runner, version, rounds))];
+        Dictionary<string, object>[] results = [.. KernelCatalog.All.Select(version => Measured(driver, runner, version, rounds)).OfType<Dictionary<string, object>>()];
         int spilling = results.Count(result => (int)result["local_bytes"] > 0);
         Console.WriteLine($"kernels: {results.Length}, at most {results.Max(result => (int)result["registers"])} registers, {spilling} with local memory");
         return results;
+    }
+
+    // Null and a line where the device cannot run it.
+    private static Dictionary<string, object>? Measured(ICudaDriver driver, KernelRunner runner, KernelVersion version, int rounds)
+    {
+        try { return Measure(driver, runner, version, rounds); }
+        catch (UnsupportedKernelException e)
+        {
+            Console.WriteLine($"{version.Name,-44}  not run: {e.Message}");
+            return null;
+        }
     }
 
     private static Dictionary<string, object> Measure(ICudaDriver driver, KernelRunner runner, KernelVersion version, int rounds)

@@ -12,7 +12,8 @@ namespace DiffWave.Kernels;
 /// </remarks>
 public readonly struct TimeTile
 {
-    private const int MostNeighbours = 64;
+    /// <summary>Largest q.</summary>
+    public const int MostNeighbours = 64;
 
     private readonly int shift; // q = 1 << shift
 

@@ -11,22 +11,26 @@ namespace DiffWave.Cli;
 /// <param name="Bound">Largest error accepted; 0 means bit for bit.</param>
 /// <param name="Reason">Where the bound comes from.</param>
 /// <param name="Failure">Why it did not finish, or null.</param>
-internal sealed record DeviceCheckLine(string Name, string Shape, string Result, double MaxError, double Bound, string Reason, string? Failure = null)
+/// <param name="NotRun">What the device lacks for it, or null.</param>
+internal sealed record DeviceCheckLine(string Name, string Shape, string Result, double MaxError, double Bound, string Reason, string? Failure = null, string? NotRun = null)
 {
-    public bool Ok => Failure is null && MaxError <= Bound;
+    public bool Failed => NotRun is null && (Failure is not null || !(MaxError <= Bound));
 
-    public override string ToString() => Failure is not null ? $"FAIL  {Name}  {Shape}  {Failure}"
-        : string.Create(CultureInfo.InvariantCulture, $"{(Ok ? "ok  " : "FAIL")}  {Name}  {Shape}  {Result}  error {MaxError:0.0E+00}  bound {Bound:0.0E+00}  ({Reason})");
+    private bool HasResult => Failure is null && NotRun is null;
+
+    public override string ToString() => NotRun is not null ? $"--    {Name}  {Shape}  not run: {NotRun}" : Failure is not null ? $"FAIL  {Name}  {Shape}  {Failure}"
+        : string.Create(CultureInfo.InvariantCulture, $"{(Failed ? "FAIL" : "ok  ")}  {Name}  {Shape}  {Result}  error {MaxError:0.0E+00}  bound {Bound:0.0E+00}  ({Reason})");
 
     public JsonObject ToJson() => new()
     {
         ["name"] = Name,
         ["shape"] = Shape,
-        ["result"] = Failure is null ? Result : null,
-        ["max_error"] = Failure is null && double.IsFinite(MaxError) ? MaxError : null, // JSON has no word for a value that is not finite
-        ["bound"] = Failure is null ? Bound : null,
-        ["bound_reason"] = Failure is null ? Reason : null,
+        ["result"] = HasResult ? Result : null,
+        ["max_error"] = HasResult && double.IsFinite(MaxError) ? MaxError : null, // JSON has no word for a value that is not finite
+        ["bound"] = HasResult ? Bound : null,
+        ["bound_reason"] = HasResult ? Reason : null,
         ["error"] = Failure,
-        ["ok"] = Ok,
+        ["not_run"] = NotRun,
+        ["ok"] = NotRun is null ? !Failed : null,
     };
 }

@@ -111,7 +111,7 @@ internal sealed class DeviceChoice : IDisposable
     {
         _driver = driver;
         _owned.Add(driver);
-        Use(new CudaOps(driver, _options), reason);
+        Use(NewOps(driver), reason);
     }
 
     private string PrecisionOption => $"--precision {Precision.ToString().ToLowerInvariant()}";
@@ -123,10 +123,12 @@ internal sealed class DeviceChoice : IDisposable
     /// <summary>A second set of weights and buffers on the same device; belongs to this choice.</summary>
     public IOps Another()
     {
-        IOps another = _driver is null ? CpuDevice.Create(_threads) : new CudaOps(_driver, _options);
+        IOps another = _driver is null ? CpuDevice.Create(_threads) : NewOps(_driver);
         _owned.Add(another);
         return another;
     }
+
+    private CudaOps NewOps(ICudaDriver driver) => new(driver, _options with { Tuning = TileTuning.Open(driver) });
 
     /// <summary>Makes the device ready for the work to come, and whichever takes its place.</summary>
     public void Prepare(Action<IOps> prepare)

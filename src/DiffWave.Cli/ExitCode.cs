@@ -31,6 +31,7 @@ internal static class ExitCode
         {
             UsageException => (Usage, e.Message),
             UnsupportedPrecisionException => (Usage, $"--precision {e.Message}"),
+            UnsupportedKernelException => (Usage, $"the device cannot run this kernel: {e.Message}"),
             InputFileException => (BadInput, e.Message),
             ModelFormatException => (BadModel, e.Message),
             NoSuchDeviceException => (NoDevice, e.Message),

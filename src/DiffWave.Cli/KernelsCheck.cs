@@ -9,10 +9,11 @@ internal static class KernelsCheck
 {
     private const int MostDraws = 10_000;
 
-    /// <summary>Runs a kernel at a shape; a line for each of its results, or one that says why it did not finish.</summary>
+    /// <summary>Runs a kernel at a shape; a line for each of its results, or one that says why it did not finish or was not run.</summary>
     public static IReadOnlyList<DeviceCheckLine> Run(KernelRunner runner, KernelVersion version, KernelShape shape)
     {
         KernelRun run = KernelRun.Of(runner, version, shape);
+        if (run.NotRun is { } reason) return [new DeviceCheckLine(version.Name, $"{shape}", "", double.NaN, 0, "", NotRun: reason)];
         return run.Error is { } error ? [new DeviceCheckLine(version.Name, $"{shape}", "", double.NaN, 0, "", error.ReplaceLineEndings(" "))]
             : [.. run.Checks.Select(check => new DeviceCheckLine(version.Name, $"{shape}", check.Name, check.MaxError, check.Bound, check.BoundReason))];
     }

@@ -17,7 +17,8 @@ internal static class KernelsRunCommand
         which). Without --shape every kernel runs at its usual shape and at awkward ones.
 
         The emulator also checks every access: out of bounds, misaligned, uninitialised, races, barriers. What
-        it finds fails the run, with the C# line. Exit code 1 when anything failed.
+        it finds fails the run, with the C# line. Exit code 1 when anything failed. What a device cannot run, for
+        its age or its shared memory, is not run and counted apart.
         """;
 
     private const string Examples = """
@@ -54,9 +55,9 @@ internal static class KernelsRunCommand
                     runs.Add(KernelRun.Of(runner, version, each));
                     if (!parsed.GetValue(json)) Write(session.Out, runs[^1]);
                 }
-            int failed = runs.Count(run => !run.Ok);
-            if (parsed.GetValue(json)) session.Out.WriteLine(JsonText.Of(Json(driver, runs, failed)));
-            else session.Out.WriteLine($"{runs.Count} run: {runs.Count - failed} ok, {failed} failed, on {driver.Description}");
+            int failed = runs.Count(run => run.Failed), notRun = runs.Count(run => run.NotRun is not null), ok = runs.Count - failed - notRun;
+            if (parsed.GetValue(json)) session.Out.WriteLine(JsonText.Of(Json(driver, runs, ok, failed, notRun)));
+            else session.Out.WriteLine($"{ok + failed} run: {ok} ok, {failed} failed, on {driver.Description}{(notRun > 0 ? $"; {notRun} not run" : "")}");
             return failed == 0 ? ExitCode.Ok : ExitCode.Failure;
         });
         return verb;
@@ -71,22 +72,25 @@ internal static class KernelsRunCommand
             output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{(check.Ok ? "ok  " : "FAIL")}  {head}  {check.Name}  error {check.MaxError:0.0E+00}  bound {check.Bound:0.0E+00}{place}"));
         }
         if (run.Error is { } error) output.WriteLine($"FAIL  {head}  {error}");
+        if (run.NotRun is { } reason) output.WriteLine($"--    {head}  not run: {reason}");
     }
 
-    private static JsonObject Json(ICudaDriver driver, List<KernelRun> runs, int failed) => new()
+    private static JsonObject Json(ICudaDriver driver, List<KernelRun> runs, int ok, int failed, int notRun) => new()
     {
         ["device"] = driver.Description,
         ["device_name"] = driver.Device.Name,
         ["sm"] = driver.Device.Sm,
         ["total"] = runs.Count,
-        ["ok"] = runs.Count - failed,
+        ["ok"] = ok,
         ["failed"] = failed,
+        ["not_run"] = notRun,
         ["runs"] = new JsonArray([.. runs.Select(run => new JsonObject
         {
             ["kernel"] = run.Version.Name,
             ["shape"] = run.Shape.ToString(),
-            ["ok"] = run.Ok,
+            ["ok"] = run.NotRun is null ? !run.Failed : null,
             ["error"] = run.Error,
+            ["not_run"] = run.NotRun,
             ["results"] = new JsonArray([.. run.Checks.Select(check => new JsonObject
             {
                 ["name"] = check.Name,
@@ -107,14 +111,16 @@ internal static class KernelsRunCommand
 /// <param name="Shape">The shape.</param>
 /// <param name="Checks">Its results; empty when it did not finish.</param>
 /// <param name="Error">Why it did not finish, or null.</param>
-internal sealed record KernelRun(KernelVersion Version, KernelShape Shape, IReadOnlyList<KernelCheck> Checks, string? Error)
+/// <param name="NotRun">What the device lacks for it, or null.</param>
+internal sealed record KernelRun(KernelVersion Version, KernelShape Shape, IReadOnlyList<KernelCheck> Checks, string? Error = null, string? NotRun = null)
 {
-    public bool Ok => Error is null && Checks.All(check => check.Ok);
+    public bool Failed => Error is not null || Checks.Any(check => !check.Ok);
 
     /// <summary>Runs it. What the compiler, the driver or the emulator refuse is the run's error.</summary>
     public static KernelRun Of(KernelRunner runner, KernelVersion version, KernelShape shape)
     {
-        try { return new KernelRun(version, shape, runner.Run(version, shape), null); }
+        try { return new KernelRun(version, shape, runner.Run(version, shape)); }
+        catch (UnsupportedKernelException e) { return new KernelRun(version, shape, [], NotRun: e.Message); }
         catch (Exception e) when (e is CudaException or KernelCompileException) { return new KernelRun(version, shape, [], e.Message); }
     }
 }

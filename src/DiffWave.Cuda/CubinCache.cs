@@ -12,20 +12,15 @@ namespace DiffWave.Cuda;
 internal sealed class CubinCache(string folder, long maxBytes = 256 << 20)
 {
     /// <summary>The environment variable that names another folder, or is <c>off</c>.</summary>
-    public const string Variable = "DIFFWAVE_CUBIN_CACHE";
+    private const string Variable = "DIFFWAVE_CUBIN_CACHE";
 
-    private const string Off = "off", Extension = ".cubin";
+    private const string Extension = ".cubin";
 
     /// <summary>For tests: the variable's value for the flow of calls it is set in.</summary>
     public static AsyncLocal<string?> Substitute { get; } = new();
 
     /// <summary>The cache as the user has it; null when it is off or there is no place for it.</summary>
-    public static CubinCache? Open()
-    {
-        string? chosen = Substitute.Value ?? Environment.GetEnvironmentVariable(Variable);
-        if (string.IsNullOrEmpty(chosen)) return DefaultFolder() is { } usual ? new CubinCache(usual) : null;
-        return chosen.Equals(Off, StringComparison.OrdinalIgnoreCase) ? null : new CubinCache(chosen);
-    }
+    public static CubinCache? Open() => CacheFolder.Find("cubin", Substitute.Value ?? Environment.GetEnvironmentVariable(Variable)) is { } folder ? new CubinCache(folder) : null;
 
     /// <summary>Under what a kernel is kept: everything its cubin depends on.</summary>
     public static string Key(string ptx, int driverVersion, int sm) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"1 {driverVersion} {sm}\n{ptx}")));
@@ -89,12 +84,4 @@ internal sealed class CubinCache(string folder, long maxBytes = 256 << 20)
     private string PathOf(string key) => Path.Combine(folder, key + Extension);
 
     private static bool IsUnusable(Exception e) => e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException;
-
-    private static string? DefaultFolder()
-    {
-        string cache = OperatingSystem.IsWindows() ? Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData)
-            : Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } set && Path.IsPathRooted(set) ? set // as the XDG base directory specification has it
-            : Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } home ? Path.Combine(home, ".cache") : "";
-        return cache.Length == 0 ? null : Path.Combine(cache, "diffwave", "cubin");
-    }
 }

@@ -79,6 +79,7 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
     /// <summary>Runs a kernel of the catalogue at a shape and compares what comes out with its reference.</summary>
     /// <param name="version">The kernel.</param>
     /// <param name="shape">A shape without <see cref="KernelVersion.Problem"/>.</param>
+    /// <exception cref="UnsupportedKernelException">It needs what this device does not have.</exception>
     /// <exception cref="KernelCompileException">It cannot be compiled for this device.</exception>
     /// <exception cref="CudaException">The driver refuses, or the emulator found something.</exception>
     public IReadOnlyList<KernelCheck> Run(KernelVersion version, KernelShape shape)
@@ -92,9 +93,20 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
     /// <summary>Compiles a kernel of the catalogue for a shape and puts the trial's data on the device.</summary>
     /// <param name="version">The kernel.</param>
     /// <param name="shape">A shape without <see cref="KernelVersion.Problem"/>.</param>
+    /// <exception cref="UnsupportedKernelException">It needs what this device does not have.</exception>
     /// <exception cref="KernelCompileException">It cannot be compiled for this device.</exception>
     /// <exception cref="CudaException">The driver refuses.</exception>
-    public PreparedTrial Prepare(KernelVersion version, KernelShape shape) => new(this, driver, version.Trial(shape), Load(version.Method, version.Constants(shape)));
+    public PreparedTrial Prepare(KernelVersion version, KernelShape shape)
+    {
+        CudaDeviceInfo device = driver.Device;
+        int needed = version.Method.GetCustomAttribute<KernelAttribute>()!.MinimumSm;
+        if (needed > device.Sm) throw new UnsupportedKernelException($"needs sm_{needed}, {device.Name} is sm_{device.Sm}");
+        KernelTrial trial = version.Trial(shape);
+        LoadedKernel kernel = Load(version.Method, version.Constants(shape));
+        int shared = kernel.Compiled.StaticSharedBytes + trial.Launches.Max(launch => launch.DynamicSharedBytes);
+        if (shared > device.SharedBytesPerBlock) throw new UnsupportedKernelException($"a block needs {shared} bytes of shared memory, one of {device.Name} may have {device.SharedBytesPerBlock}");
+        return new PreparedTrial(this, driver, trial, kernel);
+    }
 
     /// <summary>Unloads every kernel.</summary>
     public void Dispose()
@@ -116,3 +128,6 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
         if (kernel.Block is { } block && group != block) throw new ArgumentException($"{kernel.Compiled.EntryName}: a block of {group} threads, expected {block}");
     }
 }
+
+/// <summary>A kernel, or its trial, needs what a device does not have. The message says what, and what the device has.</summary>
+public sealed class UnsupportedKernelException(string message) : NotSupportedException(message);

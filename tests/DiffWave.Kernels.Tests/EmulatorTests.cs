@@ -53,6 +53,8 @@ public class EmulatorTests
     [InlineData("pointwise_conv_backward_v3_written_bf16", "rows=257,outputs=8,inputs=164,blocks=1")]
     [InlineData("head_backward_v3", "batch=3,rows=511,channels=32,blocks=2")]
     [InlineData("head_backward_v3_bf16", "batch=1,rows=1025,channels=160,blocks=1")]
+    [InlineData("input_projection_backward_weights_v2", "batch=3,rows=512,channels=40")]
+    [InlineData("input_projection_backward_weights_v2_bf16", "batch=1,rows=639,channels=64")]
     [InlineData("column_sum_v2", "batch=2,rows=1025,channels=68,weighted=0")]
     [InlineData("slice_sum_v2", "groups=2,slices=32,outputs=5,inputs=7")]
     [InlineData("gated_activation_backward_v2", "rows=257,channels=8,gateFirst=1")]

@@ -55,6 +55,7 @@ public class ProfileTests
     [InlineData("input_projection_v2")]
     [InlineData("head_v2")]
     [InlineData("head_backward_v2")]
+    [InlineData("input_projection_backward_weights_v2")]
     public void OnlyABiasThatBeginsInsideASectorCostsOneMore(string name) => Assert.All(OnEmulator.Report(name).Global,
         site => Assert.InRange(site.Moved, site.Ideal, site.Ideal + (site.PtxText.Contains("ld.global.f32", StringComparison.Ordinal) ? site.Requests : 0)));
 
@@ -98,6 +99,7 @@ public class ProfileTests
     [InlineData("gradient_squares_v2")]
     [InlineData("vector_linear_backward_input_v1")]
     [InlineData("input_projection_backward_weights_v1")]
+    [InlineData("input_projection_backward_weights_v2")]
     public void SharedMemoryHasNoBankConflicts(string name)
     {
         IReadOnlyList<AccessSite> shared = OnEmulator.Report(name).Shared;

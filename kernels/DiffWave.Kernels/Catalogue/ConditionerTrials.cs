@@ -124,24 +124,38 @@ public static partial class KernelCatalog
             return
             [
                 new(nameof(InputProjectionBackward), "weights: a block 32 channels of a slice, eight warps share its rows and meet in shared memory", Method(op, nameof(InputProjectionBackward.WeightsV1)),
-                    shapes, NoConstants, shape => Unfit(shape), InputProjectionWeights) { Name = "input_projection_backward_weights_v1" },
+                    shapes, NoConstants, shape => Unfit(shape), InputProjectionWeights<float>) { Name = "input_projection_backward_weights_v1" },
+                Stored<Half, F16>("input_projection_backward_weights_v2"), Stored<BFloat16, BF16>("input_projection_backward_weights_v2_bf16"),
                 new(nameof(InputProjectionBackward), "audio: a warp a row, its lanes sum a stride of the channels, shuffles join them", Method(op, nameof(InputProjectionBackward.AudioV1)), shapes,
                     NoConstants, shape => Unfit(shape), InputProjectionAudio) { Name = "input_projection_backward_audio_v1" },
             ];
+
+            KernelVersion Stored<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(InputProjectionBackward),
+                "weights from activations in 16 bits: eight channels a thread with 128-bit loads, four rows on their way at once, the threads of a slice meet in shared memory",
+                Method(op, nameof(InputProjectionBackward.WeightsV2), typeof(T), typeof(P)), [shapes[0], Shape(3, 1, 32), Shape(1, 513, 24), Shape(2, 37, 256), Shape(1, 9, 2048)], ProjectedChannels,
+                shape => Unfit(shape) ?? (shape["channels"] % 8 != 0 || shape["channels"] > 2048 ? "channels is a multiple of 8 up to 2048" : null), InputProjectionWeights<T>) { Name = name };
         }
     }
 
-    private static KernelTrial InputProjectionWeights(KernelShape shape)
+    // Rows around those of an item are NaN. A sixteenth of x is exactly zero, as ReLU leaves it.
+    private static KernelTrial InputProjectionWeights<T>(KernelShape shape) where T : unmanaged
     {
-        int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], slices = SliceSum.Slices(rows);
-        float[] audio = Random(21, (long)batch * rows, 1), x = Random(22, (long)batch * rows * channels, 1), dx = Random(23, x.Length, 1), partial = Unwritten((long)batch * slices * 2 * channels),
-            naive = new float[partial.Length];
-        double[] expected = new double[partial.Length], magnitude = new double[partial.Length];
-        InputProjectionBackward.ReferenceWeights(audio, x, dx, expected.AsSpan(), rows, channels);
-        InputProjectionBackward.ReferenceWeights(audio, x, dx, naive.AsSpan(), rows, channels);
-        InputProjectionBackward.ReferenceWeights(Absolute(audio), x, Absolute(dx), magnitude.AsSpan(), rows, channels);
-        return new KernelTrial([new(new(slices, Blocks(channels, 32), batch), new(32, Threads / 32, 1), 0, new RowsOf<float>(audio, rows, 0, 1), new RowsOf<float>(x, rows, 0, channels), new RowsOf<float>(dx, rows, 0, channels),
-            partial, rows)], InputProjectionBackward.WeightsCost(batch, rows, channels), [KernelOutput.Float32("partial", partial, expected, naive, Largest(magnitude))]);
+        int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], slices = SliceSum.Slices(rows), itemRows = rows + 2 * Margin;
+        float[] audio = Random(21, (long)batch * rows, 1), partial = Unwritten((long)batch * slices * 2 * channels);
+        Rounded<T>([.. Random(22, (long)batch * rows * channels, 1).Select((value, i) => i % 16 == 5 ? 0 : value)], out float[] x);
+        Rounded<T>(Random(23, x.Length, 1), out float[] dx);
+        F[] Expected<F>(Func<float[], float[]> map) where F : System.Numerics.IFloatingPointIeee754<F>
+        {
+            var result = new F[partial.Length];
+            InputProjectionBackward.ReferenceWeights(map(audio), x, map(dx), result.AsSpan(), rows, channels);
+            return result;
+        }
+        RowsOf<T> In(float[] values) => new((T[])Rounded<T>(Placed(values, rows, channels, itemRows, Margin, float.NaN), out _), itemRows, Margin, channels);
+        bool stored = typeof(T) != typeof(float);
+        return new KernelTrial([new(new(slices, stored ? 1 : Blocks(channels, 32), batch), stored ? new(Threads, 1, 1) : new(32, Threads / 32, 1), 0, new RowsOf<float>(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1),
+                In(x), In(dx), partial, rows)],
+            InputProjectionBackward.WeightsCost(batch, rows, channels, System.Runtime.CompilerServices.Unsafe.SizeOf<T>()),
+            [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
 
     private static KernelTrial InputProjectionAudio(KernelShape shape)

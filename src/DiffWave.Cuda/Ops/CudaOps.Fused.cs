@@ -37,6 +37,29 @@ public sealed partial class CudaOps
         public abstract void FoldBiases(CudaBuffer stepBias, IBuffer? labelBias);
 
         public abstract void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, Window? mel, Window y, Window skips);
+
+        /// <summary>Every cut of a layer's launch on this device, the one that is taken without tuning first.</summary>
+        public abstract IReadOnlyList<BlockCut> Cuts(int layer, int batch, int rows);
+
+        /// <summary>The cut to take for every launch; null: the tuned one, or else the usual one.</summary>
+        public BlockCut? Forced { get; set; }
+    }
+
+    // A tile of a kernel: its rows, and the bytes of shared memory for q neighbours.
+    private sealed record BlockTile(string Name, KernelVariants Kernel, int Rows, Func<int, int> SharedBytes)
+    {
+        // Below a limit of shared memory; 0 where not even q = 1 is.
+        public int UsualNeighbours(int rows, int dilation, int sharedLimit)
+        {
+            int q = TimeTile.Neighbours(rows, dilation, Rows);
+            while (q > 0 && SharedBytes(q) > sharedLimit) q /= 2;
+            return q;
+        }
+
+        public IEnumerable<int> Neighbours(int dilation, int sharedLimit)
+        {
+            for (int q = 1; q <= Math.Min(Rows, TimeTile.MostNeighbours) && dilation % q == 0 && SharedBytes(q) <= sharedLimit; q *= 2) yield return q;
+        }
     }
 
     // Rows of a layer that one launch computes, and what they lie in.
@@ -107,34 +130,51 @@ public sealed partial class CudaOps
                 }
         }
 
-        protected abstract void Launch(BlockLaunch<T> block);
+        /// <summary>The tiles there are for a model, all of the same bits, those that share out the work worse, because they are larger, first.</summary>
+        protected abstract IReadOnlyList<BlockTile> TilesOf(ModelConfig config);
+
+        public override int LeastSharedBytes(ModelConfig config) => TilesOf(config).Min(tile => tile.SharedBytes(1));
+
+        public override IReadOnlyList<BlockCut> Cuts(int layer, int batch, int rows)
+        {
+            (BlockTile tile, int neighbours) = Usual(layer, batch, rows);
+            var usual = new BlockCut(tile.Name, neighbours);
+            return [usual, .. TilesOf(Config).SelectMany(other => other.Neighbours(Config.Dilation(layer), SharedLimit).Select(q => new BlockCut(other.Name, q))).Where(cut => cut != usual)];
+        }
+
+        // The largest tile of which there are at least two for each multiprocessor; else the smallest.
+        private (BlockTile, int Neighbours) Usual(int layer, int batch, int rows)
+        {
+            int dilation = Config.Dilation(layer);
+            (BlockTile Tile, int Neighbours)[] fitting = [.. TilesOf(Config).Select(tile => (tile, tile.UsualNeighbours(rows, dilation, SharedLimit))).Where(cut => cut.Item2 > 0)];
+            foreach ((BlockTile tile, int neighbours) in fitting)
+                if ((long)batch * TimeTile.Count(rows, dilation, neighbours, tile.Rows) >= 2L * Ops.driver.Device.Multiprocessors) return (tile, neighbours);
+            return fitting[^1];
+        }
+
+        private (BlockTile, int Neighbours) Cut(BlockLaunch<T> block)
+        {
+            int dilation = Config.Dilation(block.Layer);
+            var shape = new BlockShape(Ops.Precision, Config.Channels, Config.Bands, dilation, BlockShape.Rounded((long)block.Batch * block.Rows));
+            if ((Forced ?? Ops.options.Tuning?.Find(shape)) is { } cut && TilesOf(Config).FirstOrDefault(tile => tile.Name == cut.Tile) is { } known && known.Neighbours(dilation, SharedLimit).Contains(cut.Neighbours))
+                return (known, cut.Neighbours);
+            return Usual(block.Layer, block.Batch, block.Rows);
+        }
 
         /// <summary>Bytes of shared memory that a block may have.</summary>
         protected int SharedLimit => Ops.driver.Device.SharedBytesPerBlock;
 
-        protected static unsafe int StreamedBytes<S>(ModelConfig config) where S : struct, IStreamedTile => Kernels.ResidualBlock.StreamedBytes<S>(config.Channels, config.Bands, 1, sizeof(T));
+        /// <summary>A tile whose weights stream through shared memory.</summary>
+        protected unsafe BlockTile Streamed<S>(ModelConfig config, KernelVariants kernel) where S : struct, IStreamedTile =>
+            new(typeof(S).Name, kernel, S.Rows, q => Kernels.ResidualBlock.StreamedBytes<S>(config.Channels, config.Bands, q, sizeof(T)));
 
-        /// <summary>Launches a kernel whose weights stream through shared memory.</summary>
-        protected unsafe void LaunchStreamed<S>(KernelVariants kernel, BlockLaunch<T> block) where S : struct, IStreamedTile
+        // As many blocks as can be there at once take turns on the tiles.
+        private void Launch(BlockLaunch<T> block)
         {
-            int neighbours = Kernels.ResidualBlock.StreamedNeighbours<S>(block.Rows, Config.Dilation(block.Layer), Config.Channels, Config.Bands, sizeof(T), SharedLimit);
-            Launch(kernel, block, neighbours, S.Rows, Kernels.ResidualBlock.StreamedBytes<S>(Config.Channels, Config.Bands, neighbours, sizeof(T)));
-        }
-
-        /// <summary>Whether a cut fits the device and makes at least two tiles for each of its multiprocessors; else smaller tiles share the work better. Both give the same bits.</summary>
-        protected unsafe bool Fills<S>(BlockLaunch<T> block) where S : struct, IStreamedTile
-        {
-            if (StreamedBytes<S>(Config) > SharedLimit) return false;
-            int dilation = Config.Dilation(block.Layer), neighbours = Kernels.ResidualBlock.StreamedNeighbours<S>(block.Rows, dilation, Config.Channels, Config.Bands, sizeof(T), SharedLimit);
-            return (long)block.Batch * TimeTile.Count(block.Rows, dilation, neighbours, S.Rows) >= 2L * Ops.driver.Device.Multiprocessors;
-        }
-
-        /// <summary>Launches a kernel whose blocks take turns on tiles of so many rows, as many blocks as can be there at once.</summary>
-        protected void Launch(KernelVariants kernel, BlockLaunch<T> block, int neighbours, int tileRows, int sharedBytes)
-        {
-            int dilation = Config.Dilation(block.Layer), tiles = checked(block.Batch * TimeTile.Count(block.Rows, dilation, neighbours, tileRows));
+            (BlockTile tile, int neighbours) = Cut(block);
+            int dilation = Config.Dilation(block.Layer), sharedBytes = tile.SharedBytes(neighbours), tiles = checked(block.Batch * TimeTile.Count(block.Rows, dilation, neighbours, tile.Rows));
             ArrayView<T> weights = new((nint)Ops.Weights.Blocks, WeightValues(Config) * Config.Layers);
-            KernelArguments arguments = kernel.With(Config.Channels, Config.Bands, On(Config.GateOrder == GateOrder.GateFirst)).Add(block.X).Add(block.Mel).Add(weights).Add(block.Bias.Bias).Add(block.Bias.Edges)
+            KernelArguments arguments = tile.Kernel.With(Config.Channels, Config.Bands, On(Config.GateOrder == GateOrder.GateFirst)).Add(block.X).Add(block.Mel).Add(weights).Add(block.Bias.Bias).Add(block.Bias.Edges)
                 .Add(block.Bias.Output).Add(block.Y).Add(block.Skips).Add(tiles).Add(block.Rows).Add(block.Before).Add(block.After).Add(dilation).Add(neighbours).Add(block.Layer).Add(Config.Layers);
             Ops.runner.Launch(arguments, new Dim3(Math.Min(tiles, Ops.AtOnce(arguments.Kernel, sharedBytes))), Ops.stream, sharedBytes);
         }
@@ -150,28 +190,13 @@ public sealed partial class CudaOps
         private readonly KernelVariants streamed256 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile128Wide>, "channels", "bands", "gateFirst");
         private readonly KernelVariants streamedLong = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile256>, "channels", "bands", "gateFirst");
 
-        public override int LeastSharedBytes(ModelConfig config) => config.Channels switch
+        protected override IReadOnlyList<BlockTile> TilesOf(ModelConfig config)
         {
-            32 => ResidentBytes(config, 1),
-            64 => StreamedBytes<StreamedTile32Channels>(config),
-            128 => StreamedBytes<StreamedTile128>(config),
-            _ => StreamedBytes<StreamedTile128Wide>(config),
-        };
-
-        private static int ResidentBytes(ModelConfig config, int neighbours) => Kernels.ResidualBlock.ResidentSharedBytes(config.Channels, config.Bands, neighbours);
-
-        protected override void Launch(BlockLaunch<T> block)
-        {
-            if (Config.Channels > 128) LaunchStreamed<StreamedTile128Wide>(streamed256, block);
-            else if (Config.Channels > 64 && Fills<StreamedTile256>(block)) LaunchStreamed<StreamedTile256>(streamedLong, block);
-            else if (Config.Channels > 64) LaunchStreamed<StreamedTile128>(streamed128, block);
-            else
-            {
-                int neighbours = Kernels.ResidualBlock.ResidentNeighbours(block.Rows, Config.Dilation(block.Layer), Config.Channels, Config.Bands, SharedLimit);
-                if (neighbours > 0) Launch(resident, block, neighbours, Kernels.ResidualBlock.ResidentRows, ResidentBytes(Config, neighbours));
-                else if (StreamedBytes<StreamedTile64Channels>(Config) <= SharedLimit) LaunchStreamed<StreamedTile64Channels>(streamed64, block);
-                else LaunchStreamed<StreamedTile32Channels>(streamed32, block);
-            }
+            if (config.Channels > 128) return [Streamed<StreamedTile128Wide>(config, streamed256)];
+            if (config.Channels > 64) return [Streamed<StreamedTile256>(config, streamedLong), Streamed<StreamedTile128>(config, streamed128)];
+            var tile = new BlockTile("Resident", resident, Kernels.ResidualBlock.ResidentRows, q => Kernels.ResidualBlock.ResidentSharedBytes(config.Channels, config.Bands, q));
+            if (config.Channels < 64 || tile.SharedBytes(1) <= SharedLimit) return [tile];
+            return [Streamed<StreamedTile64Channels>(config, streamed64), Streamed<StreamedTile32Channels>(config, streamed32)];
         }
     }
 
@@ -183,21 +208,12 @@ public sealed partial class CudaOps
         private readonly KernelVariants streamed256 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile64Wide>, "channels", "bands", "gateFirst");
         private readonly KernelVariants streamedLong = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile256>, "channels", "bands", "gateFirst");
 
-        public override int LeastSharedBytes(ModelConfig config) => config.Channels switch
+        protected override IReadOnlyList<BlockTile> TilesOf(ModelConfig config) => config.Channels switch
         {
-            32 => StreamedBytes<StreamedTile32Channels>(config),
-            64 => StreamedBytes<StreamedTile64Channels>(config),
-            128 => StreamedBytes<StreamedTile128Wide>(config),
-            _ => StreamedBytes<StreamedTile64Wide>(config),
+            32 => [Streamed<StreamedTile32Channels>(config, streamed32)],
+            64 => [Streamed<StreamedTile256>(config, streamedLong), Streamed<StreamedTile64Channels>(config, streamed64)],
+            128 => [Streamed<StreamedTile128Wide>(config, streamed128)],
+            _ => [Streamed<StreamedTile64Wide>(config, streamed256)],
         };
-
-        protected override void Launch(BlockLaunch<float> block)
-        {
-            if (Config.Channels > 128) LaunchStreamed<StreamedTile64Wide>(streamed256, block);
-            else if (Config.Channels > 64) LaunchStreamed<StreamedTile128Wide>(streamed128, block);
-            else if (Config.Channels > 32 && Fills<StreamedTile256>(block)) LaunchStreamed<StreamedTile256>(streamedLong, block);
-            else if (Config.Channels > 32) LaunchStreamed<StreamedTile64Channels>(streamed64, block);
-            else LaunchStreamed<StreamedTile32Channels>(streamed32, block);
-        }
     }
 }

@@ -11,6 +11,9 @@ public sealed record CudaOptions
     /// <summary>What the network computes with. Other precisions than <see cref="Precision.Fp32"/> take the models that <see cref="CudaOps.Problem"/> has nothing against.</summary>
     public Precision Precision { get; init; }
 
+    /// <summary>Cuts of residual blocks that were found to be the fastest; null: by rule. Results do not depend on it.</summary>
+    public TileTuning? Tuning { get; init; }
+
     /// <summary>Most values of an activation that one launch counts: kernels index inside an item in 32 bits. Results do not depend on it.</summary>
     internal int LaunchValues { get; init; } = 1 << 30;
 
