@@ -30,6 +30,7 @@ public static partial class ResidualBlock
     /// <param name="outputBias">[B, L, 2C].</param>
     /// <param name="y">Receives [B, rows, C], another buffer than x; not touched for the last layer.</param>
     /// <param name="skips">[B, rows, C], added to; for layer 0 set.</param>
+    /// <param name="h">Receives [B, rows, 2C], what the gate reads, in the model's order of halves, for the backward pass; not touched without <paramref name="keep"/>.</param>
     /// <param name="tiles">B times <see cref="TimeTile.Count"/>.</param>
     /// <param name="rows">Rows to compute; those that an item holds, times C or M, below 2^31.</param>
     /// <param name="before">Rows of x that exist before its first one.</param>
@@ -41,9 +42,10 @@ public static partial class ResidualBlock
     /// <param name="channels">C: 32 or 64.</param>
     /// <param name="bands">M, a multiple of 8; 0 without a mel.</param>
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
+    /// <param name="keep">Whether h is kept. y and the skips have the same bits.</param>
     [Kernel("residual_block_resident_v2", BlockX = ResidentThreads, MinimumSm = 80)]
-    public static void ResidentV2<T, P>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
-        int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst)
+    public static void ResidentV2<T, P>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips, Rows<T> h,
+        int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst, [Const] bool keep)
         where T : unmanaged where P : struct, IMatrixPair<T>
     {
         ArrayView<T> shared = SharedMemory.GetDynamic<T>();
@@ -97,6 +99,7 @@ public static partial class ResidualBlock
             // The lane's rows in the buffers, in units of its eight channels; negative where there are none. The skips arrive while the lane gates.
             ArrayView<int> at = LocalMemory.Allocate<int>(4);
             for (int i = 0; i < 4; i++) at[i] = tile.Time(row + 8 * i) < rows ? tile.Time(row + 8 * i) * (channels / Chunk) + eight : -1;
+            if (keep) Keep<T, P>(Eights(h, tile.Item, 2 * channels), at, sums, eight, channels, gateFirst);
             ArrayView<UInt4> all = Eights(skips, tile.Item, channels), skipped = LocalMemory.Allocate<UInt4>(channels / 8);
             for (int i = 0; i < channels / 8; i++)
             {
@@ -255,6 +258,20 @@ public static partial class ResidualBlock
         sums[tiles + index] = P.MultiplyAdd(lower, even, sums[tiles + index]);
         sums[tiles + index + 1] = P.MultiplyAdd(lower, odd, sums[tiles + index + 1]);
     }
+
+    // h as the gate is about to read it, but rounded and in the model's order of halves.
+    private static void Keep<T, P>(ArrayView<UInt4> to, ArrayView<int> at, ArrayView<Float4> sums, int eight, int channels, bool gateFirst) where T : unmanaged where P : struct, IMatrixPair<T>
+    {
+        int halfGroups = channels / 32;
+        for (int i = 0; i < channels / 4; i++)
+        {
+            int row = i % 4, group = i / 4, first = row / 2 * (channels / 4) + 4 * group, modelGroup = gateFirst ? (group + halfGroups) % (2 * halfGroups) : group;
+            UInt4 values = new(RowPair<T, P>(sums[first], row), RowPair<T, P>(sums[first + 1], row), RowPair<T, P>(sums[first + 2], row), RowPair<T, P>(sums[first + 3], row));
+            if (at[row] >= 0) to[2 * at[row] - eight + modelGroup * Quad] = values;
+        }
+    }
+
+    private static uint RowPair<T, P>(Float4 sum, int row) where T : unmanaged where P : struct, IMatrixPair<T> => row % 2 == 0 ? P.Pack(sum.X, sum.Y) : P.Pack(sum.Z, sum.W);
 
     // z as GEMM 2 wants its operand: the sums of two tiles of columns are 16 of k.
     private static void Gate<T, P>(ArrayView<Float4> sums, ArrayView<UInt4> z, int channels) where T : unmanaged where P : struct, IMatrixPair<T>

@@ -25,6 +25,7 @@ public static partial class ResidualBlock
     /// <param name="outputBias">[B, L, 2C].</param>
     /// <param name="y">Receives [B, rows, C]; not touched for the last layer. Another buffer than <paramref name="x"/>.</param>
     /// <param name="skips">[B, rows, C], added to; for layer 0 set.</param>
+    /// <param name="h">Receives [B, rows, 2C], what the gate reads, in the model's order of halves, for the backward pass; not touched without <paramref name="keep"/>.</param>
     /// <param name="tiles">B <see cref="TimeTile.Count"/>.</param>
     /// <param name="rows">Rows to compute.</param>
     /// <param name="before">Rows that exist before the first one.</param>
@@ -36,9 +37,10 @@ public static partial class ResidualBlock
     /// <param name="channels">C, a multiple of the channels of a chunk.</param>
     /// <param name="bands">M, rows of a multiple of 16 bytes; 0 without a mel.</param>
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
+    /// <param name="keep">Whether h is kept. y and the skips have the same bits.</param>
     [Kernel("residual_block_streamed_v3", BlockX = StreamedThreads, MinimumSm = 80)]
-    public static void StreamedV3<T, P, S>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips,
-        int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst)
+    public static void StreamedV3<T, P, S>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips, Rows<T> h,
+        int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst, [Const] bool keep)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<UInt4> shared = SharedMemory.GetDynamic<UInt4>();
@@ -85,7 +87,11 @@ public static partial class ResidualBlock
                     Multiply<T, P, S>(cut, ref stream, shared, StreamedCut<S>.Later(aRead, step, cut.MelTurns), cut.MelPitch, cut.MelTurns, bRead, cut.MelSteps - step, false, sums);
                 }
                 if (cut.SharesMel) Group.Barrier(); // all have multiplied the mel
-                Gate<T, P, S>(cut, shared, (cut.GatedAt + sumRow * cut.RowPitch + first / cut.PieceValues) * 4 + j, sums);
+                for (int i = 0; i < sums.IntLength / 8; i++)
+                {
+                    if (keep) Keep<T, P, S>(cut, h, tile, sumRow, i, first / cut.PieceValues + P.FirstPiece(j), rows, gateFirst, sums);
+                    Gate<T, P, S>(cut, shared, (cut.GatedAt + (sumRow + 16 * i) * cut.RowPitch + first / cut.PieceValues) * 4 + j, i, sums);
+                }
             }
 
             index += Grid.DimX;
@@ -227,18 +233,39 @@ public static partial class ResidualBlock
         }
     }
 
-    private static void Gate<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int word, ArrayView<Float4> sums)
+    // 16 rows.
+    private static void Gate<T, P, S>(StreamedCut<S> cut, ArrayView<UInt4> shared, int word, int i, ArrayView<Float4> sums)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<uint> words = shared.Cast<uint>();
-        for (int i = 0; i < sums.IntLength / 8; i++)
-            for (int f = 0; f < 4; f++)
+        for (int f = 0; f < 4; f++)
+        {
+            Float4 filter = sums[8 * i + f], gate = sums[8 * i + 4 + f];
+            int upper = word + f * cut.LanePieces * 4, lower = upper + 8 * cut.RowPitch * 4;
+            P.StoreGated(words, upper, new Float2(P.Gate(filter.X, gate.X), P.Gate(filter.Y, gate.Y)));
+            P.StoreGated(words, lower, new Float2(P.Gate(filter.Z, gate.Z), P.Gate(filter.W, gate.W)));
+        }
+    }
+
+    // 16 rows of h as the gate is about to read them, but rounded and in the model's order of halves.
+    private static void Keep<T, P, S>(StreamedCut<S> cut, Rows<T> h, TimeTile tile, int sumRow, int i, int piece, int rows, bool gateFirst, ArrayView<Float4> sums)
+        where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
+    {
+        ArrayView<UInt4> target = Pieces(h, tile.Item), pieces = LocalMemory.Allocate<UInt4>(cut.LanePieces);
+        ArrayView<Float2> values = LocalMemory.Allocate<Float2>(4);
+        for (int row = 2 * i; row < 2 * i + 2; row++)
+        {
+            int time = tile.Time(sumRow + 8 * row);
+            for (int half = 0; half < 2; half++)
             {
-                Float4 filter = sums[8 * i + f], gate = sums[8 * i + 4 + f];
-                int upper = word + (16 * i * cut.RowPitch + f * cut.LanePieces) * 4, lower = upper + 8 * cut.RowPitch * 4;
-                P.StoreGated(words, upper, new Float2(P.Gate(filter.X, gate.X), P.Gate(filter.Y, gate.Y)));
-                P.StoreGated(words, lower, new Float2(P.Gate(filter.Z, gate.Z), P.Gate(filter.W, gate.W)));
+                RowOf(sums, row, 4 * half, 1, values);
+                P.Arrange(values);
+                P.Pack(values, pieces);
+                int at = (2 * time + (gateFirst ? 1 - half : half)) * cut.RowPieces + piece;
+                if (time < rows)
+                    for (int p = 0; p < cut.LanePieces; p++) target[at + p * P.PieceStride] = pieces[p];
             }
+        }
     }
 
     // y and the skips. The skips there are asked for first and arrive while y is made.

@@ -37,6 +37,7 @@ public static partial class ResidualBlock
     /// <param name="edges">2 x 2C: W_0 step and W_2 step.</param>
     /// <param name="outputBias">o, 2C.</param>
     /// <param name="skipsBefore">rows x C, or empty for the first layer.</param>
+    /// <param name="h">Receives rows x 2C: what the gate reads.</param>
     /// <param name="z">Receives rows x C: the gated activation, not rounded.</param>
     /// <param name="y">Receives rows x C.</param>
     /// <param name="skips">Receives rows x C.</param>
@@ -45,11 +46,10 @@ public static partial class ResidualBlock
     /// <param name="gateFirst">Whether the first half of h is the gate.</param>
     /// <param name="round">Rounds what is given and multiplied, x, mel and weights, to the precision; null: nothing is rounded. The x that is added to the residual is not rounded.</param>
     public static void Reference<T>(ReadOnlySpan<float> x, ReadOnlySpan<float> mel, Weights weights, ReadOnlySpan<float> bias, ReadOnlySpan<float> edges, ReadOnlySpan<float> outputBias,
-        ReadOnlySpan<float> skipsBefore, Span<T> z, Span<T> y, Span<T> skips, int before, int dilation, bool gateFirst, Func<float, float>? round = null) where T : IFloatingPointIeee754<T>
+        ReadOnlySpan<float> skipsBefore, Span<T> h, Span<T> z, Span<T> y, Span<T> skips, int before, int dilation, bool gateFirst, Func<float, float>? round = null) where T : IFloatingPointIeee754<T>
     {
         int outputs = bias.Length, channels = outputs / 2, rows = y.Length / channels, bands = mel.Length / rows;
         T[] xs = Operands<T>(x, round), mels = Operands<T>(mel, round), w = Operands<T>(weights.Dilated, round), v = Operands<T>(weights.Conditioner, round), output = Operands<T>(weights.Output, round);
-        T[] h = new T[outputs];
         T rootHalf = T.Sqrt(T.CreateChecked(0.5));
         for (int row = 0; row < rows; row++)
         {
@@ -63,10 +63,10 @@ public static partial class ResidualBlock
                     else for (int i = 0; i < channels; i++) sum += w[(o * channels + i) * Taps + k] * xs[at + i];
                 }
                 for (int m = 0; m < bands; m++) sum += v[o * bands + m] * mels[row * bands + m];
-                h[o] = sum;
+                h[row * outputs + o] = sum;
             }
-            Span<T> gated = z.Slice(row * channels, channels);
-            for (int c = 0; c < channels; c++) gated[c] = T.Tanh(h[gateFirst ? channels + c : c]) / (T.One + T.Exp(-h[gateFirst ? c : channels + c]));
+            Span<T> gated = z.Slice(row * channels, channels), filter = h.Slice(row * outputs + (gateFirst ? channels : 0), channels), gate = h.Slice(row * outputs + (gateFirst ? 0 : channels), channels);
+            for (int c = 0; c < channels; c++) gated[c] = T.Tanh(filter[c]) / (T.One + T.Exp(-gate[c]));
             for (int o = 0; o < outputs; o++)
             {
                 T sum = T.CreateChecked(outputBias[o]);
@@ -166,10 +166,11 @@ public static partial class ResidualBlock
     /// <param name="layer">The layer: the first reads no skips.</param>
     /// <param name="layers">L: the last has no y.</param>
     /// <param name="elementBytes">Bytes of a stored value: 2 or 4.</param>
-    public static Cost ForwardCost(long batch, long rows, int channels, int bands, int layer, int layers, int elementBytes)
+    /// <param name="keep">Whether h is written.</param>
+    public static Cost ForwardCost(long batch, long rows, int channels, int bands, int layer, int layers, int elementBytes, bool keep = false)
     {
         long residual = layer == layers - 1 ? 0 : channels, outputs = residual + channels, skipsRead = layer == 0 ? 0 : channels, inputs = Taps * channels + bands;
-        long flops = 4 * inputs * channels + 3 * channels + 2 * outputs * channels + 2 * residual + skipsRead, values = channels + bands + residual + channels + skipsRead;
+        long flops = 4 * inputs * channels + 3 * channels + 2 * outputs * channels + 2 * residual + skipsRead, values = channels + bands + residual + channels + skipsRead + (keep ? 2 * channels : 0);
         return new(batch * rows * flops, elementBytes * (batch * rows * values + 2 * inputs * channels + outputs * channels) + sizeof(float) * batch * (6 * channels + outputs));
     }
 }

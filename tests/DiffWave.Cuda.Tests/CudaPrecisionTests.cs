@@ -207,7 +207,8 @@ public class CudaPrecisionTests
         Refused<InvalidOperationException>("call FoldBiases", () => Block(new Window(x, 1)));
         ops.FoldBiases(step, null);
         Block(new Window(x, 1));
-        Refused<UnsupportedPrecisionException>("keeps no inner activations", () => Block(new Window(x, 1), tape: new BlockTape(new Window(floats, 0))));
+        Refused<UnsupportedPrecisionException>("keeps what its gate reads, not what comes out of it", () => Block(new Window(x, 1), tape: new BlockTape(new Window(x, 0), new Window(y, 0))));
+        Refused<ArgumentException>("a buffer of Single, expected BFloat16", () => Block(new Window(x, 1), tape: new BlockTape(new Window(floats, 0))));
         Refused<ArgumentException>("has no mel", () => Block(new Window(x, 1), new Window(floats, 0)));
         Refused<ArgumentException>("a buffer of Single, expected BFloat16", () => Block(new Window(floats, 1)));
         Refused<InvalidOperationException>("project the mel themselves", () => ops.ConditionerProjection(0, new TimeRange(0, 10, 10), new Window(x, 0), new Window(y, 0)));

@@ -39,17 +39,18 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
     private readonly int channels, bands, rows, dilation;
     private readonly EmulatedDriver driver = new(new EmulatorOptions());
     private readonly KernelRunner runner;
-    private readonly LoadedKernel kernel;
+    private readonly LoadedKernel kernel, keeping;
     private readonly Random random = new(7);
-    private readonly ArrayView<T> x, mel, weights, y, skips;
+    private readonly ArrayView<T> x, mel, weights, y, skips, h;
     private readonly ArrayView<float> bias, edges, outputBias;
 
     public BlockOnEmulator(BlockKernel version, int channels, int bands, int rows, int dilation)
     {
         (this.version, this.channels, this.bands, this.rows, this.dilation, runner) = (version, channels, bands, rows, dilation, new KernelRunner(driver));
-        kernel = runner.Load(version.Kernel, new Dictionary<string, object> { ["channels"] = channels, ["bands"] = bands, ["gateFirst"] = false });
+        LoadedKernel Load(bool keep) => runner.Load(version.Kernel, new Dictionary<string, object> { ["channels"] = channels, ["bands"] = bands, ["gateFirst"] = false, ["keep"] = keep });
+        (kernel, keeping) = (Load(false), Load(true));
         (x, mel, weights) = (Values(Items * rows * channels, 1), Values(Items * rows * bands, 1), Values(Layers * BlockWeights.Size(channels, bands), 0.2f));
-        (y, skips) = (Values(Items * rows * channels, 1), Values(Items * rows * channels, 1));
+        (y, skips, h) = (Values(Items * rows * channels, 1), Values(Items * rows * channels, 1), Values(2 * Items * rows * channels, 1));
         (bias, edges, outputBias) = (Floats(Items * Layers * 2 * channels), Floats(Items * Layers * 4 * channels), Floats(Items * Layers * 2 * channels));
         None = MemoryMarshal.AsBytes(Enumerable.Repeat(P.Round(float.NaN), Items * rows * channels).ToArray().AsSpan()).ToArray();
         Clear();
@@ -59,13 +60,27 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
     public byte[] None { get; }
 
     // Rows first to before end; the others exist as well.
-    public void Launch(int first, int end, int blocks)
+    public void Launch(int first, int end, int blocks, bool keep = false)
     {
         int count = end - first, neighbours = version.Neighbours(count, dilation);
         Rows<T> From(ArrayView<T> values, int width) => new(values, rows, first, width);
-        runner.Launch(kernel, new Dim3(blocks), new Dim3(version.Threads), version.SharedBytes(neighbours), 0, From(x, channels), From(mel, bands), weights,
-            bias, edges, outputBias, From(y, channels), From(skips, channels), Items * TimeTile.Count(count, dilation, neighbours, version.TileRows), count, first, rows - end, dilation, neighbours, 0, Layers);
+        runner.Launch(keep ? keeping : kernel, new Dim3(blocks), new Dim3(version.Threads), version.SharedBytes(neighbours), 0, From(x, channels), From(mel, bands), weights,
+            bias, edges, outputBias, From(y, channels), From(skips, channels), keep ? From(h, 2 * channels) : default, Items * TimeTile.Count(count, dilation, neighbours, version.TileRows), count, first, rows - end, dilation, neighbours, 0, Layers);
         driver.Synchronize();
+    }
+
+    /// <summary>The same bits whether h is kept or not; the same h for other blocks and a signal cut in two.</summary>
+    public void AssertKeepingChangesNoBit()
+    {
+        (byte[] expectedY, byte[] expectedSkips) = Whole(2);
+        Launch(0, rows, 3, keep: true);
+        byte[] kept = Read(h);
+        Assert.Equal(expectedY, Y());
+        Assert.Equal(expectedSkips, Skips());
+        driver.CopyToDevice((ulong)h.Address, new byte[kept.Length]);
+        Launch(0, rows / 3, 1, keep: true);
+        Launch(rows / 3, rows, 2, keep: true);
+        Assert.Equal(kept, Read(h));
     }
 
     /// <summary>The same bits for other blocks.</summary>

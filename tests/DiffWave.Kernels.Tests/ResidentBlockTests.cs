@@ -15,6 +15,8 @@ public class ResidentBlockTests
     [InlineData("residual_block_resident_v2", "rows=200,dilation=64,before=64,after=10,layer=0")]
     [InlineData("residual_block_resident_v2", "channels=32,bands=48,dilation=3")]
     [InlineData("residual_block_resident_v2", "channels=32,bands=0,layer=2")]
+    [InlineData("residual_block_resident_v2_kept", "dilation=1")]
+    [InlineData("residual_block_resident_v2_bf16_kept", "channels=32,bands=16,gateFirst=1")]
     public void MovesWholeSectorsWithoutBankConflicts(string name, string sizes)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
@@ -72,6 +74,15 @@ public class ResidentBlockTests
     {
         using BlockOnEmulator<Half, F16> block = Of(8);
         block.AssertBitsDoNotDependOnBlocks(4, blocks);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(512)]
+    public void KeepingWhatTheGateReadsChangesNoBit(int dilation)
+    {
+        using BlockOnEmulator<Half, F16> block = Of(dilation);
+        block.AssertKeepingChangesNoBit();
     }
 
     [Theory]

@@ -29,9 +29,10 @@ public class ResidualBlockReferenceTests
 
         float[] bias = new float[outputs], edges = new float[2 * outputs], folded = new float[outputs];
         BlockBias.Reference(step, label, weights.Dilated, dilatedBias, conditionerBias, outputBias, bias, edges, folded.AsSpan(), stepInResidual);
-        double[] z = new double[rows * channels], y = new double[rows * channels], skips = new double[rows * channels];
-        ResidualBlock.Reference(x, mel, weights, bias, edges, folded, skipsBefore, z, y, skips.AsSpan(), before, dilation, gateFirst);
+        double[] preGate = new double[rows * outputs], z = new double[rows * channels], y = new double[rows * channels], skips = new double[rows * channels];
+        ResidualBlock.Reference(x, mel, weights, bias, edges, folded, skipsBefore, preGate, z, y, skips.AsSpan(), before, dilation, gateFirst);
 
+        Same(h.Select(value => (double)value), preGate);
         Same(gated.Select(value => (double)value), z);
         Same(yParts, y);
         Same(skipsParts, skips);
@@ -42,9 +43,9 @@ public class ResidualBlockReferenceTests
     [Fact]
     public void OperandsAreRoundedAndTheResidualIsNot()
     {
-        double[] z = new double[1], y = new double[1], skips = new double[1];
+        double[] h = new double[2], z = new double[1], y = new double[1], skips = new double[1];
         var weights = new ResidualBlock.Weights([0, 1.3f, 0, 0, 0, 0], [], [0, 0]);
-        ResidualBlock.Reference([0.6f], [], weights, [0, 0], [0, 0, 0, 0], [0, 0], [], z, y, skips.AsSpan(), 0, 1, false, MathF.Round);
+        ResidualBlock.Reference([0.6f], [], weights, [0, 0], [0, 0, 0, 0], [0, 0], [], h, z, y, skips.AsSpan(), 0, 1, false, MathF.Round);
         Assert.Equal((Math.Tanh(1) / 2, (float)0.6f * Math.Sqrt(0.5)), (z[0], y[0]));
     }
 
@@ -58,5 +59,6 @@ public class ResidualBlockReferenceTests
         const long weights = 2 * channels * (3 * channels + bands) + 2 * channels * channels, biases = 2 * (2 * channels + 4 * channels + 2 * channels);
         Assert.Equal(2 * (2000 * (channels + bands + channels + 2 * channels) + weights) + 4 * biases, block.Bytes);
         Assert.True(ResidualBlock.ForwardCost(2, 1000, channels, bands, 0, layers, 2).Bytes < block.Bytes);
+        Assert.Equal(new Cost(block.Flops, block.Bytes + 2 * 2000 * 2 * channels), ResidualBlock.ForwardCost(2, 1000, channels, bands, 1, layers, 2, keep: true));
     }
 }

@@ -21,6 +21,9 @@ public class StreamedBlockTests
     [InlineData("residual_block_streamed_v3_tf32_c64", "layer=2")]
     [InlineData("residual_block_streamed_v3_tf32_c64_rows256", "")]
     [InlineData("residual_block_streamed_v3_tf32_c32", "channels=96,bands=16")]
+    [InlineData("residual_block_streamed_v3_kept", "")]
+    [InlineData("residual_block_streamed_v3_bf16_c256_kept", "gateFirst=1")]
+    [InlineData("residual_block_streamed_v3_tf32_c64_kept", "gateFirst=1,layer=0")]
     public void MovesWholeSectorsWithoutBankConflicts(string name, string sizes)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
@@ -119,6 +122,17 @@ public class StreamedBlockTests
         Assert.NotEqual(small.None, small.Y());
         Assert.Equal(small.Y(), large.Y());
         Assert.Equal(small.Skips(), large.Skips());
+    }
+
+    [Fact]
+    public void KeepingWhatTheGateReadsChangesNoBit()
+    {
+        using BlockOnEmulator<Half, F16> half = Of<Half, F16, StreamedTile128>(128, 8);
+        half.AssertKeepingChangesNoBit();
+        using BlockOnEmulator<Half, F16> large = Of<Half, F16, StreamedTile256>(128, 64);
+        large.AssertKeepingChangesNoBit();
+        using BlockOnEmulator<float, TF32> single = Of<float, TF32, StreamedTile32Channels>(32, 1);
+        single.AssertKeepingChangesNoBit();
     }
 
     [Theory]

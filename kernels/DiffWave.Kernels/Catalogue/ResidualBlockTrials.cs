@@ -44,6 +44,10 @@ public static partial class KernelCatalog
     private static string? BlockProblem(KernelShape shape) => shape["batch"] < 1 || shape["rows"] < 1 || shape["channels"] < 1 || shape["dilation"] < 1 ? "batch, rows, channels and dilation are at least 1"
         : shape["layer"] is < 0 or >= BlockLayers ? "layer is 0, 1 or 2, the last" : NoFlag(shape, "gateFirst");
 
+    // Of the versions on tensor cores.
+    private static IReadOnlyDictionary<string, object> BlockConstants(KernelShape shape, bool keep) =>
+        new Dictionary<string, object> { ["channels"] = (int)shape["channels"], ["bands"] = (int)shape["bands"], ["gateFirst"] = shape["gateFirst"] != 0, ["keep"] = keep };
+
     // How a version stores and rounds. The products of SumsAtOnce operands are added to a sum with one rounding, or with one unit cut off.
     private sealed record BlockPrecision<T>(Func<float, T> Round, Func<T, float> Widen, int OperandBits, int StoredBits, int SumsAtOnce, double GateError) where T : unmanaged
     {
@@ -60,11 +64,13 @@ public static partial class KernelCatalog
     // with is NaN: rows around those that exist, weights and biases of other layers, skips before the first layer.
     private sealed class BlockTrial<T> where T : unmanaged
     {
+        private const double Unit = 1.0 / (1 << 23);
+
         private readonly BlockPrecision<T> precision;
         private readonly bool gateFirst;
         private readonly float[] x, mel, skipsBefore;
 
-        public BlockTrial(KernelShape shape, BlockPrecision<T> precision)
+        public BlockTrial(KernelShape shape, BlockPrecision<T> precision, bool keep = false)
         {
             this.precision = precision;
             (Batch, Rows, Channels, Bands, Dilation) = ((int)shape["batch"], (int)shape["rows"], (int)shape["channels"], (int)shape["bands"], (int)shape["dilation"]);
@@ -79,12 +85,14 @@ public static partial class KernelCatalog
             T none = precision.Store(float.NaN), kept = precision.Store(Kept);
             X = new(Placed(InStorage(x), held, Channels, held + 2 * Margin, Margin, none), held + 2 * Margin, Margin + Before, Channels);
             Mel = Bands == 0 ? new Rows<T>() : new RowsOf<T>(Placed(InStorage(mel), Rows, Bands, itemRows, Margin, none), itemRows, Margin, Bands);
-            Y = new(Placed(InStorage(Last ? Filled(Kept) : Filled(float.NaN)), Rows, Channels, itemRows, Margin, kept), itemRows, Margin, Channels);
-            Skips = new(Placed(InStorage(Layer == 0 ? Filled(float.NaN) : skipsBefore), Rows, Channels, itemRows, Margin, kept), itemRows, Margin, Channels);
+            Y = new(Placed(InStorage(Filled(Last ? Kept : float.NaN, Channels)), Rows, Channels, itemRows, Margin, kept), itemRows, Margin, Channels);
+            Skips = new(Placed(InStorage(Layer == 0 ? Filled(float.NaN, Channels) : skipsBefore), Rows, Channels, itemRows, Margin, kept), itemRows, Margin, Channels);
 
-            float[] Filled(float value)
+            H = keep ? new RowsOf<T>(Placed(InStorage(Filled(float.NaN, outputs)), Rows, outputs, itemRows, Margin, kept), itemRows, Margin, outputs) : new Rows<T>();
+
+            float[] Filled(float value, int width)
             {
-                float[] values = new float[Batch * Rows * Channels];
+                float[] values = new float[Batch * Rows * width];
                 Array.Fill(values, value);
                 return values;
             }
@@ -128,6 +136,9 @@ public static partial class KernelCatalog
 
         public RowsOf<T> Skips { get; }
 
+        // RowsOf<T>, or no rows where it is not kept.
+        public object H { get; }
+
         private bool Last => Layer == BlockLayers - 1;
 
         // The weights of all layers as BlockWeights packs them.
@@ -142,42 +153,51 @@ public static partial class KernelCatalog
 
         public KernelTrial Of(params IReadOnlyList<KernelLaunch> launches)
         {
-            var (y, skips) = Results<double>();
-            var (yNaive, skipsNaive) = precision.OperandBits == 24 ? Results<float>() : ([], []);
-            return new KernelTrial(launches, ResidualBlock.ForwardCost(Batch, Rows, Channels, Bands, Layer, BlockLayers, System.Runtime.CompilerServices.Unsafe.SizeOf<T>()),
+            var (h, y, skips) = Results<double>();
+            var (_, yNaive, skipsNaive) = precision.OperandBits == 24 ? Results<float>() : ([], [], []);
+            return new KernelTrial(launches, ResidualBlock.ForwardCost(Batch, Rows, Channels, Bands, Layer, BlockLayers, System.Runtime.CompilerServices.Unsafe.SizeOf<T>(), H is RowsOf<T>),
             [
                 Last ? KernelOutput.Exact("y", Y.Array, Framed(Array.ConvertAll(y, _ => (double)Kept))) : Output("y", Y.Array, y, yNaive, 0, Math.Sqrt(0.5)),
-                Output("skips", Skips.Array, skips, skipsNaive, Channels, 1),
+                Output("skips", Skips.Array, skips, skipsNaive, Channels, 1), .. H is RowsOf<T> kept ? [Hidden(kept.Array, h)] : Array.Empty<KernelOutput>(),
             ]);
         }
 
-        private (TResult[] Y, TResult[] Skips) Results<TResult>() where TResult : System.Numerics.IFloatingPointIeee754<TResult>
+        private (TResult[] H, TResult[] Y, TResult[] Skips) Results<TResult>() where TResult : System.Numerics.IFloatingPointIeee754<TResult>
         {
             int size = Rows * Channels, held = (Before + Rows + After) * Channels, outputs = 2 * Channels;
-            TResult[] y = new TResult[Batch * size], skips = new TResult[y.Length], z = new TResult[size];
+            TResult[] y = new TResult[Batch * size], skips = new TResult[y.Length], h = new TResult[2 * y.Length], z = new TResult[size];
             for (int item = 0; item < Batch; item++)
                 ResidualBlock.Reference(x.AsSpan(item * held, held), mel.AsSpan(item * Rows * Bands, Rows * Bands), Weights, At(Bias, item, outputs), At(Edges, item, 2 * outputs), At(OutputBias, item, outputs),
-                    Layer == 0 ? [] : skipsBefore.AsSpan(item * size, size), z, y.AsSpan(item * size, size), skips.AsSpan(item * size, size), Before, Dilation, gateFirst, precision.Operand);
-            return (y, skips);
+                    Layer == 0 ? [] : skipsBefore.AsSpan(item * size, size), h.AsSpan(2 * item * size, 2 * size), z, y.AsSpan(item * size, size), skips.AsSpan(item * size, size), Before, Dilation, gateFirst, precision.Operand);
+            return (h, y, skips);
         }
 
-        private TResult[] Framed<TResult>(TResult[] values) where TResult : System.Numerics.INumberBase<TResult> => Placed(values, Rows, Channels, Rows + 2 * Margin, Margin, TResult.CreateChecked(Kept));
+        private TResult[] Framed<TResult>(TResult[] values) where TResult : System.Numerics.INumberBase<TResult> =>
+            Placed(values, Rows, values.Length / (Batch * Rows), Rows + 2 * Margin, Margin, TResult.CreateChecked(Kept));
 
         // A result that is factor times the sum of what was there before, at most 1, and outputs from one on.
         // On tensor cores it may differ by what the roundings come to at most: units of 2^-23 of the largest sum of magnitudes for every addition to a float32 sum, the error of the gate, the roundings of z
         // and of the result. An error e of h is one of 5/4 e of z, because |tanh'| <= 1, |sigmoid'| <= 1/4 and neither function exceeds 1; errors of z reach a result by the magnitudes of its weights.
         private KernelOutput Output(string name, Array array, double[] results, float[] naive, int firstOutput, double factor)
         {
-            const double unit = 1.0 / (1 << 23);
-            double h = 0, weights = 0;
-            for (int o = 0; o < 2 * Channels; o++) h = Math.Max(h, Sum(Weights.Dilated.AsSpan(o * 3 * Channels, 3 * Channels)) + Sum(Weights.Conditioner.AsSpan(o * Bands, Bands)));
+            double weights = 0;
             for (int o = firstOutput; o < firstOutput + Channels; o++) weights = Math.Max(weights, Sum(Weights.Output.AsSpan(o * Channels, Channels)));
-            h += LargestOf(Bias) + 2 * LargestOf(Edges);
             double sum = weights + LargestOf(OutputBias) + 1; // |z| is at most 1
             if (naive.Length > 0) return KernelOutput.Float32(name, (float[])array, Framed(results), Framed(naive), factor * sum);
-            double z = 1.25 * (Additions(3 * Channels + Bands) + 3) * unit * h + precision.GateError + Math.ScaleB(1, -precision.OperandBits - 1);
-            double bound = factor * (weights * z + (Additions(Channels) + 3) * unit * sum) + Math.ScaleB(results.Max(Math.Abs), -precision.StoredBits);
+            double z = 1.25 * HiddenError() + precision.GateError + Math.ScaleB(1, -precision.OperandBits - 1);
+            double bound = factor * (weights * z + (Additions(Channels) + 3) * Unit * sum) + Math.ScaleB(results.Max(Math.Abs), -precision.StoredBits);
             return new KernelOutput(name, array, Framed(results), bound, "float32 sums, the gate's error, roundings of the gate and of the result");
+        }
+
+        private KernelOutput Hidden(Array array, double[] results) => new("h", array, Framed(results), HiddenError() + Math.ScaleB(results.Max(Math.Abs), -precision.StoredBits),
+            "float32 sums, and the rounding of the result");
+
+        // What the additions of an h come to at most.
+        private double HiddenError()
+        {
+            double h = 0;
+            for (int o = 0; o < 2 * Channels; o++) h = Math.Max(h, Sum(Weights.Dilated.AsSpan(o * 3 * Channels, 3 * Channels)) + Sum(Weights.Conditioner.AsSpan(o * Bands, Bands)));
+            return (Additions(3 * Channels + Bands) + 3) * Unit * (h + LargestOf(Bias) + 2 * LargestOf(Edges));
         }
 
         private int Additions(int products) => (products + precision.SumsAtOnce - 1) / precision.SumsAtOnce;

@@ -159,8 +159,7 @@ public sealed partial class CudaOps
         using var named = Range(nameof(ResidualBlock));
         if (fused is not null)
         {
-            if (tape is not null) throw new UnsupportedPrecisionException($"{Name(Precision)}: the fused residual block keeps no inner activations; compute in fp32 to see or train on them");
-            fused.ResidualBlock(layer, range, x, (CudaBuffer)stepBias, conditioner, y, skips);
+            fused.ResidualBlock(layer, range, x, (CudaBuffer)stepBias, conditioner, y, skips, tape);
             return;
         }
         ModelConfig config = Weights.Config;

@@ -9,6 +9,8 @@ public sealed partial class CudaOps
 {
     private const int LeastSm = 80; // with tensor cores for every precision
 
+    private static readonly string[] BlockConstants = ["channels", "bands", "gateFirst", "keep"];
+
     private static ReadOnlySpan<int> FusedChannels => [32, 64, 128, 256];
 
     /// <summary>Why a precision cannot serve a model, and what to do; null when it can.</summary>
@@ -36,7 +38,7 @@ public sealed partial class CudaOps
 
         public abstract void FoldBiases(CudaBuffer stepBias, IBuffer? labelBias);
 
-        public abstract void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, Window? mel, Window y, Window skips);
+        public abstract void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, Window? mel, Window y, Window skips, BlockTape? tape);
 
         /// <summary>Every cut of a layer's launch on this device, the one that is taken without tuning first.</summary>
         public abstract IReadOnlyList<BlockCut> Cuts(int layer, int batch, int rows);
@@ -62,8 +64,8 @@ public sealed partial class CudaOps
         }
     }
 
-    // Rows of a layer that one launch computes, and what they lie in.
-    private readonly record struct BlockLaunch<T>(Rows<T> X, Rows<T> Mel, Rows<T> Y, Rows<T> Skips, FoldedBias Bias, int Layer, int Batch, int Rows, int Before, int After) where T : unmanaged;
+    // Rows of a layer that one launch computes, and what they lie in; h only where it is kept.
+    private readonly record struct BlockLaunch<T>(Rows<T> X, Rows<T> Mel, Rows<T> Y, Rows<T> Skips, Rows<T>? H, FoldedBias Bias, int Layer, int Batch, int Rows, int Before, int After) where T : unmanaged;
 
     // The biases of all layers: [B, L, 2C], [B, L, 2, 2C], [B, L, 2C].
     private readonly struct FoldedBias(ArrayView<float> all)
@@ -107,9 +109,10 @@ public sealed partial class CudaOps
                 .Add(channels).Add(layers).Add(weights.LayerStride), Blocks(2L * channels * layers, BlockBias.OutputsV1), 1, stepBias.Batch);
         }
 
-        public override void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, Window? mel, Window y, Window skips)
+        public override void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, Window? mel, Window y, Window skips, BlockTape? tape)
         {
             if (mel is not null != Config.HasMel) throw new ArgumentException($"the model {(Config.HasMel ? "needs the upsampled mel" : "has no mel")}");
+            if (tape is { Gated: not null }) throw new UnsupportedPrecisionException($"{Name(Ops.Precision)}: the fused residual block keeps what its gate reads, not what comes out of it; compute in fp32 to see that");
             if (stepBias.Folded is not { } folded) throw new InvalidOperationException("the biases are not folded: call FoldBiases when step and label biases are computed");
             var bias = new FoldedBias(folded.Values<float>());
             foreach ((int piece, int pieceRows) in Ops.Pieces(range, 2 * Config.Channels))
@@ -125,7 +128,7 @@ public sealed partial class CudaOps
                     }
                     long time = range.First + first;
                     int dilation = Config.Dilation(layer);
-                    Launch(new BlockLaunch<T>(At<T>(x, first), melRows, At<T>(y, first), At<T>(skips, first), bias, layer, x.Buffer.Batch, count,
+                    Launch(new BlockLaunch<T>(At<T>(x, first), melRows, At<T>(y, first), At<T>(skips, first), tape is { } kept ? At<T>(kept.PreGate, first) : null, bias, layer, x.Buffer.Batch, count,
                         (int)Math.Min(time, dilation), (int)Math.Min(range.Length - time - count, dilation)));
                 }
         }
@@ -174,8 +177,8 @@ public sealed partial class CudaOps
             (BlockTile tile, int neighbours) = Cut(block);
             int dilation = Config.Dilation(block.Layer), sharedBytes = tile.SharedBytes(neighbours), tiles = checked(block.Batch * TimeTile.Count(block.Rows, dilation, neighbours, tile.Rows));
             ArrayView<T> weights = new((nint)Ops.Weights.Blocks, WeightValues(Config) * Config.Layers);
-            KernelArguments arguments = tile.Kernel.With(Config.Channels, Config.Bands, On(Config.GateOrder == GateOrder.GateFirst)).Add(block.X).Add(block.Mel).Add(weights).Add(block.Bias.Bias).Add(block.Bias.Edges)
-                .Add(block.Bias.Output).Add(block.Y).Add(block.Skips).Add(tiles).Add(block.Rows).Add(block.Before).Add(block.After).Add(dilation).Add(neighbours).Add(block.Layer).Add(Config.Layers);
+            KernelArguments arguments = tile.Kernel.With(Config.Channels, Config.Bands, On(Config.GateOrder == GateOrder.GateFirst), On(block.H is not null)).Add(block.X).Add(block.Mel).Add(weights).Add(block.Bias.Bias).Add(block.Bias.Edges)
+                .Add(block.Bias.Output).Add(block.Y).Add(block.Skips).Add(block.H ?? default).Add(tiles).Add(block.Rows).Add(block.Before).Add(block.After).Add(dilation).Add(neighbours).Add(block.Layer).Add(Config.Layers);
             Ops.runner.Launch(arguments, new Dim3(Math.Min(tiles, Ops.AtOnce(arguments.Kernel, sharedBytes))), Ops.stream, sharedBytes);
         }
     }
@@ -183,12 +186,12 @@ public sealed partial class CudaOps
     // fp16 and bf16: up to 64 channels weights stay in shared memory, where there is enough of it; else they stream through it.
     private sealed class StoredBlocks<T, P>(CudaOps ops) : FusedBlocks<T, P>(ops) where T : unmanaged where P : struct, IMatrixPair<T>, IBlockOperand<T>
     {
-        private readonly KernelVariants resident = new(ops.runner, Kernels.ResidualBlock.ResidentV2<T, P>, "channels", "bands", "gateFirst");
-        private readonly KernelVariants streamed32 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile32Channels>, "channels", "bands", "gateFirst");
-        private readonly KernelVariants streamed64 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile64Channels>, "channels", "bands", "gateFirst");
-        private readonly KernelVariants streamed128 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile128>, "channels", "bands", "gateFirst");
-        private readonly KernelVariants streamed256 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile128Wide>, "channels", "bands", "gateFirst");
-        private readonly KernelVariants streamedLong = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile256>, "channels", "bands", "gateFirst");
+        private readonly KernelVariants resident = new(ops.runner, Kernels.ResidualBlock.ResidentV2<T, P>, BlockConstants);
+        private readonly KernelVariants streamed32 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile32Channels>, BlockConstants);
+        private readonly KernelVariants streamed64 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile64Channels>, BlockConstants);
+        private readonly KernelVariants streamed128 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile128>, BlockConstants);
+        private readonly KernelVariants streamed256 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile128Wide>, BlockConstants);
+        private readonly KernelVariants streamedLong = new(ops.runner, Kernels.ResidualBlock.StreamedV3<T, P, StreamedTile256>, BlockConstants);
 
         protected override IReadOnlyList<BlockTile> TilesOf(ModelConfig config)
         {
@@ -202,11 +205,11 @@ public sealed partial class CudaOps
 
     private sealed class Tf32Blocks(CudaOps ops) : FusedBlocks<float, TF32>(ops)
     {
-        private readonly KernelVariants streamed32 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile32Channels>, "channels", "bands", "gateFirst");
-        private readonly KernelVariants streamed64 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile64Channels>, "channels", "bands", "gateFirst");
-        private readonly KernelVariants streamed128 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile128Wide>, "channels", "bands", "gateFirst");
-        private readonly KernelVariants streamed256 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile64Wide>, "channels", "bands", "gateFirst");
-        private readonly KernelVariants streamedLong = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile256>, "channels", "bands", "gateFirst");
+        private readonly KernelVariants streamed32 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile32Channels>, BlockConstants);
+        private readonly KernelVariants streamed64 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile64Channels>, BlockConstants);
+        private readonly KernelVariants streamed128 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile128Wide>, BlockConstants);
+        private readonly KernelVariants streamed256 = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile64Wide>, BlockConstants);
+        private readonly KernelVariants streamedLong = new(ops.runner, Kernels.ResidualBlock.StreamedV3<float, TF32, StreamedTile256>, BlockConstants);
 
         protected override IReadOnlyList<BlockTile> TilesOf(ModelConfig config) => config.Channels switch
         {
