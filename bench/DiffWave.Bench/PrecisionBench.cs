@@ -80,7 +80,7 @@ internal static class PrecisionBench
         })];
         float[] audio = new float[length];
         using var sampler = new Sampler(config, ops);
-        sampler.Run(new SamplerRequest { Steps = steps, Noise = new SeededNoise(3), Length = length, Mels = mels }, (_, first, samples) => samples.CopyTo(audio.AsSpan((int)first)));
+        sampler.Run(new SamplerRequest { Steps = steps, Noise = new SeededNoise(3), Lengths = [length], Mels = mels }, (_, first, samples) => samples.CopyTo(audio.AsSpan((int)first)));
         return (eps, audio);
     }
 

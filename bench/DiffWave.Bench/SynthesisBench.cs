@@ -29,7 +29,7 @@ internal static class SynthesisBench
         PhiloxNoise.Fill(2, 0, 0, 0, values);
         var mel = new MemoryMel(values, config.Bands, frames);
         var output = new float[batch * samples];
-        var request = new SamplerRequest { Steps = steps, Noise = new SeededNoise(3), Length = samples, Batch = batch, Mels = [.. Enumerable.Repeat(mel, batch)] };
+        var request = new SamplerRequest { Steps = steps, Noise = new SeededNoise(3), Lengths = [.. Enumerable.Repeat<long>(samples, batch)], Mels = [.. Enumerable.Repeat(mel, batch)] };
         using var sampler = new Sampler(config, ops);
         double Once()
         {

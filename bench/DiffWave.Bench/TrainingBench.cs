@@ -31,18 +31,20 @@ internal static class TrainingBench
         int micro = on.IsCpu ? 1 : batch;
         ops.LoadTraining(config, new TrainingState(config, weights, keepAverage: false));
         using var pass = new TrainingPass(ops, config, micro, length, recompute);
+        using IRecording update = ops.Record(ops.UpdateWeights);
         long taken = 0;
         (double Seconds, double Loss, double Norm) Step()
         {
             long start = Stopwatch.GetTimestamp();
             double[] sums = new double[batch];
+            ops.BeginStep(new AdamStep(++taken, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, ClipNorm: 0, AverageDecay: 0), 1f / (batch * length));
             ops.ZeroGradients();
             for (int at = 0; at < batch; at += micro)
             {
                 Range now = at..(at + micro);
-                pass.Run(LossKind.L1, crops.Items[now], crops.Noise[now], crops.Steps[now], crops.AlphaBars[now], 1f / (batch * length), sums.AsSpan(at, micro), backward: true);
+                pass.Run(LossKind.L1, crops.Items[now], crops.Noise[now], crops.Steps[now], crops.AlphaBars[now], sums.AsSpan(at, micro), backward: true);
             }
-            ops.UpdateWeights(new AdamStep(++taken, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, ClipNorm: 0, AverageDecay: 0));
+            update.Run();
             double norm = ops.UpdateNorm(); // waits for the device
             return (Stopwatch.GetElapsedTime(start).TotalSeconds, sums.Sum() / ((double)batch * length), norm);
         }

@@ -5,7 +5,7 @@
 //   average = decay average + (1 - decay) weight                    all: n values
 //
 // Operations and roundings are those of PyTorch's CPU kernels for float32, as the CPU backend has them: fused where it fuses, rounded elsewhere, so the bits are the same.
-// The scale is read from device memory; NaN means that nothing is updated, see GradientNorm.
+// The step's numbers and the scale are read from device memory, so that a recorded launch is another step when it is replayed. A scale of NaN means that nothing is updated, see GradientNorm.
 //
 // v1  one thread a value
 // v2  a grid-stride loop over four values at a time: 128-bit loads and stores
@@ -80,15 +80,15 @@ public static partial class Adam
     /// <param name="v">n second moments, in and out.</param>
     /// <param name="average">n averages of the weights, in and out; not touched unless <paramref name="averaged"/>.</param>
     /// <param name="scale">Factor of the gradients in the first element; NaN: nothing is updated.</param>
-    /// <param name="factors">The numbers of the step.</param>
+    /// <param name="factors">The numbers of the step, one element.</param>
     /// <param name="averaged">Whether an average is kept.</param>
     [Kernel("adam_v1", BlockX = Threads, Contract = false)]
-    public static void UpdateV1(ArrayView<float> weights, ArrayView<float> gradients, ArrayView<float> m, ArrayView<float> v, ArrayView<float> average, ArrayView<float> scale, AdamFactors factors,
+    public static void UpdateV1(ArrayView<float> weights, ArrayView<float> gradients, ArrayView<float> m, ArrayView<float> v, ArrayView<float> average, ArrayView<float> scale, ArrayView<AdamFactors> factors,
         [Const] bool averaged)
     {
         int i = Grid.GlobalIndex.X;
         float factor = scale[0];
-        if (i < weights.IntLength && !XMath.IsNaN(factor)) Update(weights, gradients, m, v, average, i, factor, factors, averaged);
+        if (i < weights.IntLength && !XMath.IsNaN(factor)) Update(weights, gradients, m, v, average, i, factor, factors[0], averaged);
     }
 
     private static void Update(ArrayView<float> weights, ArrayView<float> gradients, ArrayView<float> m, ArrayView<float> v, ArrayView<float> average, int i, float scale, AdamFactors factors, bool averaged)

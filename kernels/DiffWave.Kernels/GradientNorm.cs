@@ -1,10 +1,11 @@
 // The L2 norm of all gradients, and what they are multiplied by before the optimiser takes them
 //
-//   norm = sqrt(g[0]^2 + .. + g[n - 1]^2)                          g: n gradients; squares and sums in float64
-//   scale = clipNorm / norm where the norm exceeds clipNorm, else 1
+//   norm = sqrt(g[0]^2 + .. + g[n - 1]^2) / lossScale              g: n gradients, lossScale times the true ones; squares and sums in float64
+//   scale = clip / lossScale                                       clip = clipNorm / norm where the norm exceeds clipNorm, else 1
 //
 // Three launches: a block leaves the sum of squares of each slice of 4096 gradients, one block adds the slices and takes the root, and one decides the scale. The order of every sum
 // depends on n alone. The decision stays on the device, so that a training step waits for nothing: a scale of NaN tells Adam to leave everything as it is.
+// Limits are read from device memory, so that a recorded launch takes those of its step when it is replayed.
 //
 // v1  a block a slice, one gradient a thread at a time, a tree in shared memory
 // v2  four gradients a thread by 128-bit loads, sums by shuffles
@@ -19,6 +20,22 @@
 using System.Numerics;
 
 namespace DiffWave.Kernels;
+
+/// <summary>What decides whether and how gradients are taken.</summary>
+/// <param name="clipNorm">Largest norm left alone; 0: none is clipped.</param>
+/// <param name="largestNorm">Largest norm after clipping.</param>
+/// <param name="lossScale">What the gradients were multiplied by, a power of two.</param>
+public readonly struct UpdateLimits(double clipNorm, double largestNorm, double lossScale)
+{
+    /// <summary>Largest norm left alone; 0: none is clipped.</summary>
+    public readonly double ClipNorm = clipNorm;
+
+    /// <summary>Largest norm after clipping.</summary>
+    public readonly double LargestNorm = largestNorm;
+
+    /// <summary>What the gradients were multiplied by, a power of two.</summary>
+    public readonly double LossScale = lossScale;
+}
 
 /// <summary>L2 norm of all gradients in float64, and the factor that clips it.</summary>
 public static partial class GradientNorm
@@ -40,16 +57,15 @@ public static partial class GradientNorm
     }
 
     /// <summary>The scale: NaN where a norm, a loss or the clipped norm forbids an update.</summary>
-    /// <param name="norm">L2 norm of all gradients.</param>
+    /// <param name="norm">L2 norm of all true gradients.</param>
     /// <param name="losses">Sums of losses.</param>
-    /// <param name="clipNorm">Largest norm left alone; 0: none is clipped.</param>
-    /// <param name="largestNorm">Largest norm after clipping.</param>
-    public static float ReferenceScale(double norm, ReadOnlySpan<double> losses, double clipNorm, double largestNorm)
+    /// <param name="limits">Those of the step.</param>
+    public static float ReferenceScale(double norm, ReadOnlySpan<double> losses, UpdateLimits limits)
     {
         foreach (double loss in losses)
             if (!double.IsFinite(loss)) return float.NaN;
-        double clip = clipNorm > 0 && norm > clipNorm ? clipNorm / norm : 1;
-        return double.IsFinite(norm) && norm * clip <= largestNorm ? (float)clip : float.NaN;
+        double clip = limits.ClipNorm > 0 && norm > limits.ClipNorm ? limits.ClipNorm / norm : 1;
+        return double.IsFinite(norm) && norm * clip <= limits.LargestNorm ? (float)(clip / limits.LossScale) : float.NaN;
     }
 
     /// <summary>Version 1 of the first launch. Grid: x over the <see cref="Slices"/>.</summary>
@@ -67,31 +83,32 @@ public static partial class GradientNorm
 
     /// <summary>Version 1 of the second launch. Grid: one block.</summary>
     /// <param name="partial">A sum of squares a slice.</param>
-    /// <param name="norm">Receives the norm in its first element.</param>
+    /// <param name="limits">Those of the step, one element.</param>
+    /// <param name="norm">Receives the norm of the true gradients in its first element.</param>
     [Kernel("gradient_norm_v1", BlockX = GroupSum.Threads)]
-    public static void NormV1(ArrayView<double> partial, ArrayView<double> norm)
+    public static void NormV1(ArrayView<double> partial, ArrayView<UpdateLimits> limits, ArrayView<double> norm)
     {
         double sum = 0;
         for (int i = Group.IdxX; i < partial.IntLength; i += GroupSum.Threads) sum += partial[i];
         sum = GroupSum.Tree(sum);
-        if (Group.IdxX == 0) norm[0] = XMath.Sqrt(sum);
+        if (Group.IdxX == 0) norm[0] = XMath.Sqrt(sum) / limits[0].LossScale;
     }
 
     /// <summary>Version 1 of the third launch. Grid: one block.</summary>
     /// <param name="norm">The norm in its first element.</param>
     /// <param name="losses">The sums of losses of the step, all of them; may be empty.</param>
-    /// <param name="scale">Receives the factor of every gradient in its first element, or NaN when a loss or the norm is not finite or the clipped norm exceeds <paramref name="largestNorm"/>.</param>
-    /// <param name="clipNorm">Largest norm left alone; 0: none is clipped.</param>
-    /// <param name="largestNorm">Largest norm after clipping.</param>
+    /// <param name="limits">Those of the step, one element.</param>
+    /// <param name="scale">Receives the factor of every gradient in its first element, or NaN when a loss or the norm is not finite or the clipped norm exceeds the largest.</param>
     [Kernel("gradient_scale_v1", BlockX = GroupSum.Threads)]
-    public static void ScaleV1(ArrayView<double> norm, ArrayView<double> losses, ArrayView<float> scale, double clipNorm, double largestNorm)
+    public static void ScaleV1(ArrayView<double> norm, ArrayView<double> losses, ArrayView<UpdateLimits> limits, ArrayView<float> scale)
     {
         bool finite = true;
         for (int i = Group.IdxX; i < losses.IntLength; i += GroupSum.Threads) finite = finite && XMath.IsFinite(losses[i]);
         finite = Group.BarrierAnd(finite);
         if (Group.IdxX != 0) return;
-        double length = norm[0], clip = clipNorm > 0 && length > clipNorm ? clipNorm / length : 1;
-        scale[0] = finite && XMath.IsFinite(length) && length * clip <= largestNorm ? (float)clip : float.NaN;
+        UpdateLimits limit = limits[0];
+        double length = norm[0], clip = limit.ClipNorm > 0 && length > limit.ClipNorm ? limit.ClipNorm / length : 1;
+        scale[0] = finite && XMath.IsFinite(length) && length * clip <= limit.LargestNorm ? (float)(clip / limit.LossScale) : float.NaN;
     }
 
     /// <summary>The first launch: gradients are read, sums are written; a product and a sum a gradient.</summary>

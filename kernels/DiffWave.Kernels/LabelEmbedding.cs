@@ -28,27 +28,27 @@ public static class LabelEmbedding
 
     /// <summary>Version 1. Threads: at least one an element of x, along x.</summary>
     /// <param name="table">E, labels x I.</param>
-    /// <param name="labels">One label an item, each within the table.</param>
+    /// <param name="labels">One label an item, a whole number within the table.</param>
     /// <param name="x">Receives B x I.</param>
     /// <param name="width">I.</param>
     [Kernel("label_embedding_v1", BlockX = 256)]
-    public static void ForwardV1(ArrayView<float> table, ArrayView<int> labels, ArrayView<float> x, int width)
+    public static void ForwardV1(ArrayView<float> table, ArrayView<float> labels, ArrayView<float> x, int width)
     {
         int index = Grid.GlobalIndex.X;
-        if (index < x.IntLength) x[index] = table[labels[index / width] * width + index % width];
+        if (index < x.IntLength) x[index] = table[(int)labels[index / width] * width + index % width];
     }
 
     /// <summary>Version 1 of backward. Threads: at least one a column, along x.</summary>
-    /// <param name="labels">One label an item, each within the table.</param>
+    /// <param name="labels">One label an item, a whole number within the table.</param>
     /// <param name="dx">Gradient of x, B x I.</param>
     /// <param name="tableGradient">Added to: gradient of E, labels x I.</param>
     /// <param name="width">I.</param>
     [Kernel("label_embedding_backward_v1", BlockX = 128)]
-    public static void BackwardV1(ArrayView<int> labels, ArrayView<float> dx, ArrayView<float> tableGradient, int width)
+    public static void BackwardV1(ArrayView<float> labels, ArrayView<float> dx, ArrayView<float> tableGradient, int width)
     {
         int i = Grid.GlobalIndex.X;
         if (i >= width) return;
-        for (int item = 0; item < labels.IntLength; item++) tableGradient[labels[item] * width + i] += dx[item * width + i];
+        for (int item = 0; item < labels.IntLength; item++) tableGradient[(int)labels[item] * width + i] += dx[item * width + i];
     }
 
     /// <summary>A row an item is read and written, and its label read.</summary>

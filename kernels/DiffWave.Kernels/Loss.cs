@@ -1,11 +1,11 @@
 // The loss between predicted and true noise, and its gradient, in one pass
 //
-//   L1:   sums[b] = sum over t of |eps - noise|      dEps[b, t] = scale sign(eps - noise)          signals: B x T
-//   MSE:  sums[b] = sum over t of (eps - noise)^2    dEps[b, t] = 2 scale (eps - noise)
+//   L1:   sums[b] = sum over t of |eps - noise|      dEps[b, t] = factor sign(eps - noise)          signals: B x T
+//   MSE:  sums[b] = sum over t of (eps - noise)^2    dEps[b, t] = 2 factor (eps - noise)
 //
 // Only the first validSamples[b] samples of an item count; the gradient of the others is 0. Differences and sums are float64, and a NaN stays one in both results.
 // Two launches: a block leaves the sum over each slice of 1024 rows of an item, then one thread an item adds its slices in order. So neither the device nor how a batch
-// is cut into launches changes a bit.
+// is cut into launches changes a bit. What differs from step to step, the factor and the samples that count, is read from device memory: a recorded launch takes new numbers when it is replayed.
 //
 // v1  a block a slice, one sample a thread at a time, a tree in shared memory
 // v2  four samples a thread by 128-bit loads and stores where an item allows it, sums by shuffles
@@ -31,19 +31,19 @@ public static partial class Loss
     /// <param name="eps">T samples, predicted.</param>
     /// <param name="noise">T samples, true.</param>
     /// <param name="valid">Samples that count.</param>
-    /// <param name="scale">Factor of the gradient.</param>
+    /// <param name="factor">Factor of the gradient.</param>
     /// <param name="squared">True: MSE, false: L1.</param>
     /// <param name="dEps">Receives T samples.</param>
     /// <returns>The sum.</returns>
-    public static T Reference<T>(ReadOnlySpan<float> eps, ReadOnlySpan<float> noise, int valid, float scale, bool squared, Span<T> dEps) where T : IFloatingPointIeee754<T>
+    public static T Reference<T>(ReadOnlySpan<float> eps, ReadOnlySpan<float> noise, int valid, float factor, bool squared, Span<T> dEps) where T : IFloatingPointIeee754<T>
     {
-        T sum = T.Zero, factor = T.CreateChecked(scale);
+        T sum = T.Zero, f = T.CreateChecked(factor);
         dEps.Clear();
         for (int t = 0; t < valid; t++)
         {
             T difference = T.CreateChecked(eps[t]) - T.CreateChecked(noise[t]);
             sum += squared ? difference * difference : T.Abs(difference);
-            dEps[t] = squared ? (factor + factor) * difference : difference > T.Zero ? factor : difference < T.Zero ? -factor : difference;
+            dEps[t] = squared ? (f + f) * difference : difference > T.Zero ? f : difference < T.Zero ? -f : difference;
         }
         return sum;
     }
@@ -51,31 +51,32 @@ public static partial class Loss
     /// <summary>Version 1. Grid: x over the <see cref="Slices"/> of an item, y over items.</summary>
     /// <param name="eps">[B, T, 1], predicted.</param>
     /// <param name="noise">[B, T, 1], true.</param>
-    /// <param name="validSamples">Samples of each item that count, B numbers, 0 to T.</param>
+    /// <param name="validSamples">Samples of each item that count, B whole numbers, 0 to T.</param>
     /// <param name="dEps">Receives [B, T, 1]; may be <paramref name="eps"/>.</param>
     /// <param name="partial">Receives B x slices sums.</param>
     /// <param name="rows">T, at most 2^30.</param>
-    /// <param name="scale">Factor of the gradient: 1 / number of samples that count in the whole batch.</param>
+    /// <param name="factor">Factor of the gradient in the first element: 1 / number of samples that count in the whole batch.</param>
     /// <param name="squared">True: MSE, false: L1.</param>
     [Kernel("loss_v1", BlockX = GroupSum.Threads)]
-    public static void LossV1(Rows<float> eps, Rows<float> noise, ArrayView<int> validSamples, Rows<float> dEps, ArrayView<double> partial, int rows, float scale, [Const] bool squared)
+    public static void LossV1(Rows<float> eps, Rows<float> noise, ArrayView<float> validSamples, Rows<float> dEps, ArrayView<double> partial, int rows, ArrayView<float> factor, [Const] bool squared)
     {
-        int item = Grid.IdxY, valid = validSamples[item];
+        int item = Grid.IdxY, valid = (int)validSamples[item];
+        float f = factor[0];
         ArrayView<float> predicted = eps.Run(item, rows), truth = noise.Run(item, rows), gradient = dEps.Run(item, rows);
         int end = XMath.Min(rows, (Grid.IdxX + 1) * SliceRows);
         double sum = 0;
         for (int row = Grid.IdxX * SliceRows + Group.IdxX; row < end; row += GroupSum.Threads)
-            gradient[row] = row < valid ? Gradient((double)predicted[row] - truth[row], scale, squared, ref sum) : 0;
+            gradient[row] = row < valid ? Gradient((double)predicted[row] - truth[row], f, squared, ref sum) : 0;
         sum = GroupSum.Tree(sum);
         if (Group.IdxX == 0) partial[item * Grid.DimX + Grid.IdxX] = sum;
     }
 
     // The gradient of a sample; its loss is added to the sum.
-    private static float Gradient(double difference, float scale, bool squared, ref double sum)
+    private static float Gradient(double difference, float factor, bool squared, ref double sum)
     {
         sum += squared ? difference * difference : XMath.Abs(difference);
-        if (squared) return (float)(2.0 * scale * difference);
-        return difference > 0 ? scale : difference < 0 ? -scale : (float)difference; // 0, or NaN
+        if (squared) return (float)(2.0 * factor * difference);
+        return difference > 0 ? factor : difference < 0 ? -factor : (float)difference; // 0, or NaN
     }
 
     /// <summary>Version 1 of the second launch. Threads: at least one an item, along x.</summary>

@@ -5,7 +5,7 @@ public static partial class PhiloxNormal
     /// <summary>Version 2. Grid: x any number of blocks, y over items. The address of <paramref name="normals"/> is a multiple of 16.</summary>
     /// <param name="normals">Receives [B, T, 1].</param>
     /// <param name="rows">T, at most 2^30.</param>
-    /// <param name="seed">Key, in the first element.</param>
+    /// <param name="seed">Key in the first element, origin in the second, below 2^63.</param>
     /// <param name="stream">Independent sequence of item 0.</param>
     /// <param name="streamStride">What the stream grows by from item to item.</param>
     /// <param name="step">Which draw of the sequence.</param>
@@ -17,7 +17,7 @@ public static partial class PhiloxNormal
         int item = Grid.IdxY;
         ulong key = seed[0];
         uint sequence = stream + (uint)item * streamStride;
-        long start = first + item * firstStride, place = (long)item * normals.ItemRows + normals.First;
+        long start = (long)seed[1] + first + item * firstStride, place = (long)item * normals.ItemRows + normals.First;
         ArrayView<float> values = normals.Run(item, rows);
         ArrayView<Float4> fours = normals.Values.AsAligned16().Cast<Float4>();
         bool aligned = (place - start & 3) == 0; // blocks of four normals lie on multiples of 16 bytes

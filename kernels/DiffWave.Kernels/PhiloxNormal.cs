@@ -1,17 +1,17 @@
 // Standard normals by counter: element i of a draw is a function of (seed, stream, step, i) alone
 //
-//   normals[b, t] = Normal(seed, stream + b streamStride, step, first + b firstStride + t)            normals: B x T
+//   normals[b, t] = Normal(seed, stream + b streamStride, step, origin + first + b firstStride + t)            normals: B x T
 //
 // Philox4x32-10 (Salmon et al., SC 2011) with key = seed and counter = (i / 4, step, stream) makes four words, Box-Muller makes four normals of them. The transform is made of
 // float32 +, -, *, fused multiply-add, square root and integer operations alone, all exactly rounded: CPU, emulator and GPU draw the same bits, however the work is cut.
-// The seed is read from device memory, so that a recorded launch draws other noise when it is replayed. A sampler gives each item its stream (streamStride 1, firstStride 0),
+// Seed and origin are read from device memory, so that a recorded launch draws other noise when it is replayed. A sampler gives each item its stream (streamStride 1, firstStride 0),
 // training each crop its part of one stream (streamStride 0, firstStride T).
 //
 // v1  one thread a block of four normals, four stores
 // v2  a grid-stride loop, the four normals in one 128-bit store where an item of the buffer allows it
 namespace DiffWave.Kernels;
 
-/// <summary>Standard normals by counter: <c>normals[b, t] = Normal(seed, stream + b streamStride, step, first + b firstStride + t)</c>, bit-identical on every device.</summary>
+/// <summary>Standard normals by counter: <c>normals[b, t] = Normal(seed, stream + b streamStride, step, origin + first + b firstStride + t)</c>, bit-identical on every device.</summary>
 public static partial class PhiloxNormal
 {
     private const uint Multiplier0 = 0xD2511F53, Multiplier1 = 0xCD9E8D57; // Salmon et al., table 2
@@ -51,7 +51,7 @@ public static partial class PhiloxNormal
     /// <summary>Version 1. Grid: x over tiles of 1024 numbers of an item, counted from the multiple of four at or before its first; y over items.</summary>
     /// <param name="normals">Receives [B, T, 1].</param>
     /// <param name="rows">T, at most 2^30.</param>
-    /// <param name="seed">Key, in the first element.</param>
+    /// <param name="seed">Key in the first element, origin in the second, below 2^63.</param>
     /// <param name="stream">Independent sequence of item 0.</param>
     /// <param name="streamStride">What the stream grows by from item to item.</param>
     /// <param name="step">Which draw of the sequence.</param>
@@ -61,7 +61,7 @@ public static partial class PhiloxNormal
     public static void FillV1(Rows<float> normals, int rows, ArrayView<ulong> seed, uint stream, uint streamStride, uint step, long first, long firstStride)
     {
         int item = Grid.IdxY;
-        long start = first + item * firstStride, block = start / 4 + Grid.GlobalIndex.X;
+        long start = (long)seed[1] + first + item * firstStride, block = start / 4 + Grid.GlobalIndex.X;
         int row = (int)(4 * block - start);
         Words words = Philox(seed[0], stream + (uint)item * streamStride, step, block);
         Store(normals.Run(item, rows), row, words);

@@ -105,7 +105,7 @@ internal sealed class Demo(Session session, DemoRequest request)
         {
             Steps = SamplerStep.Chain(new NoiseSchedule(config.FastBetas), new NoiseSchedule(config.TrainingBetas)),
             Noise = new SeededNoise(request.Seed),
-            Length = audio.Length,
+            Lengths = [audio.Length],
             Mels = [mel],
         }, (_, first, samples) => samples.CopyTo(audio.AsSpan((int)first)), progress, session.Cancel);
         return audio;

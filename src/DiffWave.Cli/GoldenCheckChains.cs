@@ -96,7 +96,7 @@ internal static class GoldenCheckChains
     private static float[] Sample(IOps ops, ModelConfig config, IReadOnlyList<SamplerStep> steps, float[][] noise, int length, int batch, IMelSource[]? mels)
     {
         float[] audio = new float[batch * length];
-        var request = new SamplerRequest { Steps = steps, Noise = new RecordedNoise(noise, length), Length = length, Batch = batch, Mels = mels };
+        var request = new SamplerRequest { Steps = steps, Noise = new RecordedNoise(noise, length), Lengths = [.. Enumerable.Repeat<long>(length, batch)], Mels = mels };
         using var sampler = new Sampler(config, ops);
         sampler.Run(request, (item, first, samples) => samples.CopyTo(audio.AsSpan(item * length + (int)first)));
         return audio;

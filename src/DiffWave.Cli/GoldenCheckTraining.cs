@@ -65,7 +65,7 @@ internal sealed class GoldenCheckTraining
     {
         Start();
         using var pass = new TrainingPass(_ops, _model.Config, _items.Length, _length);
-        Sum(pass, LossKind.L1, backward: false);
+        Sum(pass, LossKind.L1, 0, _items.Length, backward: false);
         float[][] noisy = Diffuse(), predicted = [.. _items.Select((_, item) => { float[] eps = new float[_length]; pass.ReadPrediction(item, eps); return eps; })];
         _file.Compare("noisy_audio", [.. noisy.SelectMany(item => item)], GoldenCheckBounds.NoisyAudio);
         _file.Compare("predicted", [.. predicted.SelectMany(item => item)], GoldenCheckBounds.Output);
@@ -87,9 +87,9 @@ internal sealed class GoldenCheckTraining
         Parameters? after = null;
         for (int step = 1; step <= steps; step++)
         {
-            losses[step - 1] = Sum(pass, kind, backward: true) / ((double)_items.Length * _length);
+            losses[step - 1] = Sum(pass, kind, step) / ((double)_items.Length * _length);
             if (step == 1) gradient = Gradient();
-            _ops.UpdateWeights(new AdamStep(step, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, ClipNorm: 0, AverageDecay: 0));
+            _ops.UpdateWeights();
             norms[step - 1] = _ops.UpdateNorm();
             if (step != AdamSteps || updated.Length == 0) continue;
             _ops.ReadTraining(state);
@@ -102,12 +102,12 @@ internal sealed class GoldenCheckTraining
         Same(prefix, "gate inputs computed again", gradient, () =>
         {
             using var again = new TrainingPass(_ops, _model.Config, _items.Length, _length, recompute: true);
-            Sum(again, kind, backward: true);
+            Sum(again, kind, step: 1);
         });
         if (_items.Length > 1) Same(prefix, "one item at a time", gradient, () =>
         {
             using var single = new TrainingPass(_ops, _model.Config, 1, _length);
-            _ops.ZeroGradients();
+            Begin(step: 1);
             for (int item = 0; item < _items.Length; item++) Sum(single, kind, item, 1, backward: true);
         });
     }
@@ -181,30 +181,37 @@ internal sealed class GoldenCheckTraining
         _file.Add(name, $"[{expected.Length}], relative", [.. expected.Select(_ => 1.0)], [.. expected.Zip(actual, (a, b) => b / a)], bound);
     }
 
-    private double Sum(TrainingPass pass, LossKind kind, bool backward)
+    private void Begin(int step)
     {
-        if (backward) _ops.ZeroGradients();
-        return Sum(pass, kind, 0, _items.Length, backward);
+        _ops.BeginStep(new AdamStep(step, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, ClipNorm: 0, AverageDecay: 0), (float)(1.0 / ((double)_items.Length * _length)));
+        _ops.ZeroGradients();
+    }
+
+    // Loss and gradients of all items, for an optimiser step.
+    private double Sum(TrainingPass pass, LossKind kind, int step)
+    {
+        Begin(step);
+        return Sum(pass, kind, 0, _items.Length, backward: true);
     }
 
     private double Sum(TrainingPass pass, LossKind kind, int first, int count, bool backward)
     {
         double[] sums = new double[count];
-        pass.Run(kind, _items[first..(first + count)], _noise[first..(first + count)], _steps.AsSpan(first, count), _alphaBars.AsSpan(first, count),
-            (float)(1.0 / ((double)_items.Length * _length)), sums, backward);
+        pass.Run(kind, _items[first..(first + count)], _noise[first..(first + count)], _steps.AsSpan(first, count), _alphaBars.AsSpan(first, count), sums, backward);
         return sums.Sum();
     }
 
     private float[][] Diffuse()
     {
         int batch = _items.Length;
-        using IBuffer audio = _ops.AllocateSignal(batch, _length), noise = _ops.AllocateSignal(batch, _length), noisy = _ops.AllocateSignal(batch, _length);
+        using IBuffer audio = _ops.AllocateSignal(batch, _length), noise = _ops.AllocateSignal(batch, _length), noisy = _ops.AllocateSignal(batch, _length), alphaBars = _ops.Allocate(batch, 1, 1);
         for (int item = 0; item < batch; item++)
         {
             _ops.Upload(_items[item].Audio, audio, item, 0);
             _ops.Upload(_noise[item], noise, item, 0);
+            _ops.Upload([_alphaBars[item]], alphaBars, item, 0);
         }
-        _ops.Diffuse(audio, noise, _alphaBars, noisy);
+        _ops.Diffuse(audio, noise, alphaBars, noisy);
         float[][] result = [.. _items.Select(_ => new float[_length])];
         for (int item = 0; item < batch; item++) _ops.Download(noisy, item, 0, result[item]);
         return result;

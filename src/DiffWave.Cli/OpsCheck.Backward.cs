@@ -27,14 +27,16 @@ internal sealed partial class OpsCheck
     private void Loss(LossKind kind)
     {
         const string op = nameof(IOps.Loss);
-        int[] valid = [.. Enumerable.Range(0, _batch).Select(_ => _twins.Random.Next(_length + 1))];
-        float scale = _twins.Random.NextSingle();
-        TwinBuffer eps = Crops(Signal), noise = Crops(Signal), gradient = _twins.Output(_batch, _length, Signal);
+        float factor = _twins.Random.NextSingle();
+        var step = new AdamStep(1, 0, 0.9, 0.999, 1e-8, ClipNorm: 0, AverageDecay: 0, LossScale: 1 << _twins.Random.Next(3));
+        double scale = step.LossScale * factor;
+        TwinBuffer valid = _twins.Input(_batch, 1, 1, [.. Enumerable.Range(0, _batch).Select(_ => (float)_twins.Random.Next(_length + 1))]), eps = Crops(Signal), noise = Crops(Signal), gradient = _twins.Output(_batch, _length, Signal);
         double[][] sums = [new double[2 * _batch], new double[2 * _batch]];
         _twins.Both(side =>
         {
-            side.Ops.Loss(kind, side.Of(noise), side.Of(eps), valid, scale, 0, side.Of(gradient)); // two calls of one optimiser step
-            side.Ops.Loss(kind, side.Of(eps), side.Of(noise), valid, scale, _batch, side.Of(gradient));
+            side.Ops.BeginStep(step, factor);
+            side.Ops.Loss(kind, side.Of(noise), side.Of(eps), side.Of(valid), 0, side.Of(gradient)); // two calls of one optimiser step
+            side.Ops.Loss(kind, side.Of(eps), side.Of(noise), side.Of(valid), _batch, side.Of(gradient));
             side.Ops.ReadLosses(sums[side.IsCpu ? 0 : 1]);
         });
         string name = $"{op}({kind})";
@@ -148,9 +150,8 @@ internal sealed partial class OpsCheck
 
     private void LabelBiasBackward()
     {
-        int[] labels = Labels();
-        TwinBuffer gradient = _twins.Input(_batch, _config.Layers, 2 * _config.Channels);
-        var gradients = Gradients(side => side.Ops.LabelBiasBackward(labels, side.Of(gradient)));
+        TwinBuffer labels = Labels(), gradient = _twins.Input(_batch, _config.Layers, 2 * _config.Channels);
+        var gradients = Gradients(side => side.Ops.LabelBiasBackward(side.Of(labels), side.Of(gradient)));
         string[] projections = [.. Layers.Select(layer => $"residual_layers.{layer}.label_projection")];
         var embedding = new ErrorEstimate(Largest("label_embedding.weight"));
         Compare(nameof(IOps.LabelBiasBackward), gradients,

@@ -51,7 +51,7 @@ internal sealed partial class OpsCheck
             using IRecording recording = side.Ops.Record(() => side.Ops.Normals(draw, _length, side.Window(recorded)));
             for (int run = runs; run > 0; run--)
             {
-                side.Ops.SetSeed(seed + (ulong)run); // of what was recorded before, too
+                side.Ops.SetSeed(seed + (ulong)run, 5L * run); // of what was recorded before, too
                 side.Ops.Normals(draw, _length, side.Window(direct));
                 recording.Run();
             }
@@ -96,9 +96,8 @@ internal sealed partial class OpsCheck
 
     private void LabelBias()
     {
-        int[] labels = Labels();
-        TwinBuffer bias = _twins.Output(_batch, _config.Layers, 2 * _config.Channels);
-        _twins.Both(side => side.Ops.LabelBias(labels, side.Of(bias)));
+        TwinBuffer labels = Labels(), bias = _twins.Output(_batch, _config.Layers, 2 * _config.Channels);
+        _twins.Both(side => side.Ops.LabelBias(side.Of(labels), side.Of(bias)));
         var embedding = new ErrorEstimate(_weights["label_embedding.weight"].ToArray().Max(Math.Abs));
         ErrorEstimate worst = Layers.Select(layer => Linear($"residual_layers.{layer}.label_projection", embedding)).MaxBy(estimate => estimate.Bound);
         Compare(nameof(IOps.LabelBias), "label bias", _twins.Read(bias, 0, _config.Layers), worst, $"{ByLinear}{ModelConfig.LabelWidth} products");
@@ -180,7 +179,7 @@ internal sealed partial class OpsCheck
 
     private double Largest(string name) => _weights[name].ToArray().Max(Math.Abs);
 
-    private int[] Labels() => [.. Enumerable.Range(0, _batch).Select(_ => _twins.Random.Next(_config.Labels))];
+    private TwinBuffer Labels() => _twins.Input(_batch, 1, 1, [.. Enumerable.Range(0, _batch).Select(_ => (float)_twins.Random.Next(_config.Labels))]);
 
     // The whole signal, or a stretch of it that may reach over its ends.
     private TimeRange Stretch()

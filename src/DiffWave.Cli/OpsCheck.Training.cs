@@ -9,9 +9,8 @@ internal sealed partial class OpsCheck
     {
         Try(nameof(IOps.Diffuse), () =>
         {
-            float[] levels = _twins.Values(_batch, 0, 1);
-            TwinBuffer audio = Crops(Signal), noise = Crops(Signal), noisy = _twins.Output(_batch, _length, Signal);
-            _twins.Both(side => side.Ops.Diffuse(side.Of(audio), side.Of(noise), levels, side.Of(noisy)));
+            TwinBuffer levels = _twins.Input(_batch, 1, 1, _twins.Values(_batch, 0, 1)), audio = Crops(Signal), noise = Crops(Signal), noisy = _twins.Output(_batch, _length, Signal);
+            _twins.Both(side => side.Ops.Diffuse(side.Of(audio), side.Of(noise), side.Of(levels), side.Of(noisy)));
             Same(nameof(IOps.Diffuse), "noisy", _twins.Read(noisy, 0, _length));
         });
         Try(nameof(IOps.GradientNorm), GradientNorm);
@@ -22,7 +21,9 @@ internal sealed partial class OpsCheck
     {
         TwinBuffer audio = Crops(Signal), x = Crops(_config.Channels), gradient = Crops(_config.Channels);
         var gradients = Gradients(side => side.Ops.InputProjectionBackward(side.Of(audio), side.Of(x), side.Of(gradient), null));
-        double norm = _twins.Sides[1].Ops.GradientNorm(), expected = Norm(gradients.Device);
+        IOps device = _twins.Sides[1].Ops;
+        device.BeginStep(new AdamStep(1, 0, 0.9, 0.999, 1e-8, ClipNorm: 0, AverageDecay: 0), 1); // gradients as they are
+        double norm = device.GradientNorm(), expected = Norm(gradients.Device);
         _lines.Add(new DeviceCheckLine(nameof(IOps.GradientNorm), _shape, "norm", Math.Abs(norm - expected), expected * gradients.Device.Length / (1L << 52), "of its own gradients, summed in float64 in another order"));
     }
 
@@ -34,7 +35,7 @@ internal sealed partial class OpsCheck
         var states = _twins.Sides.Select(_ => new TrainingState(_config, Copy(_weights), keepAverage: true)).ToArray();
         float[] m = _twins.Values(_weights.Arena.Length), v = _twins.Values(_weights.Arena.Length, 0, 1), average = _twins.Values(_weights.Arena.Length);
         TwinBuffer audio = _twins.Input(1, 1, Signal), x = _twins.Input(1, 1, _config.Channels, _twins.Values(_config.Channels, 0, 1)), gradient = _twins.Input(1, 1, _config.Channels);
-        var step = new AdamStep(_twins.Random.Next(1, 1000), 1e-3 * _twins.Random.NextDouble(), 0.9, 0.999, 1e-8, _twins.Random.Next(2) == 0 ? 0 : 0.5, 0.99 * _twins.Random.NextDouble());
+        var step = new AdamStep(_twins.Random.Next(1, 1000), 1e-3 * _twins.Random.NextDouble(), 0.9, 0.999, 1e-8, _twins.Random.Next(2) == 0 ? 0 : 0.5, 0.99 * _twins.Random.NextDouble(), 1 << _twins.Random.Next(3));
         double[] norms = new double[2];
         _twins.Both(side =>
         {
@@ -45,7 +46,8 @@ internal sealed partial class OpsCheck
             side.Ops.LoadTraining(_config, state);
             side.Ops.ZeroGradients();
             side.Ops.InputProjectionBackward(side.Of(audio), side.Of(x), side.Of(gradient), null);
-            side.Ops.UpdateWeights(step);
+            side.Ops.BeginStep(step, 1);
+            side.Ops.UpdateWeights();
             norms[side.IsCpu ? 0 : 1] = side.Ops.UpdateNorm();
             side.Ops.ReadTraining(state);
         });

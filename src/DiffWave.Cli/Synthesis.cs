@@ -85,7 +85,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         {
             Steps = steps,
             Noise = new SeededNoise(request.Seed),
-            Length = length,
+            Lengths = [length],
             Mels = mel is null ? null : [mel],
             Labels = request.Label is { } label ? [label] : [],
             ChunkRows = (int)Math.Min(chunk, int.MaxValue / 2),

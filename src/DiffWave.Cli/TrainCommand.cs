@@ -36,7 +36,7 @@ internal static class TrainCommand
         alone, the result does not depend on it.
 
         --json prints one object at the end: run, model, steps, loss, validation_loss, sample_mel_l1,
-        step_seconds, audio_seconds_per_second, checkpoint, stopped, device, device_reason,
+        step_seconds, audio_seconds_per_second, checkpoint, stopped, device, device_reason, precision,
         peak_memory_bytes, peak_gpu_memory_bytes (null on the CPU).
         """;
 

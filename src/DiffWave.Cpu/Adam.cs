@@ -14,7 +14,7 @@ internal readonly unsafe struct Adam<S, V> where S : struct, ISimd<V> where V : 
     public Adam(AdamStep step, double norm)
     {
         double correction1 = 1 - Math.Pow(step.Beta1, step.Step), correction2 = 1 - Math.Pow(step.Beta2, step.Step);
-        (_gradientScale, _weight1) = ((float)step.GradientScale(norm), (float)(1 - step.Beta1));
+        (_gradientScale, _weight1) = ((float)(step.GradientScale(norm) / step.LossScale), (float)(1 - step.Beta1));
         (_beta2, _weight2) = ((float)step.Beta2, (float)(1 - step.Beta2));
         (_rootCorrection2, _epsilon, _minusRate) = ((float)Math.Sqrt(correction2), (float)step.Epsilon, (float)-(step.LearningRate / correction1));
         (_decay, _decayRest) = ((float)step.AverageDecay, (float)(1 - step.AverageDecay));

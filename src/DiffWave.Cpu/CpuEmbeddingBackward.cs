@@ -39,7 +39,7 @@ internal sealed unsafe partial class CpuOps<S, V>
         }
     }
 
-    public void LabelBiasBackward(ReadOnlySpan<int> labels, IBuffer dLabelBias)
+    public void LabelBiasBackward(IBuffer labels, IBuffer dLabelBias)
     {
         const int Width = ModelConfig.LabelWidth;
         var training = Training;
@@ -49,9 +49,9 @@ internal sealed unsafe partial class CpuOps<S, V>
         int[] weights = [.. projections.Select(name => training.Offset($"{name}.weight"))];
         using CpuBuffer sum = new(1, 1, Width);
         float* d = sum.Row(0, 0);
-        for (int item = 0; item < labels.Length; item++)
+        for (int item = 0; item < labels.Batch; item++)
         {
-            int now = item, row = embedding + labels[item] * Width;
+            int now = item, row = embedding + (int)*((CpuBuffer)labels).Row(item, 0) * Width;
             _team.Run(layers, (layer, _) =>
             {
                 fixed (float* values = training.Weights.Arena) AddProduct(projections[layer], dBias.Row(now, layer), 0, dBias.Channels, values + row, Width);

@@ -16,6 +16,7 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
     private PackedWeights? _weights;
     private nint[] _scratch = [];
     private ulong _seed;
+    private long _first; // element of a draw that counts as its first
 
     public CpuOps(int threads, string simd)
     {
@@ -79,7 +80,7 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         public void Dispose() { }
     }
 
-    public void SetSeed(ulong seed) => _seed = seed;
+    public void SetSeed(ulong seed, long first) => (_seed, _first) = (seed, first);
 
     public void Normals(NoiseDraw draw, int rows, Window normals)
     {
@@ -89,7 +90,7 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         _team.Run(to.Batch * pieces, (piece, _) =>
         {
             int item = piece / pieces, first = piece % pieces * PieceRows, count = Math.Min(PieceRows, rows - first);
-            long element = draw.First + item * draw.FirstStride + first;
+            long element = _first + draw.First + item * draw.FirstStride + first;
             uint stream = draw.Stream + (uint)item * draw.StreamStride;
             float* target = to.Row(item, normals.Row + first);
             if (to.Stride == 1)
@@ -131,12 +132,12 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         hidden.Dispose();
     }
 
-    public void LabelBias(ReadOnlySpan<int> labels, IBuffer labelBias)
+    public void LabelBias(IBuffer labels, IBuffer labelBias)
     {
-        for (int item = 0; item < labels.Length; item++)
+        for (int item = 0; item < labels.Batch; item++)
         {
             using var row = new CpuBuffer(1, 1, ModelConfig.LabelWidth);
-            Upload(Weights.LabelEmbedding.AsSpan(labels[item] * ModelConfig.LabelWidth, ModelConfig.LabelWidth), row, 0, 0);
+            Upload(Weights.LabelEmbedding.AsSpan((int)*((CpuBuffer)labels).Row(item, 0) * ModelConfig.LabelWidth, ModelConfig.LabelWidth), row, 0, 0);
             for (int layer = 0; layer < Weights.Config.Layers; layer++)
                 Vector(Weights.Layers[layer].Label!, row, 0, (CpuBuffer)labelBias, item, layer, silu: false);
         }

@@ -9,6 +9,8 @@ internal sealed unsafe partial class CpuOps<S, V>
     private const int SliceValues = 1 << 14; // values of an arena or signal a piece of work takes
     private TrainingMemory? _training;
     private double[] _losses = []; // a sum an item of the optimiser step
+    private AdamStep? _step;
+    private float _lossFactor = 1; // times the loss's scale
     private double _updateNorm = double.NaN;
 
     private TrainingMemory Training => _training ?? throw new InvalidOperationException("nothing to train is loaded: call LoadTraining first");
@@ -48,7 +50,7 @@ internal sealed unsafe partial class CpuOps<S, V>
         _team.Run(sums.Length, (piece, _) => sums[piece] = SumOfSquares(gradients.AsSpan(piece * SliceValues, Math.Min(SliceValues, gradients.Length - piece * SliceValues))));
         double sum = 0;
         foreach (double slice in sums) sum += slice;
-        return Math.Sqrt(sum);
+        return Math.Sqrt(sum) / (_step?.LossScale ?? 1);
     }
 
     // Eight chains, whatever the machine's vectors.
@@ -68,9 +70,11 @@ internal sealed unsafe partial class CpuOps<S, V>
         return sum;
     }
 
-    public void UpdateWeights(AdamStep step)
+    public void BeginStep(AdamStep step, float lossFactor) => (_step, _lossFactor) = (step, (float)(step.LossScale * lossFactor));
+
+    public void UpdateWeights()
     {
-        var training = Training;
+        var (training, step) = (Training, _step ?? throw new InvalidOperationException("there are no numbers to update by: call BeginStep first"));
         _updateNorm = GradientNorm();
         if (!_losses.All(double.IsFinite) || !(_updateNorm * step.GradientScale(_updateNorm) <= AdamStep.LargestNorm)) return;
         var adam = new Adam<S, V>(step, _updateNorm);
@@ -86,30 +90,31 @@ internal sealed unsafe partial class CpuOps<S, V>
 
     public double UpdateNorm() => _updateNorm;
 
-    public void Diffuse(IBuffer audio, IBuffer noise, ReadOnlySpan<float> alphaBars, IBuffer noisy)
+    public void Diffuse(IBuffer audio, IBuffer noise, IBuffer alphaBars, IBuffer noisy)
     {
         for (int item = 0; item < audio.Batch; item++)
         {
-            float signal = MathF.Sqrt(alphaBars[item]), rest = MathF.Sqrt(1f - alphaBars[item]);
+            float level = *((CpuBuffer)alphaBars).Row(item, 0), signal = MathF.Sqrt(level), rest = MathF.Sqrt(1f - level);
             float* from = Samples(audio, item, out nint fromStride), added = Samples(noise, item, out nint addedStride), to = Samples(noisy, item, out nint toStride);
             for (nint t = 0; t < audio.Rows; t++) to[t * toStride] = signal * from[t * fromStride] + rest * added[t * addedStride]; // no FMA: PyTorch's roundings
         }
     }
 
-    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, int firstItem, IBuffer dEps)
+    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, IBuffer validSamples, int firstItem, IBuffer dEps)
     {
+        float factor = _lossFactor;
         if (firstItem == 0) _losses = new double[eps.Batch];
         else if (firstItem + eps.Batch > _losses.Length) Array.Resize(ref _losses, firstItem + eps.Batch);
         for (int item = 0; item < eps.Batch; item++)
         {
             float* predicted = Samples(eps, item, out nint predictedStride), truth = Samples(noise, item, out nint truthStride), gradient = Samples(dEps, item, out nint stride);
-            int valid = validSamples[item];
+            int valid = (int)*((CpuBuffer)validSamples).Row(item, 0);
             double sum = 0;
             for (nint t = 0; t < valid; t++)
             {
                 double difference = (double)predicted[t * predictedStride] - truth[t * truthStride];
                 sum += kind == LossKind.L1 ? Math.Abs(difference) : difference * difference;
-                gradient[t * stride] = kind == LossKind.Mse ? (float)(2.0 * scale * difference) : difference > 0 ? scale : difference < 0 ? -scale : (float)difference; // 0, or NaN
+                gradient[t * stride] = kind == LossKind.Mse ? (float)(2.0 * factor * difference) : difference > 0 ? factor : difference < 0 ? -factor : (float)difference; // 0, or NaN
             }
             for (nint t = valid; t < eps.Rows; t++) gradient[t * stride] = 0;
             _losses[firstItem + item] = sum;

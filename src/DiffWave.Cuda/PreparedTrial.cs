@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using DiffWave.Device;
 using DiffWave.Kernels;
@@ -89,12 +90,5 @@ public sealed class PreparedTrial : IDisposable
 
     private static Span<byte> Bytes(Array array) => MemoryMarshal.CreateSpan(ref MemoryMarshal.GetArrayDataReference(array), checked(array.Length * ElementBytes(array)));
 
-    private static int ElementBytes(Array array) => array switch
-    {
-        float[] or int[] or uint[] => 4,
-        Half[] or BFloat16[] or short[] or ushort[] => 2,
-        double[] or long[] or ulong[] => 8,
-        byte[] or sbyte[] => 1,
-        _ => throw new NotSupportedException($"arrays of {array.GetType().GetElementType()} are no kernel arguments yet"),
-    };
+    private static int ElementBytes(Array array) => RuntimeHelpers.SizeOf(array.GetType().GetElementType()!.TypeHandle);
 }

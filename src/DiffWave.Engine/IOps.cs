@@ -23,7 +23,9 @@ public readonly record struct Window(IBuffer Buffer, int Row);
 /// <param name="First">Time of the first row; may be negative.</param>
 /// <param name="Count">Number of rows.</param>
 /// <param name="Length">T, length of the whole signal.</param>
-public readonly record struct TimeRange(long First, int Count, long Length)
+/// <param name="Segments">The signals that lie one behind the other in a buffer of one item, together of <paramref name="Length"/> rows; null: one signal an item. Only devices that
+/// prefer whole signals are given any. Nothing exists outside a signal for its own rows, and item s of what a step or a label adds belongs to signal s.</param>
+public readonly record struct TimeRange(long First, int Count, long Length, Segments? Segments = null)
 {
     /// <summary>True when no row of the range exists.</summary>
     public bool IsEmpty => First >= Length || First + Count <= 0;
@@ -82,7 +84,7 @@ public interface IOps : IDisposable
 
     /// <summary>
     /// Makes operations that are run again and again into a unit a device may replay as a whole. The action calls operations of this device only, each time the same ones on the same
-    /// buffers with the same arguments; it neither uploads, downloads, allocates nor loads. What varies between runs lies in buffers and in the seed.
+    /// buffers with the same arguments; it neither uploads, downloads, allocates nor loads. What varies between runs lies in buffers, in the seed and in the numbers of a step.
     /// </summary>
     IRecording Record(Action operations);
 
@@ -110,8 +112,10 @@ public interface IOps : IDisposable
     /// <summary>Copies rows of one item to the host, [rows, channels].</summary>
     void Download(IBuffer source, int item, int row, Span<float> values);
 
-    /// <summary>Sets the seed of every <see cref="Normals"/> that follows, also of recorded ones.</summary>
-    void SetSeed(ulong seed);
+    /// <summary>Sets the seed of every <see cref="Normals"/> that follows, and the element that counts as their first; also of recorded ones.</summary>
+    /// <param name="seed">The seed.</param>
+    /// <param name="first">Added to <see cref="NoiseDraw.First"/>, at least 0.</param>
+    void SetSeed(ulong seed, long first = 0);
 
     /// <summary>Draws standard normals; the same bits on every device.</summary>
     /// <param name="draw">Which.</param>
@@ -134,9 +138,9 @@ public interface IOps : IDisposable
     void StepEmbedding(IBuffer table, IBuffer embedding, IBuffer stepBias);
 
     /// <summary>What each layer adds before its gate for a class label: Q_i E[label] + q_i. Models without a label conditioner have none.</summary>
-    /// <param name="labels">One label an item.</param>
+    /// <param name="labels">[B, 1, 1], whole numbers from 0 to below the model's labels; nothing checks them.</param>
     /// <param name="labelBias">Out: [B, L, 2C].</param>
-    void LabelBias(ReadOnlySpan<int> labels, IBuffer labelBias);
+    void LabelBias(IBuffer labels, IBuffer labelBias);
 
     /// <summary>
     /// Readies what step and label add for the blocks: called when <paramref name="stepBias"/> and <paramref name="labelBias"/> hold what <see cref="ResidualBlock"/> will be given, and again when they or
@@ -219,34 +223,44 @@ public interface IOps : IDisposable
     /// <param name="gradients">Receives as many values as the weights' arena holds.</param>
     void ReadGradients(Span<float> gradients);
 
-    /// <summary>L2 norm of all gradients, summed in float64. NaN or infinity when any gradient is. Waits for the device.</summary>
+    /// <summary>
+    /// Sets the numbers of an optimiser step, which <see cref="Loss"/>, <see cref="GradientNorm"/> and <see cref="UpdateWeights"/> read when they run, recorded ones too. Before the first step the factor
+    /// of the loss and its scale are 1.
+    /// </summary>
+    /// <param name="step">The update at its end. The gradients on the device are <see cref="AdamStep.LossScale"/> times the true ones.</param>
+    /// <param name="lossFactor">Factor of the true gradient of the loss: 1 / number of samples that count in the whole batch.</param>
+    void BeginStep(AdamStep step, float lossFactor);
+
+    /// <summary>L2 norm of all true gradients, summed in float64. NaN or infinity when any gradient is. Waits for the device.</summary>
     double GradientNorm();
 
     /// <summary>
-    /// Updates weights, moments and average from the gradients; operations that follow use the new weights. Nothing is updated when a sum of <see cref="Loss"/> is not finite, or the norm of
-    /// the gradients is not or leaves <see cref="AdamStep.LargestNorm"/> behind after clipping. The device decides that without a wait.
+    /// Updates weights, moments and average from the gradients by the numbers of <see cref="BeginStep"/>; operations that follow use the new weights. Nothing is updated when a sum of <see cref="Loss"/>
+    /// is not finite, or the norm of the true gradients is not or leaves <see cref="AdamStep.LargestNorm"/> behind after clipping. The device decides that without a wait.
     /// </summary>
-    void UpdateWeights(AdamStep step);
+    /// <exception cref="InvalidOperationException">No step was begun.</exception>
+    void UpdateWeights();
 
-    /// <summary>Norm of the gradients as the last <see cref="UpdateWeights"/> found them, before clipping. Waits for the device.</summary>
+    /// <summary>Norm of the true gradients as the last <see cref="UpdateWeights"/> found them, before clipping. Waits for the device.</summary>
     double UpdateNorm();
 
     /// <summary>The forward diffusion process (Ho et al., 2020, equation 4): noisy = sqrt(alpha_bar) audio + sqrt(1 - alpha_bar) noise.</summary>
     /// <param name="audio">[B, T, 1].</param>
     /// <param name="noise">[B, T, 1], standard normal.</param>
-    /// <param name="alphaBars">One noise level an item.</param>
+    /// <param name="alphaBars">[B, 1, 1], noise levels.</param>
     /// <param name="noisy">Out: [B, T, 1].</param>
-    void Diffuse(IBuffer audio, IBuffer noise, ReadOnlySpan<float> alphaBars, IBuffer noisy);
+    void Diffuse(IBuffer audio, IBuffer noise, IBuffer alphaBars, IBuffer noisy);
 
-    /// <summary>The loss and its gradient. L1: sum |eps - noise|, scale sign(eps - noise); MSE: sum (eps - noise)^2, 2 scale (eps - noise).</summary>
+    /// <summary>
+    /// The loss and its gradient. L1: sum |eps - noise|, f sign(eps - noise); MSE: sum (eps - noise)^2, 2 f (eps - noise), with f the loss's factor times its scale, see <see cref="BeginStep"/>.
+    /// </summary>
     /// <param name="kind">Which loss.</param>
     /// <param name="eps">[B, T, 1], predicted.</param>
     /// <param name="noise">[B, T, 1], true.</param>
-    /// <param name="validSamples">Samples of each item that count; the gradient of the others is 0.</param>
-    /// <param name="scale">Factor of the gradient: 1 / number of samples that count in the whole batch.</param>
+    /// <param name="validSamples">[B, 1, 1], how many samples of each item count, a whole number from 0 to T; the gradient of the others is 0.</param>
     /// <param name="firstItem">Place of the first item's sum among those of the optimiser step; 0 forgets the sums of the step before.</param>
     /// <param name="dEps">Out: [B, T, 1].</param>
-    void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, int firstItem, IBuffer dEps);
+    void Loss(LossKind kind, IBuffer eps, IBuffer noise, IBuffer validSamples, int firstItem, IBuffer dEps);
 
     /// <summary>The sums over each item, in float64, from the first on. Waits for the device.</summary>
     void ReadLosses(Span<double> sums);
@@ -298,7 +312,7 @@ public interface IOps : IDisposable
     void StepEmbeddingBackward(IBuffer table, IBuffer embedding, IBuffer dStepBias);
 
     /// <summary>Backward of <see cref="LabelBias"/>.</summary>
-    /// <param name="labels">One label an item.</param>
+    /// <param name="labels">[B, 1, 1], as <see cref="LabelBias"/> got them.</param>
     /// <param name="dLabelBias">[B, L, 2C].</param>
-    void LabelBiasBackward(ReadOnlySpan<int> labels, IBuffer dLabelBias);
+    void LabelBiasBackward(IBuffer labels, IBuffer dLabelBias);
 }

@@ -2,19 +2,29 @@ using DiffWave.Audio;
 
 namespace DiffWave.Engine;
 
+/// <summary>Where a network finds what its blocks take of a mel.</summary>
+public interface IMelConditioner
+{
+    /// <summary>What a layer takes of the mel at the times of <paramref name="range"/>.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="range">Times.</param>
+    /// <param name="compute">Whether to compute it; false where an earlier network did and it is kept.</param>
+    Window Rows(int layer, TimeRange range, bool compute);
+}
+
 /// <summary>
 /// What the blocks take of a mel: what it adds before the gate, [B, rows, 2C] a layer, or where a device's blocks project it themselves the upsampled mel, [B, rows, M], one for all layers that
 /// share an upsampler. It does not depend on x or the diffusion step, so networks that follow each other along a signal share it: the first computes a chunk, the others, each a lag
 /// behind, read it from a ring, where time t stands at row t modulo the ring. When nothing is kept each network computes its own.
 /// </summary>
-public sealed class MelConditioner : IDisposable
+public sealed class MelConditioner : IMelConditioner, IDisposable
 {
-    private const int MarginFrames = 3; // the upsampler's reach: one input row on each side a stage
+    /// <summary>The upsampler's reach in frames: one input row on each side a stage.</summary>
+    internal const int MarginFrames = 3;
 
     private readonly IOps _ops;
     private readonly ModelConfig _config;
     private readonly long _length;
-    private readonly bool _whole; // every call computes the whole signal, upsampled once for all layers
     private readonly IBuffer _mel;
     private readonly IBuffer? _upsampled; // between upsampling and projection; null where blocks project
     private readonly IBuffer[] _rings; // one a layer, or one for all
@@ -28,12 +38,11 @@ public sealed class MelConditioner : IDisposable
     /// <param name="length">T.</param>
     /// <param name="chunkRows">Rows of a chunk.</param>
     /// <param name="networks">Networks that follow each other and are to find what the first one computed; 1: each computes its own.</param>
-    /// <param name="whole">For networks of whole signals: the chunk covers the signal and the network's lag.</param>
-    public MelConditioner(IOps ops, ModelConfig config, int batch, long length, int chunkRows, int networks, bool whole = false)
+    public MelConditioner(IOps ops, ModelConfig config, int batch, long length, int chunkRows, int networks)
     {
-        (_ops, _config, _length, _whole) = (ops, config, length, whole);
+        (_ops, _config, _length) = (ops, config, length);
         Keeps = networks > 1 || OneForAllLayers(ops, config);
-        int windowFrames = (config.ContextRows + chunkRows) / config.Hop + 2 + 2 * MarginFrames, ringRows = whole ? (int)length : RingRows(ops, config, length, chunkRows, networks);
+        int windowFrames = (config.ContextRows + chunkRows) / config.Hop + 2 + 2 * MarginFrames, ringRows = RingRows(ops, config, length, chunkRows, networks);
         _mel = ops.Allocate(batch, windowFrames, config.Bands);
         _upsampled = ops.BlocksProjectMel ? null : ops.AllocateActivation(batch, chunkRows, config.Bands);
         _frames = new float[windowFrames * config.Bands];
@@ -44,11 +53,11 @@ public sealed class MelConditioner : IDisposable
     public bool Keeps { get; }
 
     // One upsampled mel serves all layers: even a single network's layers, which follow each other.
-    private static bool OneForAllLayers(IOps ops, ModelConfig config) => ops.BlocksProjectMel && config.Upsampler == Upsampler.Shared;
+    internal static bool OneForAllLayers(IOps ops, ModelConfig config) => ops.BlocksProjectMel && config.Upsampler == Upsampler.Shared;
 
-    private static int Rings(IOps ops, ModelConfig config) => OneForAllLayers(ops, config) ? 1 : config.Layers;
+    internal static int Rings(IOps ops, ModelConfig config) => OneForAllLayers(ops, config) ? 1 : config.Layers;
 
-    private static int RingChannels(IOps ops, ModelConfig config) => ops.BlocksProjectMel ? config.Bands : 2 * config.Channels;
+    internal static int RingChannels(IOps ops, ModelConfig config) => ops.BlocksProjectMel ? config.Bands : 2 * config.Channels;
 
     /// <summary>Rows of a ring that networks in chunks share.</summary>
     /// <param name="ops">The device.</param>
@@ -67,17 +76,6 @@ public sealed class MelConditioner : IDisposable
     /// <param name="config">The model.</param>
     public static long KeptRowBytes(IOps ops, ModelConfig config) => config.HasMel ? (long)Rings(ops, config) * RingChannels(ops, config) * ops.ActivationBytes : 0;
 
-    /// <summary>Bytes a row of an item takes in all buffers of a whole signal's rows; 0 without a mel.</summary>
-    /// <param name="ops">The device.</param>
-    /// <param name="config">The model.</param>
-    /// <param name="keeps">Whether the networks that follow find what the first one computed.</param>
-    public static long RowBytes(IOps ops, ModelConfig config, bool keeps)
-    {
-        if (!config.HasMel) return 0;
-        long upsampled = ops.BlocksProjectMel ? 0 : (long)config.Bands * ops.ActivationBytes, ring = (long)RingChannels(ops, config) * ops.ActivationBytes;
-        return upsampled + (keeps ? Rings(ops, config) * ring : ring);
-    }
-
     /// <summary>Takes the mels of the signals to come.</summary>
     /// <param name="mels">One an item, of the same number of frames.</param>
     /// <exception cref="ArgumentException">The mels do not fit the model, each other or the length.</exception>
@@ -86,11 +84,17 @@ public sealed class MelConditioner : IDisposable
         if (mels.Count != _mel.Batch) throw new ArgumentException($"{mels.Count} mels, expected {_mel.Batch}");
         foreach (var mel in mels)
         {
-            if (mel.Bands != _config.Bands) throw new ArgumentException($"the mel has {mel.Bands} bands, expected {_config.Bands}");
+            RequireFit(_config, mel, _length);
             if (mel.Frames != mels[0].Frames) throw new ArgumentException($"mels of one batch have {mels[0].Frames} and {mel.Frames} frames, expected the same number");
         }
-        if (_length > (long)mels[0].Frames * _config.Hop) throw new ArgumentException($"{_length} samples need {(_length - 1) / _config.Hop + 1} mel frames, {mels[0].Frames} given");
         _mels = mels;
+    }
+
+    /// <summary>Refuses a mel that does not fit the model or a signal's length.</summary>
+    internal static void RequireFit(ModelConfig config, IMelSource mel, long length)
+    {
+        if (mel.Bands != config.Bands) throw new ArgumentException($"the mel has {mel.Bands} bands, expected {config.Bands}");
+        if (length > (long)mel.Frames * config.Hop) throw new ArgumentException($"{length} samples need {(length - 1) / config.Hop + 1} mel frames, {mel.Frames} given");
     }
 
     /// <summary>Brings the frames for a front to the device. Called before the first network passes each front, or before every network when nothing is kept.</summary>
@@ -106,24 +110,20 @@ public sealed class MelConditioner : IDisposable
         }
     }
 
-    /// <summary>What a layer takes of the mel at the times of <paramref name="range"/>.</summary>
-    /// <param name="layer">The layer.</param>
-    /// <param name="range">Times.</param>
-    /// <param name="compute">Whether to compute it; false where an earlier network did and it is kept.</param>
+    /// <inheritdoc/>
     public Window Rows(int layer, TimeRange range, bool compute)
     {
         IBuffer ring = _rings[_rings.Length > 1 ? layer : 0];
         if (compute && !range.IsEmpty)
         {
-            var computed = _whole ? new TimeRange(0, (int)_length, _length) : range;
             if (_upsampled is null)
             {
-                if (layer == 0 || _config.Upsampler == Upsampler.PerLayer) Upsample(layer, computed, ring);
+                if (layer == 0 || _config.Upsampler == Upsampler.PerLayer) Upsample(layer, range, ring);
             }
             else
             {
-                if (!_whole || layer == 0 || _config.Upsampler == Upsampler.PerLayer) Upsample(layer, computed, new Window(_upsampled, 0));
-                _ops.ConditionerProjection(layer, computed, new Window(_upsampled, 0), At(ring, computed.First));
+                Upsample(layer, range, new Window(_upsampled, 0));
+                _ops.ConditionerProjection(layer, range, new Window(_upsampled, 0), At(ring, range.First));
             }
         }
         return At(ring, range.First);

@@ -12,7 +12,7 @@ public sealed class Network : IDisposable
 {
     private readonly IOps _ops;
     private readonly ModelConfig _config;
-    private readonly long _length;
+    private readonly TimeRange _signal;
     private readonly int _history;
     private readonly NetworkWorkspace _work;
     private readonly IBuffer[] _histories;   // a layer: [B, 2 d, C]; none for whole signals
@@ -24,19 +24,31 @@ public sealed class Network : IDisposable
     /// <summary>Samples by which the output trails the input: the sum of all dilations.</summary>
     public int Lag { get; }
 
+    /// <summary>A network that moves along a signal.</summary>
     /// <param name="ops">The device; the model's weights are loaded.</param>
     /// <param name="config">The model.</param>
     /// <param name="length">T, length of the signal.</param>
     /// <param name="work">Buffers that networks working in turn share; they fix the batch and the chunk.</param>
-    /// <param name="whole">True: the chunk covers the signal and the lag, and every call begins a signal.</param>
-    public Network(IOps ops, ModelConfig config, long length, NetworkWorkspace work, bool whole = false)
+    public Network(IOps ops, ModelConfig config, long length, NetworkWorkspace work) : this(ops, config, new TimeRange(0, work.ChunkRows, length), work, whole: false) { }
+
+    /// <summary>A network for whole signals.</summary>
+    /// <param name="ops">The device; the model's weights are loaded.</param>
+    /// <param name="config">The model.</param>
+    /// <param name="signals">All rows of the signals.</param>
+    /// <param name="work">Its buffers, for a chunk that covers the signals and the lag.</param>
+    /// <exception cref="ArgumentException">The chunk is too short.</exception>
+    public Network(IOps ops, ModelConfig config, TimeRange signals, NetworkWorkspace work) : this(ops, config, signals, work, whole: true)
     {
-        (_ops, _config, _length, _work) = (ops, config, length, work);
+        if (ChunkRows < signals.Length + Lag) throw new ArgumentException($"a chunk of {ChunkRows} rows does not cover {signals.Length} samples and the lag of {Lag}");
+    }
+
+    private Network(IOps ops, ModelConfig config, TimeRange signal, NetworkWorkspace work, bool whole)
+    {
+        (_ops, _config, _signal, _work) = (ops, config, signal, work);
         ChunkRows = work.ChunkRows;
         Lag = config.ContextRows;
         _history = work.History;
         int batch = work.X.Batch;
-        if (whole && ChunkRows < length + Lag) throw new ArgumentException($"a chunk of {ChunkRows} rows does not cover {length} samples and the lag of {Lag}");
         _histories = whole ? [] : [.. Enumerable.Range(0, config.Layers).Select(layer => ops.AllocateActivation(batch, 2 * config.Dilation(layer), config.Channels))];
         _skips = ops.AllocateActivation(batch, Lag + ChunkRows, config.Channels);
     }
@@ -51,10 +63,10 @@ public sealed class Network : IDisposable
     /// <param name="mel">The mel conditioner, or null.</param>
     /// <param name="computeMel">Whether its rows are to be computed: true when no network before this one has passed this front, or nothing is kept.</param>
     /// <param name="eps">Out: [B, chunk, 1] at times front - Lag ...</param>
-    public void Advance(long front, Window audio, StepCondition step, MelConditioner? mel, bool computeMel, Window eps)
+    public void Advance(long front, Window audio, StepCondition step, IMelConditioner? mel, bool computeMel, Window eps)
     {
         IBuffer x = _work.X, y = _work.Y;
-        var range = new TimeRange(front, ChunkRows, _length);
+        TimeRange range = _signal with { First = front, Count = ChunkRows };
         _ops.InputProjection(range, audio, new Window(x, _history));
         for (int layer = 0; layer < _config.Layers; layer++)
         {

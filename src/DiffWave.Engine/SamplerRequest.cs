@@ -52,22 +52,26 @@ public interface INoise
     /// <summary>Standard normals of an item for times first ...; <paramref name="index"/> is N for the initial x and n for the noise added at step n.</summary>
     void Fill(int index, int item, long first, Span<float> normals);
 
-    /// <summary>Seed of numbers that a device can draw itself, as <see cref="SeededNoise"/> does; null when <see cref="Fill"/> must be asked.</summary>
+    /// <summary>Seed of numbers that a device can draw itself; null when <see cref="Fill"/> must be asked. The numbers of an item are the sequence (seed, item x <see cref="StreamStride"/>, index) of <see cref="PhiloxNoise"/>.</summary>
     ulong? Seed => null;
+
+    /// <summary>From the sequence of an item to the next one's, where there is a <see cref="Seed"/>.</summary>
+    uint StreamStride => 1;
 }
 
 /// <summary>Counter-based noise: a value depends only on the seed, the item, the step and the time.</summary>
 /// <param name="seed">The seed.</param>
-public sealed class SeededNoise(ulong seed) : INoise
+/// <param name="sameForAll">Whether every item gets the numbers of item 0, which it would get alone.</param>
+public sealed class SeededNoise(ulong seed, bool sameForAll = false) : INoise
 {
     /// <inheritdoc/>
-    public void Fill(int index, int item, long first, Span<float> normals) => PhiloxNoise.Fill(seed, (uint)item, (uint)index, first, normals);
+    public void Fill(int index, int item, long first, Span<float> normals) => PhiloxNoise.Fill(seed, (uint)item * StreamStride, (uint)index, first, normals);
 
     /// <inheritdoc/>
     public ulong? Seed => seed;
 
-    /// <summary>The draw that gives the numbers of <see cref="Fill"/> from a time on, an item a sequence.</summary>
-    internal static NoiseDraw Draw(int index, long first) => new(0, 1, (uint)index, first, 0);
+    /// <inheritdoc/>
+    public uint StreamStride => sameForAll ? 0u : 1;
 }
 
 /// <summary>What to sample.</summary>
@@ -77,10 +81,8 @@ public sealed record SamplerRequest
     public required IReadOnlyList<SamplerStep> Steps { get; init; }
     /// <summary>Noise for the initial x and every step.</summary>
     public required INoise Noise { get; init; }
-    /// <summary>T, samples to make.</summary>
-    public required long Length { get; init; }
-    /// <summary>B, signals made side by side.</summary>
-    public int Batch { get; init; } = 1;
+    /// <summary>T of each item: samples to make.</summary>
+    public required IReadOnlyList<long> Lengths { get; init; }
     /// <summary>A mel an item, for models conditioned on one.</summary>
     public IReadOnlyList<IMelSource>? Mels { get; init; }
     /// <summary>A label an item, for models conditioned on one.</summary>

@@ -4,43 +4,53 @@ namespace DiffWave.Engine;
 
 /// <summary>
 /// The reverse chain over signals held whole on the device, one step after the other. All its operations form one recording that the device replays for further signals of the same
-/// shape; the seed, the mel and the labels are what differs between runs.
+/// shape; the seed, the mels and the labels are what differs between runs.
 /// </summary>
 internal sealed class WholeChain : IDisposable
 {
     private const int PieceRows = 1 << 16; // audio handed on at a time
 
     /// <summary>What a chain is made for.</summary>
-    /// <param name="Batch">B.</param>
-    /// <param name="Length">T.</param>
-    /// <param name="Frames">Mel frames, 0 without a mel.</param>
+    /// <param name="Lengths">T of each signal.</param>
+    /// <param name="Frames">Frames of each signal's mel; none without a mel.</param>
     /// <param name="Steps">The reverse steps.</param>
+    /// <param name="Stream">Sequence of the first signal's noise.</param>
+    /// <param name="StreamStride">From a signal's sequence to the next one's.</param>
     /// <param name="KeepsMel">Whether there is memory for every layer's conditioner; else each step computes them again.</param>
-    internal sealed record Shape(int Batch, int Length, int Frames, IReadOnlyList<SamplerStep> Steps, bool KeepsMel)
+    internal sealed record Shape(IReadOnlyList<int> Lengths, IReadOnlyList<int> Frames, IReadOnlyList<SamplerStep> Steps, uint Stream, uint StreamStride, bool KeepsMel)
     {
-        /// <summary>The shape of a request, or null when its activations do not fit a budget in bytes of a device.</summary>
-        public static Shape? Of(ModelConfig config, IOps ops, SamplerRequest request, long budget)
+        /// <summary>The shape of some items of a request, or null when their activations do not fit a budget in bytes of a device.</summary>
+        public static Shape? Of(ModelConfig config, IOps ops, SamplerRequest request, int first, int count, long budget)
         {
-            long rows = request.Length + config.ContextRows + 3L * Network.ChunkGrain(config);
+            long rows = 0;
+            for (int item = first; item < first + count; item++) rows += request.Lengths[item] + config.ContextRows + 3L * Network.ChunkGrain(config); // as an item of its own
             if (rows > int.MaxValue / 2) return null;
             // x, y and skips; working memory; signals; what becomes of the mel, for a layer at a time or for all.
             long others = 3L * config.Channels * ops.ActivationBytes + ops.WorkingRowBytes(config) + 4 * sizeof(float);
-            long one = others + MelConditioner.RowBytes(ops, config, keeps: false), kept = others + MelConditioner.RowBytes(ops, config, keeps: true);
-            long bytes = budget / request.Batch / rows;
-            return bytes < one ? null : new Shape(request.Batch, (int)request.Length, request.Mels?[0].Frames ?? 0, [.. request.Steps], config.HasMel && bytes >= kept);
+            long one = others + WholeMel.RowBytes(ops, config, keeps: false), kept = others + WholeMel.RowBytes(ops, config, keeps: true);
+            long bytes = budget / rows;
+            if (bytes < one) return null;
+            uint stride = request.Noise.StreamStride;
+            return new Shape([.. request.Lengths.Skip(first).Take(count).Select(length => (int)length)], config.HasMel ? [.. request.Mels!.Skip(first).Take(count).Select(mel => mel.Frames)] : [], [.. request.Steps],
+                (uint)first * stride, stride, config.HasMel && bytes >= kept);
         }
+
+        /// <summary>Whether a chain made for this shape serves another.</summary>
+        public bool Serves(Shape other) => (Stream, StreamStride, KeepsMel) == (other.Stream, other.StreamStride, other.KeepsMel)
+            && Lengths.SequenceEqual(other.Lengths) && Frames.SequenceEqual(other.Frames) && Steps.SequenceEqual(other.Steps);
     }
 
     private readonly ModelConfig _config;
     private readonly IOps _ops;
-    private readonly Shape _shape;
     private readonly Disposables _owned = new();
+    private readonly WholeSignals _signals;
     private readonly Network _network;
     private readonly StepCondition[] _conditions;
-    private readonly MelConditioner? _mel;
-    private readonly IBuffer _signal, _eps, _noise;
+    private readonly WholeMel? _mel;
+    private readonly IBuffer _x, _eps, _noise;
     private readonly IRecording _recording;
     private SamplerRequest? _request; // of the run under way
+    private int _first;
     private IProgress<double>? _progress;
     private CancellationToken _cancel;
 
@@ -50,16 +60,17 @@ internal sealed class WholeChain : IDisposable
     /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
     public WholeChain(ModelConfig config, IOps ops, Shape shape)
     {
-        (_config, _ops, _shape) = (config, ops, shape);
+        (_config, _ops, Made) = (config, ops, shape);
+        _signals = new WholeSignals(shape.Lengths, sideBySide: shape.Frames.Distinct().Count() <= 1);
         try
         {
-            int grain = Network.ChunkGrain(config), chunk = (shape.Length + config.ContextRows + grain - 1) / grain * grain;
-            _network = _owned.Add(new Network(ops, config, shape.Length, _owned.Add(new NetworkWorkspace(ops, config, shape.Batch, chunk)), whole: true));
-            _conditions = [.. shape.Steps.Select(step => _owned.Add(new StepCondition(ops, config, [.. Enumerable.Repeat(step.Step, shape.Batch)])))];
-            _mel = config.HasMel ? _owned.Add(new MelConditioner(ops, config, shape.Batch, shape.Length, chunk, shape.KeepsMel ? shape.Steps.Count : 1, whole: true)) : null;
-            _signal = _owned.Add(ops.AllocateSignal(shape.Batch, chunk));
-            _eps = _owned.Add(ops.AllocateSignal(shape.Batch, chunk));
-            _noise = _owned.Add(ops.AllocateSignal(shape.Batch, shape.Length));
+            int grain = Network.ChunkGrain(config), chunk = (_signals.Rows + config.ContextRows + grain - 1) / grain * grain;
+            _network = _owned.Add(new Network(ops, config, _signals.Range, _owned.Add(new NetworkWorkspace(ops, config, _signals.Batch, chunk))));
+            _conditions = [.. shape.Steps.Select(step => _owned.Add(new StepCondition(ops, config, [.. Enumerable.Repeat(step.Step, shape.Lengths.Count)])))];
+            _mel = config.HasMel ? _owned.Add(new WholeMel(ops, config, _signals, shape.Frames, shape.KeepsMel)) : null;
+            _x = _owned.Add(ops.AllocateSignal(_signals.Batch, chunk));
+            _eps = _owned.Add(ops.AllocateSignal(_signals.Batch, chunk));
+            _noise = _owned.Add(ops.AllocateSignal(_signals.Batch, _signals.Rows));
             _recording = _owned.Add(ops.Record(Steps));
         }
         catch
@@ -69,67 +80,69 @@ internal sealed class WholeChain : IDisposable
         }
     }
 
-    /// <summary>Whether the chain is made for a shape.</summary>
-    public bool Fits(Shape shape) =>
-        (_shape.Batch, _shape.Length, _shape.Frames, _shape.KeepsMel) == (shape.Batch, shape.Length, shape.Frames, shape.KeepsMel) && _shape.Steps.SequenceEqual(shape.Steps);
+    /// <summary>What the chain is made for.</summary>
+    public Shape Made { get; }
 
-    /// <summary>Runs the chain; see <see cref="Sampler.Run"/>.</summary>
-    public void Run(SamplerRequest request, Action<int, long, ReadOnlySpan<float>> write, IProgress<double>? progress, CancellationToken cancel)
+    /// <summary>Runs the chain over the items of a request from one on; see <see cref="Sampler.Run"/>.</summary>
+    public void Run(SamplerRequest request, int first, Action<int, long, ReadOnlySpan<float>> write, IProgress<double>? progress, CancellationToken cancel)
     {
-        (_request, _progress, _cancel) = (request, progress, cancel);
-        _mel?.Begin(request.Mels!);
-        _mel?.Upload(0);
-        foreach (StepCondition condition in _conditions) condition.SetLabels([.. request.Labels]);
+        (_request, _first, _progress, _cancel) = (request, first, progress, cancel);
+        int count = Made.Lengths.Count;
+        _mel?.Upload([.. request.Mels!.Skip(first).Take(count)]);
+        foreach (StepCondition condition in _conditions) condition.SetLabels([.. request.Labels.Skip(first).Take(count)]);
         if (request.Noise.Seed is { } seed)
         {
             _ops.SetSeed(seed);
             _recording.Run();
         }
         else Steps(); // with uploads in between it is no recording
-        float[] values = new float[Math.Min(PieceRows, _shape.Length)];
-        for (int first = 0; first < _shape.Length; first += PieceRows)
-        {
-            cancel.ThrowIfCancellationRequested();
-            var piece = values.AsSpan(0, Math.Min(PieceRows, _shape.Length - first));
-            for (int item = 0; item < _shape.Batch; item++)
+        float[] values = new float[PieceRows];
+        for (int signal = 0; signal < count; signal++)
+            for (int row = 0; row < Made.Lengths[signal]; row += PieceRows)
             {
-                _ops.Download(_signal, item, first, piece);
-                write(item, first, piece);
+                cancel.ThrowIfCancellationRequested();
+                var piece = values.AsSpan(0, Math.Min(PieceRows, Made.Lengths[signal] - row));
+                Place place = _signals.PlaceOf(signal);
+                _ops.Download(_x, place.Item, place.Row + row, piece);
+                write(first + signal, row, piece);
             }
-        }
         progress?.Report(1);
     }
 
     private void Steps()
     {
-        var range = new TimeRange(0, _shape.Length, _shape.Length);
-        Window x = new(_signal, 0), noise = new(_noise, 0);
-        Noise(_shape.Steps.Count, x);
-        for (int s = 0; s < _shape.Steps.Count; s++)
+        Window x = new(_x, 0), noise = new(_noise, 0);
+        Noise(Made.Steps.Count, x);
+        for (int s = 0; s < Made.Steps.Count; s++)
         {
             _cancel.ThrowIfCancellationRequested();
-            SamplerStep step = _shape.Steps[s];
+            SamplerStep step = Made.Steps[s];
             _conditions[s].Compute();
             _network.Advance(0, x, _conditions[s], _mel, computeMel: s == 0 || _mel is { Keeps: false }, new Window(_eps, 0));
             if (step.Sigma != 0) Noise(step.Index, noise);
-            _ops.ReverseStep(range, x, new Window(_eps, _network.Lag), noise, step.Scale, step.EpsWeight, step.Sigma, _config.ClampSamples, x);
-            _progress?.Report((s + 1.0) / (_shape.Steps.Count + 1));
+            _ops.ReverseStep(_signals.Range, x, new Window(_eps, _network.Lag), noise, step.Scale, step.EpsWeight, step.Sigma, _config.ClampSamples, x);
+            _progress?.Report((s + 1.0) / (Made.Steps.Count + 1));
         }
     }
 
+    // Into buffers where the signals lie as in x.
     private void Noise(int index, Window normals)
     {
         INoise noise = _request!.Noise;
+        int count = Made.Lengths.Count;
         if (noise.Seed is not null)
         {
-            _ops.Normals(SeededNoise.Draw(index, 0), _shape.Length, normals);
+            var draw = new NoiseDraw(Made.Stream, Made.StreamStride, (uint)index, 0, 0);
+            if (_signals.Packed is null) _ops.Normals(draw, _signals.Rows, normals);
+            else for (int s = 0; s < count; s++) _ops.Normals(draw with { Stream = Made.Stream + (uint)s * Made.StreamStride }, Made.Lengths[s], normals with { Row = normals.Row + _signals.PlaceOf(s).Row });
             return;
         }
-        float[] values = new float[_shape.Length];
-        for (int item = 0; item < _shape.Batch; item++)
+        float[] values = new float[Made.Lengths.Max()];
+        for (int s = 0; s < count; s++)
         {
-            noise.Fill(index, item, 0, values);
-            _ops.Upload(values, normals.Buffer, item, normals.Row);
+            Span<float> drawn = values.AsSpan(0, Made.Lengths[s]);
+            noise.Fill(index, _first + s, 0, drawn);
+            _ops.Upload(drawn, normals.Buffer, _signals.PlaceOf(s).Item, normals.Row + _signals.PlaceOf(s).Row);
         }
     }
 

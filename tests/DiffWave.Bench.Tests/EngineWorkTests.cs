@@ -73,7 +73,7 @@ public class EngineWorkTests
     {
         GpuModel gpu = GpuModel.Find("h100");
         EngineWork work = EngineWork.Of(gpu, Synthesis, countFrames: 2);
-        var sheet = new CostSheet(gpu, Synthesis, work, KernelCost.Of(gpu, work.Launches, Synthesis.LaunchStart), null);
+        var sheet = new CostSheet(gpu, Synthesis, work, KernelCost.Of(gpu, work.Launches), null);
         Assert.Equal(work.Launches.Count, sheet.Kernels.Sum(kernel => kernel.Launches));
         double conv = sheet.Kernels.Single(kernel => kernel.Kernel.StartsWith("dilated_conv_v2", StringComparison.Ordinal)).Work[(int)Count.Flops];
         double products = 2.0 * 3 * 16 * 64 * Synthesis.Batch * Synthesis.Samples * Synthesis.Config.Layers * Synthesis.Steps.Count; // a tile has 64 columns, 32 of them idle with 16 channels
@@ -81,6 +81,6 @@ public class EngineWorkTests
         string text = sheet.ToString();
         Assert.Contains("x real time", text, StringComparison.Ordinal);
         Assert.DoesNotContain("doubtful", text, StringComparison.Ordinal);
-        Assert.Equal(sheet.Seconds, work.Launches.Count * Synthesis.LaunchStart + sheet.Kernels.Sum(kernel => kernel.Seconds - kernel.Launches * Synthesis.LaunchStart), 12);
+        Assert.Equal(sheet.Seconds, work.Launches.Count * GpuModel.GraphLaunch + sheet.Kernels.Sum(kernel => kernel.Seconds - kernel.Launches * GpuModel.GraphLaunch), 12);
     }
 }

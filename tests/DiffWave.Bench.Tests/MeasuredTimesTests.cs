@@ -44,7 +44,7 @@ public sealed class MeasuredTimesTests : IDisposable
         LaunchWork work = Work.Launch(264, TensorKind.None, (Count.Issued, 528 * 1.98e9 * 5.5e-6)) with { Kernel = "head_v2_channels16" }; // 5.5 us and a start of 1.5
         LaunchWork other = work with { Kernel = "other" };
         LaunchWork[] launches = [work, work, work, other];
-        var sheet = new CostSheet(gpu, Workload, new EngineWork(launches, 0, []), KernelCost.Of(gpu, launches, GpuModel.GraphLaunch), times);
+        var sheet = new CostSheet(gpu, Workload, new EngineWork(launches, 0, []), KernelCost.Of(gpu, launches), times);
         string[] lines = sheet.ToString().Split(Environment.NewLine);
         Assert.Matches(@"^head_v2_channels16 +3 +264 +100% +7\.0 +21 +75\.0% +issue .* 21 +1\.00$", lines.Single(line => line.StartsWith("head_v2", StringComparison.Ordinal)));
         Assert.Matches(@"^other +1 +264 +100% +7\.0 +7 +25\.0% +issue .* 0\.0$", lines.Single(line => line.StartsWith("other", StringComparison.Ordinal))); // nothing measured

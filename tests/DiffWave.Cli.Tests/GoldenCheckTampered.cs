@@ -13,7 +13,7 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public bool BlocksProjectMel => ops.BlocksProjectMel;
     public long WorkingRowBytes(ModelConfig config) => ops.WorkingRowBytes(config);
     public IRecording Record(Action operations) => ops.Record(operations);
-    public void SetSeed(ulong seed) => ops.SetSeed(seed);
+    public void SetSeed(ulong seed, long first) => ops.SetSeed(seed, first);
     public void Normals(NoiseDraw draw, int rows, Window normals) => ops.Normals(draw, rows, normals);
 
     public void Load(ModelConfig config, Parameters parameters) => ops.Load(config, Changed(config, parameters));
@@ -36,7 +36,7 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public void Clear(IBuffer buffer) => ops.Clear(buffer);
     public void Copy(Window source, Window destination, int rows) => ops.Copy(source, destination, rows);
     public void StepEmbedding(IBuffer table, IBuffer embedding, IBuffer stepBias) => ops.StepEmbedding(table, embedding, stepBias);
-    public void LabelBias(ReadOnlySpan<int> labels, IBuffer labelBias) => ops.LabelBias(labels, labelBias);
+    public void LabelBias(IBuffer labels, IBuffer labelBias) => ops.LabelBias(labels, labelBias);
     public void FoldBiases(IBuffer stepBias, IBuffer? labelBias) => ops.FoldBiases(stepBias, labelBias);
     public void InputProjection(TimeRange range, Window audio, Window x) => ops.InputProjection(range, audio, x);
     public void UpsampleMel(int layer, TimeRange range, Window mel, int firstFrame, int frames, Window upsampled) => ops.UpsampleMel(layer, range, mel, firstFrame, frames, upsampled);
@@ -49,12 +49,13 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public void ReadTraining(TrainingState state) => ops.ReadTraining(state);
     public void ZeroGradients() => ops.ZeroGradients();
     public void ReadGradients(Span<float> gradients) => ops.ReadGradients(gradients);
+    public void BeginStep(AdamStep step, float lossFactor) => ops.BeginStep(step, lossFactor);
     public double GradientNorm() => ops.GradientNorm();
-    public void UpdateWeights(AdamStep step) => ops.UpdateWeights(step);
+    public void UpdateWeights() => ops.UpdateWeights();
     public double UpdateNorm() => ops.UpdateNorm();
-    public void Diffuse(IBuffer audio, IBuffer noise, ReadOnlySpan<float> alphaBars, IBuffer noisy) => ops.Diffuse(audio, noise, alphaBars, noisy);
-    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, int firstItem, IBuffer dEps) =>
-        ops.Loss(kind, eps, noise, validSamples, scale, firstItem, dEps);
+    public void Diffuse(IBuffer audio, IBuffer noise, IBuffer alphaBars, IBuffer noisy) => ops.Diffuse(audio, noise, alphaBars, noisy);
+    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, IBuffer validSamples, int firstItem, IBuffer dEps) =>
+        ops.Loss(kind, eps, noise, validSamples, firstItem, dEps);
     public void ReadLosses(Span<double> sums) => ops.ReadLosses(sums);
     public void HeadBackward(IBuffer skips, IBuffer dEps, IBuffer dSkips) => ops.HeadBackward(skips, dEps, dSkips);
     public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias) =>
@@ -63,6 +64,6 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public void UpsampleMelBackward(int layer, IBuffer mel, IBuffer upsampled, IBuffer dUpsampled) => ops.UpsampleMelBackward(layer, mel, upsampled, dUpsampled);
     public void InputProjectionBackward(IBuffer audio, IBuffer x, IBuffer dX, IBuffer? dAudio) => ops.InputProjectionBackward(audio, x, dX, dAudio);
     public void StepEmbeddingBackward(IBuffer table, IBuffer embedding, IBuffer dStepBias) => ops.StepEmbeddingBackward(table, embedding, dStepBias);
-    public void LabelBiasBackward(ReadOnlySpan<int> labels, IBuffer dLabelBias) => ops.LabelBiasBackward(labels, dLabelBias);
+    public void LabelBiasBackward(IBuffer labels, IBuffer dLabelBias) => ops.LabelBiasBackward(labels, dLabelBias);
     public void Dispose() => ops.Dispose();
 }

@@ -19,20 +19,22 @@ public class BackwardBitsTests
             for (int item = 0; item < buffer.Batch; item++) results.Add((what, buffers.Read(buffer, item, 0, buffer.Rows)));
         }
         float[][] mels = Setup.Mels(config, Batch, Frames).Rows;
+        ops.BeginStep(new AdamStep(1, 0, 0.9, 0.999, 1e-8, 0, 0), 0.01f);
         for (int first = 0; first < Batch; first += call)
         {
             using var buffers = new Buffers(ops);
             int at = first;
             IBuffer Random(int count, int channels, uint stream) => buffers.Of([.. Enumerable.Range(at, call).Select(item => Setup.Normals(count * channels, stream + (uint)item))], channels);
             IBuffer audio = Random(rows, 1, 0), noise = Random(rows, 1, 10), noisy = buffers.New(call, rows, 1), dEps = buffers.New(call, rows, 1), dSkips = buffers.New(call, rows, Channels), dAudio = buffers.New(call, rows, 1);
-            ops.Diffuse(audio, noise, new[] { 0.9f, 0.2f }.AsSpan(first, call), noisy);
-            ops.Loss(LossKind.Mse, noisy, noise, new[] { rows, rows - 7 }.AsSpan(first, call), 0.01f, first, dEps);
+            IBuffer OneEach(params float[] values) => buffers.OneEach(values[at..(at + call)]);
+            ops.Diffuse(audio, noise, OneEach(0.9f, 0.2f), noisy);
+            ops.Loss(LossKind.Mse, noisy, noise, OneEach(rows, rows - 7), first, dEps);
             ops.HeadBackward(Random(rows, Channels, 20), dEps, dSkips);
             ops.InputProjectionBackward(noisy, Random(rows, Channels, 30), dSkips, dAudio);
             IBuffer table = Random(1, ModelConfig.StepTableWidth, 40), embedding = buffers.New(call, 1, ModelConfig.StepWidth), stepBias = buffers.New(call, config.Layers, Channels);
             ops.StepEmbedding(table, embedding, stepBias);
             ops.StepEmbeddingBackward(table, embedding, Random(config.Layers, Channels, 50));
-            ops.LabelBiasBackward(new[] { 3, 3 }.AsSpan(first, call), Random(config.Layers, 2 * Channels, 60));
+            ops.LabelBiasBackward(OneEach(3, 3), Random(config.Layers, 2 * Channels, 60));
             ops.UpsampleMelBackward(1, buffers.Of(mels[first..(first + call)], Bands), Random(rows, Bands, 70), Random(rows, Bands, 80));
             foreach (var (what, buffer) in new[] { ("noisy", noisy), ("dEps", dEps), ("dSkips", dSkips), ("dAudio", dAudio) }) Keep(what, buffers, buffer);
         }
@@ -45,7 +47,8 @@ public class BackwardBitsTests
         double norm = ops.GradientNorm();
         Assert.True(double.IsFinite(norm) && norm > 0);
         results.Add(("norm", [(float)norm, (float)(norm - (float)norm)]));
-        ops.UpdateWeights(new AdamStep(1, 2e-4, 0.9, 0.999, 1e-8, norm / 2, 0.9));
+        ops.BeginStep(new AdamStep(1, 2e-4, 0.9, 0.999, 1e-8, norm / 2, 0.9), 1);
+        ops.UpdateWeights();
         ops.ReadTraining(state);
         results.Add(("weights", state.Weights.Arena));
         results.Add(("average", state.Average!.Arena));

@@ -80,7 +80,7 @@ internal static class BackwardChecks
         IBuffer table = buffers.Of(rows, ModelConfig.StepTableWidth), embedding = buffers.New(batch, 1, ModelConfig.StepWidth), stepBias = buffers.New(batch, layers, channels);
         ops.StepEmbedding(table, embedding, stepBias);
         ops.StepEmbeddingBackward(table, embedding, buffers.Of(dStep, channels));
-        ops.LabelBiasBackward(labels, buffers.Of(dLabel, 2 * channels));
+        ops.LabelBiasBackward(buffers.OneEach([.. labels.Select(label => (float)label)]), buffers.Of(dLabel, 2 * channels));
         BackwardSetup.AssertGradients($"C={channels} B={batch}", ops, parameters, Evaluate, Evaluate);
 
         void Evaluate<T>(Gradients<T> gradients) where T : struct, IFloatingPointIeee754<T>

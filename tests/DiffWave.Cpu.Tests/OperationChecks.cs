@@ -80,7 +80,7 @@ internal static class OperationChecks
         int[] labels = [5, 0, 3];
         IBuffer embedding = buffers.New(3, 1, ModelConfig.StepWidth), stepBias = buffers.New(3, layers, channels), labelBias = buffers.New(3, layers, 2 * channels);
         ops.StepEmbedding(buffers.Of(rows, ModelConfig.StepTableWidth), embedding, stepBias);
-        ops.LabelBias(labels, labelBias);
+        ops.LabelBias(buffers.OneEach([.. labels.Select(label => (float)label)]), labelBias);
         for (int item = 0; item < 3; item++)
         {
             double[] truth = Reference<double>.Embedding(parameters, Reference<double>.Of(rows[item]));

@@ -33,7 +33,8 @@ public class OptimiserTests
                 SetGradients(ops, config, 0.7f, dX);
                 ops.ReadGradients(gradients);
                 double norm = ops.GradientNorm();
-                ops.UpdateWeights(new AdamStep(step, rate, beta1, beta2, epsilon, scale < 1 ? scale * norm : 0, decay));
+                ops.BeginStep(new AdamStep(step, rate, beta1, beta2, epsilon, scale < 1 ? scale * norm : 0, decay), 1);
+                ops.UpdateWeights();
                 Assert.Equal(norm, ops.UpdateNorm());
                 for (int i = 0; i < w.Length; i++)
                 {
@@ -79,7 +80,8 @@ public class OptimiserTests
         for (int step = 1; step <= 3; step++)
         {
             SetGradients(ops, config, 1, [.. Enumerable.Range(0, 8).Select(i => (float)(((7 * i + 11 * step) % 13 - 6) / 10.0 * step))]);
-            ops.UpdateWeights(new AdamStep(step, 2e-2, 0.9, 0.999, 1e-8, 0, 0));
+            ops.BeginStep(new AdamStep(step, 2e-2, 0.9, 0.999, 1e-8, 0, 0), 1);
+            ops.UpdateWeights();
         }
         ops.ReadTraining(state);
         int at = state.Weights.Info("input_projection.bias").Offset;
@@ -98,7 +100,9 @@ public class OptimiserTests
         var state = new TrainingState(config, Setup.Weights(config), keepAverage: false);
         ops.LoadTraining(config, state);
         SetGradients(ops, config, 0.7f, [1, -1, 1, -1, 1]);
-        ops.UpdateWeights(new AdamStep(1, 0.1, 0.9, 0.999, 1e-8, 0, 0));
+        Assert.Throws<InvalidOperationException>(ops.UpdateWeights);
+        ops.BeginStep(new AdamStep(1, 0.1, 0.9, 0.999, 1e-8, 0, 0), 1);
+        ops.UpdateWeights();
         ops.ReadTraining(state);
         using var buffers = new Buffers(ops);
         IBuffer x = buffers.New(1, 1, 5);
@@ -157,7 +161,7 @@ public class OptimiserTests
         float[][] audio = [Setup.Normals(Rows, 0), Setup.Normals(Rows, 1)], noise = [Setup.Normals(Rows, 2), Setup.Normals(Rows, 3)];
         float[] alphaBars = [0.9f, 0.03f];
         using IBuffer noisy = ops.AllocateSignal(2, Rows);
-        ops.Diffuse(buffers.Of(audio, 1), buffers.Of(noise, 1), alphaBars, noisy);
+        ops.Diffuse(buffers.Of(audio, 1), buffers.Of(noise, 1), buffers.OneEach(alphaBars), noisy);
         for (int item = 0; item < 2; item++)
         {
             float signal = MathF.Sqrt(alphaBars[item]), rest = MathF.Sqrt(1 - alphaBars[item]);
@@ -169,7 +173,8 @@ public class OptimiserTests
     public void LossAndItsGradient(LossKind kind)
     {
         const int Rows = 301;
-        const float Scale = 1f / 500;
+        const float Factor = 1f / 500;
+        const double LossScale = 16, Scale = LossScale * Factor;
         using var ops = Setup.Device(SimdLevel.Auto, 2);
         using var buffers = new Buffers(ops);
         float[][] eps = [Setup.Normals(Rows, 0), Setup.Normals(Rows, 1)], noise = [Setup.Normals(Rows, 2), Setup.Normals(Rows, 3)];
@@ -178,7 +183,9 @@ public class OptimiserTests
         int[] valid = [Rows, 199];
         double[] sums = new double[2];
         IBuffer dEps = buffers.Poisoned(2, Rows, 1);
-        ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), valid, Scale, 0, dEps);
+        IBuffer validSamples = buffers.OneEach([.. valid.Select(count => (float)count)]);
+        ops.BeginStep(new AdamStep(1, 0, 0.9, 0.999, 1e-8, 0, 0, LossScale), Factor);
+        ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), validSamples, 0, dEps);
         ops.ReadLosses(sums);
         for (int item = 0; item < 2; item++)
         {
@@ -193,13 +200,13 @@ public class OptimiserTests
                     continue;
                 }
                 sum += kind == LossKind.L1 ? Math.Abs(difference) : difference * difference;
-                double expected = kind == LossKind.L1 ? Math.Sign(difference) * (double)Scale : 2 * Scale * difference;
+                double expected = kind == LossKind.L1 ? Math.Sign(difference) * Scale : 2 * Scale * difference;
                 Assert.Equal(expected, gradient[t], Math.Pow(2, -22) * Math.Abs(expected));
             }
             Assert.Equal(sum, sums[item], 1e-12 * sum);
         }
         eps[0][9] = float.NaN;
-        ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), valid, Scale, 0, dEps);
+        ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), validSamples, 0, dEps);
         ops.ReadLosses(sums);
         Assert.True(double.IsNaN(sums[0]) && float.IsNaN(buffers.Read(dEps, 0, 9, 1)[0]) && double.IsFinite(sums[1]));
     }

@@ -18,7 +18,8 @@ internal sealed class PassCase(int channels, Conditioner conditioner, bool phils
         ops.LoadTraining(Config, new TrainingState(Config, Weights, false));
         using var pass = new TrainingPass(ops, Config, 2, samples, recompute);
         double[] sums = new double[2];
-        pass.Run(LossKind.Mse, Items, Noise, Steps, Levels, scale, sums, backward: true);
+        ops.BeginStep(new AdamStep(1, 0, 0.9, 0.999, 1e-8, 0, 0), scale);
+        pass.Run(LossKind.Mse, Items, Noise, Steps, Levels, sums, backward: true);
         var gradients = new Parameters(Config);
         ops.ReadGradients(gradients.Arena);
         return (sums.Sum(), gradients);

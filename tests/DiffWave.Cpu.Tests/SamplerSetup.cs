@@ -11,7 +11,7 @@ internal static class SamplerSetup
     /// <summary>A request for a case: the fast schedule and seed 3, unless said otherwise.</summary>
     public static SamplerRequest Request(NetworkCase c, IReadOnlyList<SamplerStep>? steps = null) => new()
     {
-        Steps = steps ?? SamplerStep.Chain(Fast, Training), Noise = new SeededNoise(3), Length = c.Rows, Batch = c.Batch, Mels = c.Mels, Labels = c.Labels,
+        Steps = steps ?? SamplerStep.Chain(Fast, Training), Noise = new SeededNoise(3), Lengths = [.. Enumerable.Repeat<long>(c.Rows, c.Batch)], Mels = c.Mels, Labels = c.Labels,
     };
 
     /// <summary>The audio of a request, an array an item, from a sampler of its own.</summary>
@@ -24,15 +24,15 @@ internal static class SamplerSetup
     /// <summary>The audio of a request, an array an item.</summary>
     public static float[][] Run(Sampler sampler, SamplerRequest request)
     {
-        var audio = Enumerable.Range(0, request.Batch).Select(_ => new float[request.Length]).ToArray();
-        var done = new long[request.Batch];
+        var audio = request.Lengths.Select(length => new float[length]).ToArray();
+        var done = new long[request.Lengths.Count];
         sampler.Run(request, (item, first, samples) =>
         {
             Assert.Equal(done[item], first); // in order, without gaps
             samples.CopyTo(audio[item].AsSpan((int)first));
             done[item] += samples.Length;
         });
-        Assert.All(done, samples => Assert.Equal(request.Length, samples));
+        Assert.Equal(request.Lengths, done);
         return audio;
     }
 
@@ -57,6 +57,12 @@ internal static class SamplerSetup
         }
         return x;
     }
+
+    /// <summary>One item of a request alone, with the noise it has there.</summary>
+    public static SamplerRequest Alone(SamplerRequest request, int item) => request with
+    {
+        Lengths = [request.Lengths[item]], Noise = new ItemNoise(request.Noise, item), Mels = request.Mels is { } mels ? [mels[item]] : null, Labels = request.Labels.Count > 0 ? [request.Labels[item]] : [],
+    };
 
     /// <summary>The noise of one item of a batch, made on the host.</summary>
     public sealed class ItemNoise(INoise noise, int number) : INoise

@@ -125,6 +125,9 @@ internal sealed class Buffers(IOps ops) : IDisposable
         return buffer;
     }
 
+    /// <summary>One value an item, [B, 1, 1].</summary>
+    public IBuffer OneEach(params float[] values) => Of([.. values.Select(value => new[] { value })], 1);
+
     public float[] Read(IBuffer buffer, int item, int firstRow, int rows)
     {
         float[] values = new float[rows * buffer.Channels];

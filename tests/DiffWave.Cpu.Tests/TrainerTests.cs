@@ -70,7 +70,7 @@ public class TrainerTests
         var (sources, rows) = Setup.Mels(config, 1, samples / config.Hop);
         float[] audio = Setup.Normals(samples, 700), noise = new float[samples], predicted = new float[samples];
         using var pass = new TrainingPass(ops, config, 1, samples);
-        pass.Run(LossKind.L1, [new TrainingItem(audio, rows[0], 0, samples, "")], [noise], [20], [1], 1, new double[1], backward: false); // alpha_bar 1: the audio itself
+        pass.Run(LossKind.L1, [new TrainingItem(audio, rows[0], 0, samples, "")], [noise], [20], [1], new double[1], backward: false); // alpha_bar 1: the audio itself
         pass.ReadPrediction(0, predicted);
         // Not bit for bit: sampling cuts a layer's tiles at another row. The bound is that of the reference outputs.
         Assert.InRange(Setup.MaxError(Reference<double>.Of(Network.Evaluate(ops, config, [audio], [20f], sources, [])[0]), predicted), 0, 1e-5);

@@ -20,7 +20,7 @@ internal static class WholeSignal
             StepEmbedding.Row(config.StepExponent, step, config.TrainingBetas.Count, row);
             return row;
         })], ModelConfig.StepTableWidth), embedding, stepBias);
-        if (labelBias is not null) ops.LabelBias(labels, labelBias);
+        if (labelBias is not null) ops.LabelBias(buffers.OneEach([.. labels.Select(label => (float)label)]), labelBias);
         if (mels is not null)
         {
             mel = buffers.Of([.. mels.Select(source =>

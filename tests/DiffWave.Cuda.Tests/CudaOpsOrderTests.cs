@@ -9,10 +9,10 @@ public class CudaOpsOrderTests
 {
     private static readonly ModelConfig Config = ModelConfig.Preset("tiny") with { Layers = 2, UpsampleFactors = [4, 4] };
 
-    // Three steps of training, the second of two batches, and everything that can be read.
+    // Five steps of training, the second and the last of two batches, and everything that can be read.
     private static (float[] Numbers, IReadOnlyList<double> Sums) Train(ICudaDriver driver)
     {
-        const int Batch = 2;
+        const int Batch = 2, Steps = 5;
         int length = 3 * Config.Hop;
         using var ops = new CudaOps(driver, new CudaOptions { StagingBytes = 1024 });
         var state = new TrainingState(Config, Initializer.Create(Config, 1), keepAverage: true);
@@ -20,21 +20,24 @@ public class CudaOpsOrderTests
         float[] Values(int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() - 0.5f)];
         ops.LoadTraining(Config, state);
         using var pass = new TrainingPass(ops, Config, Batch, length);
+        using IRecording update = ops.Record(ops.UpdateWeights);
         List<double> sums = [];
         float[] prediction = new float[length], gradients = new float[state.Weights.Arena.Length];
-        for (int step = 1; step <= 3; step++)
+        for (int step = 1; step <= Steps; step++)
         {
+            ops.SetSeed(1, 1000 * step);
+            ops.BeginStep(new AdamStep(step, 1e-3, 0.9, 0.999, 1e-8, 1, 0.99, LossScale: 2), 1f / (Batch * length));
             ops.ZeroGradients();
-            for (int part = 0; part < (step == 2 ? 2 : 1); part++)
+            for (int part = 0; part < (step is 2 or Steps ? 2 : 1); part++)
             {
                 TrainingItem[] items = [.. Enumerable.Range(0, Batch).Select(_ => new TrainingItem(Values(length), Values(length / Config.Hop * Config.Bands), 0, length, ""))];
-                pass.Run(LossKind.L1, items, new NoiseDraw(3, 1, (uint)step, 0, 0), [step, 40], [0.9f, 0.2f], 1f / (Batch * length), part * Batch, backward: true);
+                pass.Run(LossKind.L1, items, new NoiseDraw(3, 1, 5, part * length, 0), [step, 40], [0.9f, 0.2f], part * Batch, backward: true);
             }
             double[] losses = new double[Batch];
             ops.ReadLosses(losses);
             ops.ReadGradients(gradients);
             sums.AddRange([.. losses, ops.GradientNorm()]);
-            ops.UpdateWeights(new AdamStep(step, 1e-3, 0.9, 0.999, 1e-8, 1, 0.99));
+            update.Run();
             sums.Add(ops.UpdateNorm());
             pass.ReadPrediction(1, prediction);
         }
@@ -54,7 +57,7 @@ public class CudaOpsOrderTests
         float[] audio = new float[3 * Batch * Length];
         using var sampler = new Sampler(config, ops);
         for (int run = 0; run < 3; run++)
-            sampler.Run(new SamplerRequest { Steps = steps, Noise = new SeededNoise((ulong)run), Length = Length, Batch = Batch, ChunkRows = chunkRows },
+            sampler.Run(new SamplerRequest { Steps = steps, Noise = new SeededNoise((ulong)run), Lengths = [.. Enumerable.Repeat<long>(Length, Batch)], ChunkRows = chunkRows },
                 (item, first, samples) => samples.CopyTo(audio.AsSpan((run * Batch + item) * Length + (int)first)));
         return audio;
     }

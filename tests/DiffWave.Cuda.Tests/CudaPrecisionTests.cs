@@ -78,10 +78,7 @@ public class CudaPrecisionTests
             Compare("a step a pass", SamplerSetup.Run(device.Ops, c, request with { ChunkRows = grain, MemoryBudget = 1 }));
             if (c.Config.HasMel) Compare("no memory to keep the mel", SamplerSetup.Run(device.Ops, c, request with { MemoryBudget = SmallestBudget(c, device.Ops) }));
             for (int item = 0; item < c.Batch && c.Batch > 1; item++)
-                Setup.AssertSameBits($"{precision}, {c}, item {item} alone", SamplerSetup.Run(device.Ops, c, request with
-                {
-                    Batch = 1, Noise = new SamplerSetup.ItemNoise(request.Noise, item), Mels = c.Mels is { } mels ? [mels[item]] : null, Labels = c.Labels.Length > 0 ? [c.Labels[item]] : [],
-                })[0], expected[item]);
+                Setup.AssertSameBits($"{precision}, {c}, item {item} alone", SamplerSetup.Run(device.Ops, c, SamplerSetup.Alone(request, item))[0], expected[item]);
 
             void Compare(string what, float[][] actual)
             {
@@ -94,7 +91,7 @@ public class CudaPrecisionTests
     private static long SmallestBudget(NetworkCase c, CudaOps ops)
     {
         long budget = 1000;
-        while (WholeChain.Shape.Of(c.Config, ops, SamplerSetup.Request(c, TwoSteps), budget) is null) budget += budget / 64;
+        while (WholeChain.Shape.Of(c.Config, ops, SamplerSetup.Request(c, TwoSteps), 0, c.Batch, budget) is null) budget += budget / 64;
         return budget;
     }
 

@@ -44,10 +44,7 @@ public class CudaSamplerTests
             Compare("a step a pass", SamplerSetup.Run(device.Ops, c, request with { ChunkRows = grain, MemoryBudget = 1 }));
             Compare("no memory for the conditioner", SamplerSetup.Run(device.Ops, c, request with { MemoryBudget = WithoutMel(c, device.Ops) }));
             for (int item = 0; item < c.Batch && c.Batch > 1; item++)
-                Setup.AssertSameBits($"{c}, item {item} alone", SamplerSetup.Run(device.Ops, c, request with
-                {
-                    Batch = 1, Noise = new SamplerSetup.ItemNoise(request.Noise, item), Mels = c.Mels is { } mels ? [mels[item]] : null, Labels = c.Labels.Length > 0 ? [c.Labels[item]] : [],
-                })[0], expected[item]);
+                Setup.AssertSameBits($"{c}, item {item} alone", SamplerSetup.Run(device.Ops, c, SamplerSetup.Alone(request, item))[0], expected[item]);
 
             void Compare(string what, float[][] actual)
             {
@@ -60,8 +57,8 @@ public class CudaSamplerTests
     private static long WithoutMel(NetworkCase c, CudaOps ops)
     {
         long budget = 1000;
-        while (WholeChain.Shape.Of(c.Config, ops, SamplerSetup.Request(c, ThreeSteps), budget) is null) budget += budget / 16;
-        Assert.False(WholeChain.Shape.Of(c.Config, ops, SamplerSetup.Request(c, ThreeSteps), budget)!.KeepsMel);
+        while (WholeChain.Shape.Of(c.Config, ops, SamplerSetup.Request(c, ThreeSteps), 0, c.Batch, budget) is null) budget += budget / 16;
+        Assert.False(WholeChain.Shape.Of(c.Config, ops, SamplerSetup.Request(c, ThreeSteps), 0, c.Batch, budget)!.KeepsMel);
         return budget;
     }
 

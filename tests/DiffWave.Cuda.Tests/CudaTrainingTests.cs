@@ -29,7 +29,8 @@ public class CudaTrainingTests
             for (int step = 1; step <= 3; step++)
             {
                 SetGradients(ops, config, step);
-                ops.UpdateWeights(new AdamStep(step, rate, beta1, beta2, epsilon, 0, decay));
+                ops.BeginStep(new AdamStep(step, rate, beta1, beta2, epsilon, 0, decay, 1 << step), 1);
+                ops.UpdateWeights();
             }
             ops.ReadTraining(state);
             return Numbers(state);
@@ -62,7 +63,8 @@ public class CudaTrainingTests
             double norm = Math.Sqrt(gradients.Sum(g => (double)g * g));
             Assert.True(norm > 1);
             Assert.Equal(norm, ops.GradientNorm(), 1e-13 * norm);
-            ops.UpdateWeights(new AdamStep(1, 0.1, 0, 0.9, 1e-8, clip * norm, 0));
+            ops.BeginStep(new AdamStep(1, 0.1, 0, 0.9, 1e-8, clip * norm, 0), 1);
+            ops.UpdateWeights();
             Assert.Equal(ops.GradientNorm(), ops.UpdateNorm()); // before clipping
             ops.ReadTraining(state);
             return state.FirstMoment; // the gradients themselves, for beta1 = 0
@@ -80,16 +82,19 @@ public class CudaTrainingTests
         ops.LoadTraining(config, state);
         Assert.True(double.IsNaN(ops.UpdateNorm())); // there was no update yet
         SetGradients(ops, config, 1);
-        ops.UpdateWeights(new AdamStep(1, 0.01, 0.9, 0.999, 1e-8, 0, 0.5));
+        Assert.Throws<InvalidOperationException>(ops.UpdateWeights);
+        ops.BeginStep(new AdamStep(1, 0.01, 0.9, 0.999, 1e-8, 0, 0.5), 1);
+        ops.UpdateWeights();
         ops.ReadTraining(state);
         float[] before = Numbers(state);
         using var buffers = new Buffers(ops);
         foreach (var (scale, loss, clip) in new[] { (float.NaN, 1f, 1.0), (float.PositiveInfinity, 1, 0), (1e30f, 1, 0), (1, float.NaN, 1), (1, float.NegativeInfinity, 0) })
         {
             SetGradients(ops, config, 2, scale);
-            ops.Loss(LossKind.L1, buffers.Of([[loss], [0]], 1), buffers.New(2, 1, 1), [1, 1], 1, 0, buffers.New(2, 1, 1));
-            ops.Loss(LossKind.L1, buffers.Of([[2]], 1), buffers.New(1, 1, 1), [1], 1, 2, buffers.New(1, 1, 1));
-            ops.UpdateWeights(new AdamStep(2, 0.01, 0.9, 0.999, 1e-8, clip, 0.5));
+            ops.Loss(LossKind.L1, buffers.Of([[loss], [0]], 1), buffers.New(2, 1, 1), buffers.OneEach(1, 1), 0, buffers.New(2, 1, 1));
+            ops.Loss(LossKind.L1, buffers.Of([[2]], 1), buffers.New(1, 1, 1), buffers.OneEach(1), 2, buffers.New(1, 1, 1));
+            ops.BeginStep(new AdamStep(2, 0.01, 0.9, 0.999, 1e-8, clip, 0.5), 1);
+            ops.UpdateWeights();
             double[] sums = new double[3];
             ops.ReadLosses(sums);
             Assert.Equal([Math.Abs(loss), 0, 2], sums);
@@ -99,9 +104,10 @@ public class CudaTrainingTests
         }
         Assert.Throws<ArgumentException>(() => ops.ReadLosses(new double[4]));
         // Firsts again: the sums of the step before are forgotten, and large gradients are clipped.
-        ops.Loss(LossKind.L1, buffers.Of([[2]], 1), buffers.New(1, 1, 1), [1], 1, 0, buffers.New(1, 1, 1));
+        ops.Loss(LossKind.L1, buffers.Of([[2]], 1), buffers.New(1, 1, 1), buffers.OneEach(1), 0, buffers.New(1, 1, 1));
         SetGradients(ops, config, 2, 1e15f);
-        ops.UpdateWeights(new AdamStep(2, 0.01, 0.9, 0.999, 1e-8, 1, 0.5));
+        ops.BeginStep(new AdamStep(2, 0.01, 0.9, 0.999, 1e-8, 1, 0.5), 1);
+        ops.UpdateWeights();
         ops.ReadTraining(state);
         float[] after = Numbers(state);
         Assert.All(after, value => Assert.True(float.IsFinite(value)));
@@ -123,8 +129,9 @@ public class CudaTrainingTests
         {
             using var buffers = new Buffers(ops);
             IBuffer dEps = buffers.Poisoned(3, Rows, 1), noisy = buffers.New(3, Rows, 1);
-            ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), [Rows, 199, 0], 1f / 500, 0, dEps);
-            ops.Diffuse(buffers.Of(eps, 1), buffers.Of(noise, 1), [0.9f, 0.03f, 1], noisy);
+            ops.BeginStep(new AdamStep(1, 0, 0.9, 0.999, 1e-8, 0, 0, LossScale: 1024), 1f / 500);
+            ops.Loss(kind, buffers.Of(eps, 1), buffers.Of(noise, 1), buffers.OneEach(Rows, 199, 0), 0, dEps);
+            ops.Diffuse(buffers.Of(eps, 1), buffers.Of(noise, 1), buffers.OneEach(0.9f, 0.03f, 1), noisy);
             double[] sums = new double[3];
             ops.ReadLosses(sums);
             float[] Read(IBuffer buffer) => [.. Enumerable.Range(0, 3).SelectMany(item => buffers.Read(buffer, item, 0, Rows)).Select(value => float.IsNaN(value) ? 12345 : value)];
@@ -281,7 +288,8 @@ public class CudaTrainingTests
         SetGradients(ops, config, 1);
         ops.Load(config, Setup.Weights(config, seed: 9)); // as validation does; the weights being optimised stay
         float[] other = Network.Evaluate(ops, config, audio, [3f], null, [])[0];
-        ops.UpdateWeights(new AdamStep(1, 0.1, 0.9, 0.999, 1e-8, 0, 0));
+        ops.BeginStep(new AdamStep(1, 0.1, 0.9, 0.999, 1e-8, 0, 0), 1);
+        ops.UpdateWeights();
         float[] updated = Network.Evaluate(ops, config, audio, [3f], null, [])[0];
         ops.ReadTraining(state);
         ops.Load(config, state.Weights);

@@ -24,8 +24,7 @@ public class BatchCutTests
     public void OfLabels(int cut)
     {
         const int width = 7;
-        int[] labels = Pinned([1, 0, 1, 1]);
-        float[] dx = Values(1, labels.Length * width), whole = Values(2, 2 * width), parts = Values(2, 2 * width);
+        float[] labels = Pinned<float>([1, 0, 1, 1]), dx = Values(1, labels.Length * width), whole = Values(2, 2 * width), parts = Values(2, 2 * width);
         void Add(float[] gradients, int first, int end) => SequentialLaunch.Run(new(1, 1, 1), new(128, 1, 1),
             () => LabelEmbedding.BackwardV1(View(labels, first, end), View(dx, first * width, end * width), View(gradients, 0, gradients.Length), width));
         Add(whole, 0, labels.Length);

@@ -19,8 +19,8 @@ public sealed class CpuBitsTests : IDisposable
     {
         float[] levels = [.. ((float[])[0.3f, 1, 0]).Take(items)];
         RowsOf<float> audio = Signal(items, rows, 1), noise = Signal(items, rows, 2), noisy = Signal(items, rows, 3);
-        using IBuffer from = Uploaded(audio, items), added = Uploaded(noise, items), to = Uploaded(noisy, items);
-        cpu.Diffuse(from, added, levels, to);
+        using IBuffer from = Uploaded(audio, items), added = Uploaded(noise, items), to = Uploaded(noisy, items), alphaBars = OneEach(levels);
+        cpu.Diffuse(from, added, alphaBars, to);
         Launch("diffusion_v1", rows, items, null, audio, noise, levels, noisy, rows);
         AssertBits(to, noisy, items);
     }
@@ -47,14 +47,15 @@ public sealed class CpuBitsTests : IDisposable
     [Theory, MemberData(nameof(LossCases))]
     public void LossAndItsGradient(string version, bool squared, int items, int rows)
     {
-        const float scale = 1f / 777;
+        const float factor = 1f / 777;
         LossKind kind = squared ? LossKind.Mse : LossKind.L1;
         RowsOf<float> eps = Signal(items, rows, 1), noise = Signal(items, rows, 2), dEps = Signal(items, rows, 3);
         int[] valid = [.. ((int[])[rows, rows / 2, 0]).Take(items)];
         for (int row = 0; row < rows; row += 5) noise.Array[noise.First + row] = eps.Array[eps.First + row];
-        using IBuffer predicted = Uploaded(eps, items), truth = Uploaded(noise, items), gradient = Uploaded(dEps, items);
-        double[] expected = new double[items], sums = LossOn(version, squared, eps, noise, valid, dEps, rows, scale);
-        cpu.Loss(kind, predicted, truth, valid, scale, 0, gradient);
+        using IBuffer predicted = Uploaded(eps, items), truth = Uploaded(noise, items), gradient = Uploaded(dEps, items), validSamples = OneEach(Floats(valid));
+        double[] expected = new double[items], sums = LossOn(version, squared, eps, noise, valid, dEps, rows, factor);
+        cpu.BeginStep(NoStep, factor);
+        cpu.Loss(kind, predicted, truth, validSamples, 0, gradient);
         cpu.ReadLosses(expected);
         AssertBits(gradient, dEps, items);
         for (int item = 0; item < items; item++) // all terms are positive: a rounding a term, here and there
@@ -74,9 +75,10 @@ public sealed class CpuBitsTests : IDisposable
         eps.Array[eps.First + 3] = float.NaN;
         noise.Array[noise.ItemRows + noise.First + 7] = float.PositiveInfinity;
         eps.Array[2 * eps.ItemRows + eps.First + 5] = float.NaN; // behind the samples that count
-        using IBuffer predicted = Uploaded(eps, items), truth = Uploaded(noise, items), gradient = Uploaded(dEps, items);
+        using IBuffer predicted = Uploaded(eps, items), truth = Uploaded(noise, items), gradient = Uploaded(dEps, items), validSamples = OneEach(Floats(valid));
         double[] expected = new double[items], sums = LossOn(version, squared, eps, noise, valid, dEps, rows, 0.5f);
-        cpu.Loss(squared ? LossKind.Mse : LossKind.L1, predicted, truth, valid, 0.5f, 0, gradient);
+        cpu.BeginStep(NoStep, 0.5f);
+        cpu.Loss(squared ? LossKind.Mse : LossKind.L1, predicted, truth, validSamples, 0, gradient);
         cpu.ReadLosses(expected);
         AssertBits(gradient, dEps, items);
         Assert.Equal((double.NaN, double.PositiveInfinity, true), (sums[0], sums[1], double.IsFinite(sums[2])));
@@ -127,9 +129,10 @@ public sealed class CpuBitsTests : IDisposable
             cpu.ReadGradients(gradients);
             Assert.InRange(gradients.Count(value => value != 0), config.Channels, n);
             var taken = new AdamStep(step, rate, beta1, beta2, epsilon, scale * cpu.GradientNorm(), decay);
-            cpu.UpdateWeights(taken);
+            cpu.BeginStep(taken, 1);
+            cpu.UpdateWeights();
             OnEmulator.Launch(KernelCatalog.Find(version)!.Method, new Dim3((n + 255) / 256), constants, weights, gradients, m, v, average, new[] { (float)taken.GradientScale(cpu.UpdateNorm()) },
-                new AdamFactors(step, rate, beta1, beta2, epsilon, decay));
+                new[] { new AdamFactors(step, rate, beta1, beta2, epsilon, decay) });
         }
         cpu.ReadTraining(state);
         AssertBits(state.FirstMoment, m);
@@ -162,18 +165,24 @@ public sealed class CpuBitsTests : IDisposable
     {
         double[] partial = new double[GradientNorm.Slices(gradients.Length)], norm = new double[1];
         OnEmulator.Launch(KernelCatalog.Find(version)!.Method, new Dim3(partial.Length), null, gradients, partial);
-        OnEmulator.Launch(KernelCatalog.Find("gradient_norm_v1")!.Method, new Dim3(1), null, partial, norm);
+        OnEmulator.Launch(KernelCatalog.Find("gradient_norm_v1")!.Method, new Dim3(1), null, partial, new[] { new UpdateLimits(0, 1, lossScale: 1) }, norm);
         return norm[0];
     }
 
-    private static double[] LossOn(string version, bool squared, RowsOf<float> eps, RowsOf<float> noise, int[] valid, RowsOf<float> dEps, int rows, float scale)
+    private static double[] LossOn(string version, bool squared, RowsOf<float> eps, RowsOf<float> noise, int[] valid, RowsOf<float> dEps, int rows, float factor)
     {
         int slices = Loss.Slices(rows);
         double[] partial = new double[valid.Length * slices], sums = new double[valid.Length];
-        OnEmulator.Launch(KernelCatalog.Find(version)!.Method, new Dim3(slices, valid.Length), new Dictionary<string, object> { ["squared"] = squared }, eps, noise, valid, dEps, partial, rows, scale);
+        OnEmulator.Launch(KernelCatalog.Find(version)!.Method, new Dim3(slices, valid.Length), new Dictionary<string, object> { ["squared"] = squared }, eps, noise, Floats(valid), dEps, partial, rows, new[] { factor });
         OnEmulator.Launch(KernelCatalog.Find("loss_sum_v1")!.Method, new Dim3(1), null, partial, sums, slices, 0);
         return sums;
     }
+
+    private static readonly AdamStep NoStep = new(1, 0, 0.9, 0.999, 1e-8, ClipNorm: 0, AverageDecay: 0);
+
+    private static float[] Floats(int[] values) => Array.ConvertAll(values, value => (float)value);
+
+    private IBuffer OneEach(float[] values) => Uploaded(new RowsOf<float>(values, 1, 0, 1), values.Length);
 
     // Gradients of the input projection, from one sample: that of the bias is what it is told, so it can be any number; that of the weight is half of it.
     private void SetGradients(ModelConfig config, int seed)

@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using DiffWave.Cuda;
 using DiffWave.Device;
@@ -49,7 +50,7 @@ internal static class OnEmulator
                 foreach (Array array in arguments.Select(argument => argument is RowsOf<float> rows ? rows.Array : argument as Array).OfType<Array>())
                 {
                     if (addresses.ContainsKey(array)) continue;
-                    addresses.Add(array, Driver.Allocate(Math.Max(1, Buffer.ByteLength(array))));
+                    addresses.Add(array, Driver.Allocate(Math.Max(1, Bytes(array).Length)));
                     Driver.CopyToDevice(addresses[array], Bytes(array));
                 }
                 Runner.Launch(Runner.Load(kernel, constants), grid, new Dim3(256), 0, 0, [.. arguments.Select(argument => argument switch
@@ -67,5 +68,5 @@ internal static class OnEmulator
         }
     }
 
-    private static Span<byte> Bytes(Array array) => MemoryMarshal.CreateSpan(ref MemoryMarshal.GetArrayDataReference(array), Buffer.ByteLength(array));
+    private static Span<byte> Bytes(Array array) => MemoryMarshal.CreateSpan(ref MemoryMarshal.GetArrayDataReference(array), array.Length * RuntimeHelpers.SizeOf(array.GetType().GetElementType()!.TypeHandle));
 }

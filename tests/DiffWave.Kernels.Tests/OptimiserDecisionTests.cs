@@ -27,7 +27,8 @@ public class OptimiserDecisionTests
     {
         Assert.Equal((float)expected, Scale(norm, [1, 2, 3], clipNorm, largestNorm));
         Assert.Equal((float)expected, Scale(norm, [], clipNorm, largestNorm));
-        Assert.Equal((float)expected, GradientNorm.ReferenceScale(norm, [1, 2, 3], clipNorm, largestNorm));
+        Assert.Equal((float)expected / 1024, Scale(norm, [1, 2, 3], clipNorm, largestNorm, lossScale: 1024));
+        Assert.Equal((float)expected, GradientNorm.ReferenceScale(norm, [1, 2, 3], new UpdateLimits(clipNorm, largestNorm, lossScale: 1)));
     }
 
     [Theory]
@@ -44,10 +45,10 @@ public class OptimiserDecisionTests
         }
     }
 
-    private static float Scale(double norm, double[] losses, double clipNorm, double largestNorm)
+    private static float Scale(double norm, double[] losses, double clipNorm, double largestNorm, double lossScale = 1)
     {
         float[] scale = [-1];
-        OnEmulator.Launch(KernelCatalog.Find("gradient_scale_v1")!.Method, new Dim3(1), null, new[] { norm }, losses, scale, clipNorm, largestNorm);
+        OnEmulator.Launch(KernelCatalog.Find("gradient_scale_v1")!.Method, new Dim3(1), null, new[] { norm }, losses, new[] { new UpdateLimits(clipNorm, largestNorm, lossScale) }, scale);
         return scale[0];
     }
 
@@ -59,7 +60,7 @@ public class OptimiserDecisionTests
         float[] Values(float first) => [.. Enumerable.Range(0, 300).Select(i => first + i)];
         float[] weights = Values(1), gradients = Values(2), m = Values(3), v = Values(4), average = Values(5);
         void Step(float scale) => OnEmulator.Launch(KernelCatalog.Find(version)!.Method, new Dim3(2), new Dictionary<string, object> { ["averaged"] = true }, weights, gradients, m, v, average, new[] { scale },
-            new AdamFactors(1, 0.1, 0.9, 0.999, 1e-8, 0.5));
+            new[] { new AdamFactors(1, 0.1, 0.9, 0.999, 1e-8, 0.5) });
         Step(float.NaN);
         Assert.Equal([Values(1), Values(2), Values(3), Values(4), Values(5)], (float[][])[weights, gradients, m, v, average]);
         Step(0); // no gradient is not no step

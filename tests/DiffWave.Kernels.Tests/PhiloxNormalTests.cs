@@ -32,8 +32,9 @@ public class PhiloxNormalTests
             foreach (string name in (string[])["philox_normal_v1", "philox_normal_v2"])
             {
                 float[] normals = new float[expected.Length];
+                long origin = first / 3; // a part of it lies in device memory
                 OnEmulator.Launch(KernelCatalog.Find(name)!.Method, new Dim3(((rows + 6) / 4 + 255) / 256, items), null,
-                    new RowsOf<float>(normals, before + rows, before, 1), rows, new[] { seed }, stream, streamStride, step, first, firstStride);
+                    new RowsOf<float>(normals, before + rows, before, 1), rows, new[] { seed, (ulong)origin }, stream, streamStride, step, first - origin, firstStride);
                 Assert.Equal(expected.Select(BitConverter.SingleToUInt32Bits), normals.Select(BitConverter.SingleToUInt32Bits));
             }
         }
@@ -46,11 +47,11 @@ public class PhiloxNormalTests
         const long first = 3;
         float[] expected = new float[length], actual = new float[length];
         PhiloxNoise.Fill(42, 1, 2, first, expected);
-        ulong seed = 42;
+        ulong* seed = stackalloc ulong[] { 42, 2 };
         fixed (float* p = actual)
         {
-            var (normals, key) = (new Rows<float>(new ArrayView<float>((nint)p, length), length, 0, 1), new ArrayView<ulong>((nint)(&seed), 1));
-            SequentialLaunch.Run(new(5, 1, 1), new(256, 1, 1), () => PhiloxNormal.FillV1(normals, length, key, 1, 1, 2, first, 0));
+            var (normals, key) = (new Rows<float>(new ArrayView<float>((nint)p, length), length, 0, 1), new ArrayView<ulong>((nint)seed, 2));
+            SequentialLaunch.Run(new(5, 1, 1), new(256, 1, 1), () => PhiloxNormal.FillV1(normals, length, key, 1, 1, 2, first - 2, 0));
         }
         Assert.Equal(expected, actual);
     }

@@ -16,10 +16,10 @@ namespace DiffWave.Bench.Costs;
 internal sealed record KernelCost(string Kernel, int Launches, double Seconds, Bound Bound, IReadOnlyList<double> Parts, double Fill, long Blocks, IReadOnlyList<double> Work, double DramBytes)
 {
     /// <summary>Predictions of a workload by kernel, the longest first.</summary>
-    public static IReadOnlyList<KernelCost> Of(GpuModel gpu, IReadOnlyList<LaunchWork> launches, double start)
+    public static IReadOnlyList<KernelCost> Of(GpuModel gpu, IReadOnlyList<LaunchWork> launches)
     {
         double[] dram = CacheModel.DramBytes([.. launches.Select(launch => launch.Touches)], gpu.L2Bytes);
-        return [.. launches.Select((launch, i) => (Launch: launch, Dram: dram[i], Predicted: CostModel.Predict(gpu, launch, dram[i], launch.IsEarly ? Math.Min(start, GpuModel.EarlyLaunch) : start)))
+        return [.. launches.Select((launch, i) => (Launch: launch, Dram: dram[i], Predicted: CostModel.Predict(gpu, launch, dram[i], launch.IsEarly ? GpuModel.EarlyLaunch : GpuModel.GraphLaunch)))
             .GroupBy(item => item.Launch.Kernel)
             .Select(kernel =>
             {

@@ -10,7 +10,7 @@ internal static class CostsBench
     {
         MeasuredTimes? times = measured is null ? null : MeasuredTimes.Read(measured, workload);
         EngineWork work = EngineWork.Of(gpu, workload, countFrames);
-        var sheet = new CostSheet(gpu, workload, work, KernelCost.Of(gpu, work.Launches, workload.LaunchStart), times);
+        var sheet = new CostSheet(gpu, workload, work, KernelCost.Of(gpu, work.Launches), times);
         Console.Write(sheet);
         return sheet.ToJson();
     }

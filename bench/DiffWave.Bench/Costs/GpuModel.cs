@@ -80,9 +80,6 @@ internal sealed record GpuModel
     /// <summary>The same for a launch that may begin before the one ahead of it ends: assumed. Its blocks are there when the others go; it still waits for their last results.</summary>
     public const double EarlyLaunch = 0.8e-6;
 
-    /// <summary>The same for launches of the host on a stream that never runs dry: assumed.</summary>
-    public const double StreamLaunch = 2.5e-6;
-
     /// <summary>The GPUs that are known.</summary>
     public static IReadOnlyList<GpuModel> All { get; } =
     [

@@ -15,9 +15,6 @@ internal abstract record Workload(string Preset, int Batch, int Frames, Precisio
     /// <summary>FLOP of all of it by the definition of its operations, every step computing everything.</summary>
     public abstract double Flops { get; }
 
-    /// <summary>Seconds of the start of a launch.</summary>
-    public abstract double LaunchStart { get; }
-
     /// <summary>One line about it.</summary>
     public string Text => $"{What}, {PrecisionText}";
 
@@ -37,9 +34,9 @@ internal abstract record Workload(string Preset, int Batch, int Frames, Precisio
         Run(ops, watched => recorder.IsRecording = watched, replayed: true);
     }
 
-    /// <summary>Runs it once to warm up and once more.</summary>
+    /// <summary>Runs it to warm up and once more.</summary>
     /// <param name="ops">The device.</param>
-    /// <param name="watch">Called with true before the second run and with false after it.</param>
+    /// <param name="watch">Called with true before the last run and with false after it.</param>
     /// <param name="replayed">Whether what can be replayed as a graph is; else it is launched one by one.</param>
     public abstract void Run(CudaOps ops, Action<bool> watch, bool replayed);
 
@@ -58,15 +55,13 @@ internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool 
 
     public override double Flops => (double)OpCost.Evaluation(Config, (long)Batch * Samples).Flops * Steps.Count;
 
-    public override double LaunchStart => GpuModel.GraphLaunch;
-
     protected override string What => FormattableString.Invariant($"synthesis, {Preset} (C={Config.Channels}, {Config.Layers} layers), {Batch} x {Samples / (double)Config.SampleRate:f2} s of audio, {Steps.Count} steps");
 
     public override void Run(CudaOps ops, Action<bool> watch, bool replayed)
     {
         ops.Load(Config, Initializer.Create(Config, seed: 1));
         IMelSource[]? mels = Config.HasMel ? [.. Enumerable.Repeat(new MemoryMel(new float[Config.Bands * Frames], Config.Bands, Frames), Batch)] : null;
-        var request = new SamplerRequest { Steps = Steps, Noise = new SeededNoise(3), Length = Samples, Batch = Batch, Mels = mels, Labels = Config.HasLabel ? new int[Batch] : [] };
+        var request = new SamplerRequest { Steps = Steps, Noise = new SeededNoise(3), Lengths = [.. Enumerable.Repeat<long>(Samples, Batch)], Mels = mels, Labels = Config.HasLabel ? new int[Batch] : [] };
         var sampler = new Sampler(Config, ops);
         try
         {
@@ -92,12 +87,10 @@ internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool 
         SamplerStep.Chain(new NoiseSchedule(full ? config.TrainingBetas : config.FastBetas), new NoiseSchedule(config.TrainingBetas));
 }
 
-/// <summary>An optimiser step on crops, all of them at once, launch by launch.</summary>
+/// <summary>An optimiser step on crops, all of them at once, replayed as graphs.</summary>
 internal sealed record TrainingWork(string Preset, int Batch, int Frames, bool Recompute, Precision Precision) : Workload(Preset, Batch, Frames, Precision)
 {
     public override double Flops => 3.0 * OpCost.Evaluation(Config, (long)Batch * Samples).Flops;
-
-    public override double LaunchStart => GpuModel.StreamLaunch;
 
     protected override string What => FormattableString.Invariant($"training step, {Preset} (C={Config.Channels}, {Config.Layers} layers), batch {Batch} of {Samples} samples{(Recompute ? ", gate inputs computed again" : "")}");
 
@@ -105,16 +98,32 @@ internal sealed record TrainingWork(string Preset, int Batch, int Frames, bool R
     {
         var adam = new TrainingOptions();
         ops.LoadTraining(Config, new TrainingState(Config, Initializer.Create(Config, seed: 1), keepAverage: false));
-        using var pass = new TrainingPass(ops, Config, Batch, Samples, Recompute);
         TrainingItem[] items = [.. Enumerable.Range(0, Batch).Select(item => new TrainingItem(new float[Samples], Config.HasMel ? new float[Frames * Config.Bands] : null, 0, Samples, $"item {item}"))];
-        for (int step = 1; step <= 2; step++)
+        using IRecording update = ops.Record(ops.UpdateWeights);
+        var pass = new TrainingPass(ops, Config, Batch, Samples, Recompute);
+        const int Warm = 2; // working memory moves in the first step, the second runs where it stays; the third is replayed
+        try
         {
-            if (step == 2) watch(true);
-            ops.ZeroGradients();
-            pass.Run(LossKind.L1, items, new NoiseDraw(0, 1, 0, 0, 0), new int[Batch], [.. Enumerable.Repeat(0.5f, Batch)], 1f / ((long)Batch * Samples), 0, backward: true);
-            ops.UpdateWeights(new AdamStep(step, adam.LearningRate, adam.Beta1, adam.Beta2, adam.Epsilon, ClipNorm: 0, AverageDecay: 0));
-            ops.UpdateNorm();
+            for (int step = 1; step <= Warm + 1; step++)
+            {
+                if (step > Warm && !replayed)
+                {
+                    pass.Dispose();
+                    pass = new TrainingPass(ops, Config, Batch, Samples, Recompute);
+                }
+                if (step > Warm) watch(true);
+                ops.BeginStep(new AdamStep(step, adam.LearningRate, adam.Beta1, adam.Beta2, adam.Epsilon, ClipNorm: 0, AverageDecay: 0), 1f / ((long)Batch * Samples));
+                ops.ZeroGradients();
+                pass.Run(LossKind.L1, items, new NoiseDraw(0, 1, 0, 0, 0), new int[Batch], [.. Enumerable.Repeat(0.5f, Batch)], 0, backward: true);
+                if (replayed) update.Run();
+                else ops.UpdateWeights();
+                ops.UpdateNorm();
+            }
+            watch(false);
         }
-        watch(false);
+        finally
+        {
+            pass.Dispose();
+        }
     }
 }

@@ -101,7 +101,7 @@ public static partial class KernelCatalog
         int[] labels = LabelsOf(batch, (int)shape["labels"]);
         float[] table = Random(42, shape["labels"] * width, 1), x = Unwritten((long)batch * width);
         double[] expected = [.. labels.SelectMany(label => table.AsSpan(label * width, width).ToArray()).Select(value => (double)value)];
-        return new KernelTrial([new(new(Blocks(x.Length, Threads), 1, 1), new(Threads, 1, 1), 0, table, labels, x, width)], LabelEmbedding.ForwardCost(batch, width),
+        return new KernelTrial([new(new(Blocks(x.Length, Threads), 1, 1), new(Threads, 1, 1), 0, table, Array.ConvertAll(labels, label => (float)label), x, width)], LabelEmbedding.ForwardCost(batch, width),
             [new("x", x, expected, float.Epsilon, "a copy")]);
     }
 
@@ -114,7 +114,7 @@ public static partial class KernelCatalog
         LabelEmbedding.ReferenceBackward(labels, dx, expected.AsSpan(), width);
         LabelEmbedding.ReferenceBackward(labels, dx, naive.AsSpan(), width);
         LabelEmbedding.ReferenceBackward(labels, Absolute(dx), magnitude.AsSpan(), width);
-        return new KernelTrial([new(new(Blocks(width, 128), 1, 1), new(128, 1, 1), 0, labels, dx, gradient, width)], LabelEmbedding.BackwardCost(batch, width),
+        return new KernelTrial([new(new(Blocks(width, 128), 1, 1), new(128, 1, 1), 0, Array.ConvertAll(labels, label => (float)label), dx, gradient, width)], LabelEmbedding.BackwardCost(batch, width),
             [KernelOutput.Float32("tableGradient", gradient, expected, naive, Largest(magnitude))]);
     }
 }

@@ -25,7 +25,7 @@ public static partial class KernelCatalog
     // The first item of each signal starts at a multiple of four rows; those behind it do where rows is one too.
     private static KernelTrial LossOf(KernelShape shape)
     {
-        const float scale = 1f / 3000;
+        const float factor = 1f / 3000;
         int items = (int)shape["items"], rows = (int)shape["rows"], slices = Loss.Slices(rows);
         bool squared = shape["squared"] == 1;
         RowsOf<float> eps = RandomRows(31, shape, 1, 4, 0), noise = RandomRows(32, shape, 1, 0, 4), dEps = RandomRows(33, shape, 1, 8, 4);
@@ -35,17 +35,17 @@ public static partial class KernelCatalog
         double[] partial = UnwrittenDoubles(items * slices), sums = new double[items * slices];
         for (int item = 0; item < items; item++)
         {
-            Loss.Reference(Run(eps, item, rows), Run(noise, item, rows), valid[item], scale, squared, Run(dEps, gradient, item, rows));
-            Loss.Reference(Run(eps, item, rows), Run(noise, item, rows), valid[item], scale, squared, Run(dEps, naive, item, rows));
+            Loss.Reference(Run(eps, item, rows), Run(noise, item, rows), valid[item], factor, squared, Run(dEps, gradient, item, rows));
+            Loss.Reference(Run(eps, item, rows), Run(noise, item, rows), valid[item], factor, squared, Run(dEps, naive, item, rows));
             for (int slice = 0; slice < slices; slice++)
             {
                 int first = slice * Loss.SliceRows, count = Math.Min(Loss.SliceRows, rows - first);
-                sums[item * slices + slice] = Loss.Reference(Run(eps, item, rows).Slice(first, count), Run(noise, item, rows).Slice(first, count), Math.Clamp(valid[item] - first, 0, count), scale, squared,
+                sums[item * slices + slice] = Loss.Reference(Run(eps, item, rows).Slice(first, count), Run(noise, item, rows).Slice(first, count), Math.Clamp(valid[item] - first, 0, count), factor, squared,
                     new double[count].AsSpan());
             }
         }
-        return new KernelTrial([new(new(slices, items, 1), new(Threads, 1, 1), 0, eps, noise, valid, dEps, partial, rows, scale)], Loss.LossCost(items, rows),
-            [KernelOutput.Float32("d_eps", dEps.Array, gradient, naive, squared ? 2 * scale * 4 : scale), KernelOutput.Float64("partial", partial, sums, Loss.SliceRows, Largest(sums))]);
+        return new KernelTrial([new(new(slices, items, 1), new(Threads, 1, 1), 0, eps, noise, Array.ConvertAll(valid, count => (float)count), dEps, partial, rows, new[] { factor })], Loss.LossCost(items, rows),
+            [KernelOutput.Float32("d_eps", dEps.Array, gradient, naive, squared ? 2 * factor * 4 : factor), KernelOutput.Float64("partial", partial, sums, Loss.SliceRows, Largest(sums))]);
     }
 
     private static KernelTrial SumOfSlices(KernelShape shape)
@@ -93,8 +93,8 @@ public static partial class KernelCatalog
     private static KernelTrial Norm(KernelShape shape)
     {
         double[] partial = [.. Random(36, shape["n"], 10).Select(value => (double)value * value)], norm = UnwrittenDoubles(1);
-        double expected = Math.Sqrt(partial.Sum());
-        return new KernelTrial([new(new(1, 1, 1), new(Threads, 1, 1), 0, partial, norm)], GradientNorm.NormCost(partial.Length), [KernelOutput.Float64("norm", norm, [expected], partial.Length + 1, expected)]);
+        double expected = Math.Sqrt(partial.Sum()) / 8;
+        return new KernelTrial([new(new(1, 1, 1), new(Threads, 1, 1), 0, partial, new[] { new UpdateLimits(0, 1, 8) }, norm)], GradientNorm.NormCost(partial.Length), [KernelOutput.Float64("norm", norm, [expected], partial.Length + 1, expected)]);
     }
 
     // A norm beyond 100 is too large; with 300 losses and a norm of 1 one of them is NaN.
@@ -104,8 +104,9 @@ public static partial class KernelCatalog
         double[] norm = [shape["norm"]], losses = [.. Random(37, shape["losses"], 5).Select(value => (double)value)];
         if (losses.Length == 300 && norm[0] == 1) losses[299] = double.NaN;
         float[] scale = [7];
-        return new KernelTrial([new(new(1, 1, 1), new(Threads, 1, 1), 0, norm, losses, scale, (double)shape["clip"], largest)], GradientNorm.ScaleCost(losses.Length),
-            [KernelOutput.Exact("scale", scale, [GradientNorm.ReferenceScale(norm[0], losses, shape["clip"], largest)])]);
+        var limits = new UpdateLimits(shape["clip"], largest, lossScale: 4);
+        return new KernelTrial([new(new(1, 1, 1), new(Threads, 1, 1), 0, norm, losses, new[] { limits }, scale)], GradientNorm.ScaleCost(losses.Length),
+            [KernelOutput.Exact("scale", scale, [GradientNorm.ReferenceScale(norm[0], losses, limits)])]);
     }
 
     private static IReadOnlyList<KernelVersion> Adams
@@ -137,7 +138,7 @@ public static partial class KernelCatalog
         Adam.Reference(expected[0].AsSpan(), gradients, expected[1], expected[2], expected[3].AsSpan(0, kept), scale, factors);
         Adam.Reference(naive[0].AsSpan(), gradients, naive[1], naive[2], naive[3].AsSpan(0, kept), scale, factors);
         string[] names = ["weights", "m", "v", "average"];
-        return new KernelTrial([new(new(Blocks(n, perBlock), 1, 1), new(Threads, 1, 1), 0, weights, gradients, m, v, average, new[] { scale }, factors)], Adam.UpdateCost(n, averaged),
+        return new KernelTrial([new(new(Blocks(n, perBlock), 1, 1), new(Threads, 1, 1), 0, weights, gradients, m, v, average, new[] { scale }, new[] { factors })], Adam.UpdateCost(n, averaged),
             [.. names.Select((name, i) => KernelOutput.Float32(name, states[i], expected[i], naive[i], Largest(expected[i])))]);
     }
 

@@ -66,14 +66,14 @@ public static partial class KernelCatalog
     {
         const ulong seed = 0x0123456789ABCDEF;
         const uint stream = 7, streamStride = 1, step = 11;
-        const long firstStride = 6; // an item starts elsewhere within a block of four than the one before
+        const long origin = 1000, firstStride = 6; // an item starts elsewhere within a block of four than the one before
         const double bound = 6.6e-7; // of the transform against exact arithmetic, see PhiloxNoise of the engine
         int items = (int)shape["items"], rows = (int)shape["rows"];
         long first = shape["first"];
         RowsOf<float> normals = RandomRows(18, shape, 1, shape["rows"] % 8 == 0 ? 1 : (int)(first % 4), 1);
         double[] expected = Expected(normals).Expected;
-        for (int item = 0; item < items; item++) PhiloxNormal.Reference(seed, stream + (uint)item * streamStride, step, first + item * firstStride, Run(normals, expected, item, rows));
-        return new KernelTrial([new(new(Blocks((rows + 6) / 4, perBlock), items, 1), new(Threads, 1, 1), 0, normals, rows, new[] { seed }, stream, streamStride, step, first, firstStride)],
+        for (int item = 0; item < items; item++) PhiloxNormal.Reference(seed, stream + (uint)item * streamStride, step, origin + first + item * firstStride, Run(normals, expected, item, rows));
+        return new KernelTrial([new(new(Blocks((rows + 6) / 4, perBlock), items, 1), new(Threads, 1, 1), 0, normals, rows, new[] { seed, (ulong)origin }, stream, streamStride, step, first, firstStride)],
             PhiloxNormal.FillCost(items * rows), [new("normals", normals.Array, expected, bound, "the transform in float32 against exact arithmetic, largest of 4e7 draws")]);
     }
 

@@ -179,15 +179,15 @@ public sealed partial class CudaOps
     }
 
     /// <inheritdoc/>
-    public void LabelBiasBackward(ReadOnlySpan<int> labels, IBuffer dLabelBias)
+    public void LabelBiasBackward(IBuffer labels, IBuffer dLabelBias)
     {
         using var range = Range(nameof(LabelBiasBackward));
         const int Width = ModelConfig.LabelWidth;
-        int batch = labels.Length, layers = Weights.Config.Layers, outputs = 2 * Weights.Config.Channels;
+        int batch = labels.Batch, layers = Weights.Config.Layers, outputs = 2 * Weights.Config.Channels;
         ArrayView<float> rows = LabelRows(labels);
         AddLinearGradient(Values(dLabelBias), rows, Gradients.LabelOfLayers, batch, layers, Width, outputs);
         LinearBackward(Values(dLabelBias), Weights.Values.LabelOfLayers.Weight, default, rows, batch, layers, Width, outputs, silu: false);
-        Launch(kernels.LabelEmbeddingBackward.With().Add(scratch.Take<int>(ScratchUse.Labels, batch)).Add(rows).Add(Gradients.LabelTable).Add(Width), Blocks(Width, 128), 1);
+        Launch(kernels.LabelEmbeddingBackward.With().Add(Values(labels)).Add(rows).Add(Gradients.LabelTable).Add(Width), Blocks(Width, 128), 1);
     }
 
     // Backward takes a crop in one piece, and kernels count inside an item in 32 bits.

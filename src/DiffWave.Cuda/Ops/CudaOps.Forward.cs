@@ -8,7 +8,7 @@ namespace DiffWave.Cuda;
 public sealed partial class CudaOps
 {
     /// <inheritdoc/>
-    public void SetSeed(ulong seed) => staging.Upload<ulong>([seed], (ulong)Seed.Address);
+    public void SetSeed(ulong seed, long first = 0) => staging.Upload<ulong>([seed, (ulong)first], (ulong)Seed.Address);
 
     /// <inheritdoc/>
     public void Normals(NoiseDraw draw, int rows, Window normals)
@@ -32,10 +32,10 @@ public sealed partial class CudaOps
     }
 
     /// <inheritdoc/>
-    public void LabelBias(ReadOnlySpan<int> labels, IBuffer labelBias)
+    public void LabelBias(IBuffer labels, IBuffer labelBias)
     {
         using var range = Range(nameof(LabelBias));
-        LinearOfLayers(Weights.Values.LabelOfLayers, LabelRows(labels), Values(labelBias), labels.Length, ModelConfig.LabelWidth, 2 * Weights.Config.Channels);
+        LinearOfLayers(Weights.Values.LabelOfLayers, LabelRows(labels), Values(labelBias), labels.Batch, ModelConfig.LabelWidth, 2 * Weights.Config.Channels);
     }
 
     /// <inheritdoc/>
@@ -47,11 +47,10 @@ public sealed partial class CudaOps
     }
 
     // The trained row of each label, [B, 128].
-    private ArrayView<float> LabelRows(ReadOnlySpan<int> labels)
+    private ArrayView<float> LabelRows(IBuffer labels)
     {
-        ArrayView<float> rows = scratch.Take<float>(ScratchUse.Vectors, (long)labels.Length * ModelConfig.LabelWidth);
-        Launch(kernels.LabelEmbedding.With().Add(Weights.Values.LabelTable).Add(Uploaded(ScratchUse.Labels, labels)).Add(rows).Add(ModelConfig.LabelWidth),
-            Blocks(rows.Length), 1);
+        ArrayView<float> rows = scratch.Take<float>(ScratchUse.Vectors, (long)labels.Batch * ModelConfig.LabelWidth);
+        Launch(kernels.LabelEmbedding.With().Add(Weights.Values.LabelTable).Add(Values(labels)).Add(rows).Add(ModelConfig.LabelWidth), Blocks(rows.Length), 1);
         return rows;
     }
 
@@ -157,14 +156,30 @@ public sealed partial class CudaOps
     public void ResidualBlock(int layer, TimeRange range, Window x, IBuffer stepBias, IBuffer? labelBias, Window? conditioner, Window y, Window skips, BlockTape? tape = null)
     {
         using var named = Range(nameof(ResidualBlock));
+        if (range.Segments is null)
+        {
+            ResidualBlock(layer, range, x, (CudaBuffer)stepBias, (CudaBuffer?)labelBias, conditioner, y, skips, tape, firstItem: 0);
+            return;
+        }
+        if (tape is not null) throw new ArgumentException("signals one behind the other keep no inner activations");
+        foreach ((int signal, TimeRange times, int row) in range.Segments.Parts(range))
+            ResidualBlock(layer, times, Later(x, row), (CudaBuffer)stepBias, (CudaBuffer?)labelBias, conditioner is { } window ? Later(window, row) : null, Later(y, row), Later(skips, row), null, firstItem: signal);
+
+        static Window Later(Window window, int rows) => window with { Row = window.Row + rows };
+    }
+
+    // With the biases from an item on.
+    private void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, CudaBuffer? labelBias, Window? conditioner, Window y, Window skips, BlockTape? tape, int firstItem)
+    {
         if (fused is not null)
         {
-            fused.ResidualBlock(layer, range, x, (CudaBuffer)stepBias, conditioner, y, skips, tape);
+            fused.ResidualBlock(layer, range, x, stepBias, firstItem, conditioner, y, skips, tape);
             return;
         }
         ModelConfig config = Weights.Config;
         DeviceArena.Layer weights = Weights.Values.Layers[layer];
         int batch = x.Buffer.Batch, channels = config.Channels, dilation = config.Dilation(layer);
+        ArrayView<float> step = Items(stepBias, firstItem), label = Items(labelBias, firstItem);
         foreach ((int first, int count) in Pieces(range, 2 * channels))
         {
             long time = range.First + first;
@@ -173,14 +188,17 @@ public sealed partial class CudaOps
             Rows<float> gated = tape?.Gated is { } keptGated ? At(keptGated, first) : Scratch(ScratchUse.Gated, batch, count, channels);
             Rows<float> ring = conditioner is { } window ? All(window.Buffer, (window.Row + first) % window.Buffer.Rows) : default;
             var (dilated, weight, blocks) = Product(kernels.DilatedConvV1, weights.Dilated.Weight, kernels.DilatedConvV2, Weights.Packed.Dilated[layer], count, 2 * channels);
-            Launch(dilated.With(On(labelBias is not null), On(conditioner is not null)).Add(At(x, first)).Add(Values(stepBias)).Add(weight).Add(weights.Dilated.Bias)
-                .Add(Values(labelBias)).Add(ring).Add(preGate).Add(count).Add(before).Add(after).Add(dilation).Add(layer).Add(config.Layers), blocks, 1, batch);
+            Launch(dilated.With(On(labelBias is not null), On(conditioner is not null)).Add(At(x, first)).Add(step).Add(weight).Add(weights.Dilated.Bias)
+                .Add(label).Add(ring).Add(preGate).Add(count).Add(before).Add(after).Add(dilation).Add(layer).Add(config.Layers), blocks, 1, batch);
             Gate(preGate, gated, batch, count);
             (KernelVariants output, weight, blocks) = Product(kernels.ResidualOutputV1, weights.Output.Weight, kernels.ResidualOutputV2, Weights.Packed.Output[layer], count, 2 * channels);
-            Launch(output.With(On(config.ResidualIncludesStepEmbedding)).Add(At(x, first)).Add(gated).Add(Values(stepBias)).Add(weight).Add(weights.Output.Bias)
+            Launch(output.With(On(config.ResidualIncludesStepEmbedding)).Add(At(x, first)).Add(gated).Add(step).Add(weight).Add(weights.Output.Bias)
                 .Add(At(y, first)).Add(At(skips, first)).Add(count).Add(layer).Add(config.Layers), blocks, 1, batch);
         }
     }
+
+    // Values of a buffer's items from one on.
+    private static ArrayView<float> Items(CudaBuffer? buffer, int first) => buffer is null ? default : Values(buffer).SubView((long)first * buffer.Rows * buffer.Channels);
 
     // z = tanh(filter) sigmoid(gate).
     private void Gate(Rows<float> preGate, Rows<float> gated, int batch, int rows)

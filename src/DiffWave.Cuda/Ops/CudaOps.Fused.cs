@@ -38,7 +38,7 @@ public sealed partial class CudaOps
 
         public abstract void FoldBiases(CudaBuffer stepBias, IBuffer? labelBias);
 
-        public abstract void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, Window? mel, Window y, Window skips, BlockTape? tape);
+        public abstract void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, int firstItem, Window? mel, Window y, Window skips, BlockTape? tape);
 
         /// <summary>Every cut of a layer's launch on this device, the one that is taken without tuning first.</summary>
         public abstract IReadOnlyList<BlockCut> Cuts(int layer, int batch, int rows);
@@ -67,12 +67,18 @@ public sealed partial class CudaOps
     // Rows of a layer that one launch computes, and what they lie in; h only where it is kept.
     private readonly record struct BlockLaunch<T>(Rows<T> X, Rows<T> Mel, Rows<T> Y, Rows<T> Skips, Rows<T>? H, FoldedBias Bias, int Layer, int Batch, int Rows, int Before, int After) where T : unmanaged;
 
-    // The biases of all layers: [B, L, 2C], [B, L, 2, 2C], [B, L, 2C].
-    private readonly struct FoldedBias(ArrayView<float> all)
+    // The biases of all layers: [B, L, 2C], [B, L, 2, 2C], [B, L, 2C], each from an item on.
+    private readonly struct FoldedBias(ArrayView<float> all, int batch, int firstItem = 0)
     {
-        public ArrayView<float> Bias => all.SubView(0, all.Length / 4);
-        public ArrayView<float> Edges => all.SubView(all.Length / 4, all.Length / 2);
-        public ArrayView<float> Output => all.SubView(all.Length / 4 * 3);
+        public ArrayView<float> Bias => Items(0, 1);
+        public ArrayView<float> Edges => Items(1, 2);
+        public ArrayView<float> Output => Items(3, 1);
+
+        private ArrayView<float> Items(int quarter, int quarters)
+        {
+            long item = all.Length / 4 / batch;
+            return all.SubView(quarter * batch * item + firstItem * quarters * item, (batch - firstItem) * quarters * item);
+        }
     }
 
     private abstract class FusedBlocks<T, P>(CudaOps ops) : FusedBlocks where T : unmanaged where P : struct, IMatrixOperand<T>
@@ -103,18 +109,18 @@ public sealed partial class CudaOps
             DeviceArena.Layer first = weights.Layers[0];
             int channels = Config.Channels, layers = Config.Layers;
             stepBias.Folded ??= Ops.Allocate(stepBias.Batch, layers, 8 * channels, typeof(float), sizeof(float));
-            var folded = new FoldedBias(stepBias.Folded.Values<float>());
+            var folded = new FoldedBias(stepBias.Folded.Values<float>(), stepBias.Batch);
             Ops.Launch(fold.With(On(labelBias is not null), On(Config.HasMel), On(Config.ResidualIncludesStepEmbedding)).Add(Values(stepBias)).Add(Values(labelBias)).Add(weights.From(first.Dilated.Weight))
                 .Add(weights.From(first.Dilated.Bias)).Add(weights.From(first.Conditioner.Bias)).Add(weights.From(first.Output.Bias)).Add(folded.Bias).Add(folded.Edges).Add(folded.Output)
                 .Add(channels).Add(layers).Add(weights.LayerStride), Blocks(2L * channels * layers, BlockBias.OutputsV1), 1, stepBias.Batch);
         }
 
-        public override void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, Window? mel, Window y, Window skips, BlockTape? tape)
+        public override void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, int firstItem, Window? mel, Window y, Window skips, BlockTape? tape)
         {
             if (mel is not null != Config.HasMel) throw new ArgumentException($"the model {(Config.HasMel ? "needs the upsampled mel" : "has no mel")}");
             if (tape is { Gated: not null }) throw new UnsupportedPrecisionException($"{Name(Ops.Precision)}: the fused residual block keeps what its gate reads, not what comes out of it; compute in fp32 to see that");
             if (stepBias.Folded is not { } folded) throw new InvalidOperationException("the biases are not folded: call FoldBiases when step and label biases are computed");
-            var bias = new FoldedBias(folded.Values<float>());
+            var bias = new FoldedBias(folded.Values<float>(), folded.Batch, firstItem);
             foreach ((int piece, int pieceRows) in Ops.Pieces(range, 2 * Config.Channels))
                 for (int first = piece, count; first < piece + pieceRows; first += count)
                 {

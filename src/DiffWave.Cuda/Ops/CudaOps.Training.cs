@@ -8,12 +8,12 @@ namespace DiffWave.Cuda;
 public sealed partial class CudaOps
 {
     private DeviceTraining? training;
-    private (ulong Address, int Capacity) losses; // float64, a sum an item of the optimiser step
-    private int lossCount;
+    private (ulong Address, int Count) losses; // float64, a sum an item of the optimiser step; as many as the largest step had
+    private bool stepBegun;
 
     private DeviceTraining Training => training ?? throw new InvalidOperationException("nothing to train is loaded: call LoadTraining first");
 
-    private ArrayView<double> Losses => new((nint)losses.Address, lossCount);
+    private ArrayView<double> Losses => new((nint)losses.Address, losses.Count);
 
     /// <inheritdoc/>
     /// <exception cref="UnsupportedPrecisionException">The precision cannot serve the model: see <see cref="RequireTraining"/>.</exception>
@@ -73,6 +73,20 @@ public sealed partial class CudaOps
     public void ReadGradients(Span<float> gradients) => staging.Download((ulong)Training.Gradients.All.Address, gradients[..(int)Training.Gradients.All.Length]);
 
     /// <inheritdoc/>
+    public void BeginStep(AdamStep step, float lossFactor)
+    {
+        staging.Upload<AdamFactors>([new(step.Step, step.LearningRate, step.Beta1, step.Beta2, step.Epsilon, step.AverageDecay)], (ulong)Factors.Address);
+        SetLimits(step.ClipNorm, step.LossScale, lossFactor);
+        stepBegun = true;
+    }
+
+    private void SetLimits(double clipNorm, double lossScale, float lossFactor)
+    {
+        staging.Upload<UpdateLimits>([new(clipNorm, AdamStep.LargestNorm, lossScale)], (ulong)Limits.Address);
+        staging.Upload<float>([(float)(lossScale * lossFactor)], (ulong)LossFactor.Address);
+    }
+
+    /// <inheritdoc/>
     public double GradientNorm()
     {
         using var range = Range(nameof(GradientNorm));
@@ -86,19 +100,19 @@ public sealed partial class CudaOps
         int slices = Kernels.GradientNorm.Slices(gradients.Length);
         ArrayView<double> squares = scratch.Take<double>(ScratchUse.Squares, slices);
         Launch(kernels.GradientSquares.With().Add(gradients).Add(squares), slices, 1);
-        Launch(kernels.GradientNorms.With().Add(squares).Add(norm), 1, 1);
+        Launch(kernels.GradientNorms.With().Add(squares).Add(Limits).Add(norm), 1, 1);
     }
 
     /// <inheritdoc/>
-    public void UpdateWeights(AdamStep step)
+    public void UpdateWeights()
     {
+        if (!stepBegun) throw new InvalidOperationException("there are no numbers to update by: call BeginStep first");
         using var range = Range(nameof(UpdateWeights));
         DeviceTraining state = Training;
         GradientNorm(NormOfUpdate);
-        Launch(kernels.GradientScale.With().Add(NormOfUpdate).Add(Losses).Add(ScaleOfUpdate).Add(step.ClipNorm).Add(AdamStep.LargestNorm), 1, 1);
+        Launch(kernels.GradientScale.With().Add(NormOfUpdate).Add(Losses).Add(Limits).Add(ScaleOfUpdate), 1, 1);
         ArrayView<float> weights = state.Weights.Values.All;
-        var factors = new AdamFactors(step.Step, step.LearningRate, step.Beta1, step.Beta2, step.Epsilon, step.AverageDecay);
-        Launch(kernels.Adam.With(On(state.Average.IsValid)).Add(weights).Add(state.Gradients.All).Add(state.FirstMoment).Add(state.SecondMoment).Add(state.Average).Add(ScaleOfUpdate).Add(factors),
+        Launch(kernels.Adam.With(On(state.Average.IsValid)).Add(weights).Add(state.Gradients.All).Add(state.FirstMoment).Add(state.SecondMoment).Add(state.Average).Add(ScaleOfUpdate).Add(Factors),
             Blocks(weights.Length, 1024), 1);
         PackTraining();
         current = state.Weights;
@@ -115,44 +129,43 @@ public sealed partial class CudaOps
     }
 
     /// <inheritdoc/>
-    public void Diffuse(IBuffer audio, IBuffer noise, ReadOnlySpan<float> alphaBars, IBuffer noisy)
+    public void Diffuse(IBuffer audio, IBuffer noise, IBuffer alphaBars, IBuffer noisy)
     {
         using var range = Range(nameof(Diffuse));
-        Launch(kernels.Diffusion.With().Add(All(audio)).Add(All(noise)).Add(Uploaded(ScratchUse.Levels, alphaBars)).Add(All(noisy)).Add(audio.Rows), Blocks(audio.Rows), audio.Batch);
+        Launch(kernels.Diffusion.With().Add(All(audio)).Add(All(noise)).Add(Values(alphaBars)).Add(All(noisy)).Add(audio.Rows), Blocks(audio.Rows), audio.Batch);
     }
 
     /// <inheritdoc/>
-    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, ReadOnlySpan<int> validSamples, float scale, int firstItem, IBuffer dEps)
+    public void Loss(LossKind kind, IBuffer eps, IBuffer noise, IBuffer validSamples, int firstItem, IBuffer dEps)
     {
         using var range = Range(nameof(Loss));
         int batch = eps.Batch, rows = eps.Rows, slices = Kernels.Loss.Slices(rows);
-        KeepLosses(firstItem, batch);
+        KeepLosses(checked(firstItem + batch));
+        if (firstItem == 0) driver.FillAsync(losses.Address, 0, 2L * losses.Count, stream);
         ArrayView<double> partial = scratch.Take<double>(ScratchUse.LossPartial, (long)batch * slices);
-        Launch(kernels.Loss.With(On(kind == LossKind.Mse)).Add(All(eps)).Add(All(noise)).Add(Uploaded(ScratchUse.ValidSamples, validSamples)).Add(All(dEps)).Add(partial).Add(rows).Add(scale),
+        Launch(kernels.Loss.With(On(kind == LossKind.Mse)).Add(All(eps)).Add(All(noise)).Add(Values(validSamples)).Add(All(dEps)).Add(partial).Add(rows).Add(LossFactor),
             slices, batch);
         Launch(kernels.LossSum.With().Add(partial).Add(Losses).Add(slices).Add(firstItem), Blocks(batch, 32), 1);
     }
 
-    // Room for the sums of items firstItem .. firstItem + batch - 1 behind those that are there; a gap counts as zero.
-    private void KeepLosses(int firstItem, int batch)
+    // Room for so many sums, new ones of zero; those that are there stay.
+    private void KeepLosses(int count)
     {
-        int kept = firstItem == 0 ? 0 : lossCount, count = Math.Max(kept, checked(firstItem + batch));
-        if (count > losses.Capacity)
+        if (count <= losses.Count) return;
+        ulong larger = pool.Allocate(count * (long)sizeof(double));
+        driver.FillAsync(larger, 0, 2L * count, stream);
+        if (losses.Count > 0)
         {
-            int capacity = Math.Max(count, 2 * losses.Capacity);
-            ulong larger = pool.Allocate(capacity * (long)sizeof(double));
-            if (kept > 0) driver.CopyOnDeviceAsync(larger, losses.Address, kept * (long)sizeof(double), stream);
-            if (losses.Capacity > 0) pool.Free(losses.Address);
-            losses = (larger, capacity);
+            driver.CopyOnDeviceAsync(larger, losses.Address, losses.Count * (long)sizeof(double), stream);
+            pool.Free(losses.Address);
         }
-        if (firstItem > kept) driver.FillAsync(losses.Address + (ulong)kept * sizeof(double), 0, 2L * (firstItem - kept), stream);
-        lossCount = count;
+        losses = (larger, count);
     }
 
     /// <inheritdoc/>
     public void ReadLosses(Span<double> sums)
     {
-        if (sums.Length > lossCount) throw new ArgumentException($"{sums.Length} sums of losses were asked for, there are {lossCount}");
+        if (sums.Length > losses.Count) throw new ArgumentException($"{sums.Length} sums of losses were asked for, there are {losses.Count}");
         staging.Download(losses.Address, sums);
     }
 }

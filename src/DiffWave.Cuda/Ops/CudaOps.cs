@@ -59,9 +59,10 @@ public sealed partial class CudaOps : IOps
         {
             SamplingBudget = Math.Min(pool.Budget, driver.MemoryInfo().Free) / 10 * 8;
             staging = new StagingRing(driver, stream, this.options.StagingBytes);
-            numbers = pool.Allocate(4 * sizeof(double));
-            driver.FillAsync(numbers, uint.MaxValue, 8, stream); // norms of NaN: there was no update yet
+            numbers = pool.Allocate(NumbersBytes);
+            driver.FillAsync(numbers, uint.MaxValue, NumbersBytes / sizeof(uint), stream); // norms of NaN: there was no update yet
             SetSeed(0);
+            SetLimits(clipNorm: 0, lossScale: 1, lossFactor: 1);
         }
         catch
         {
@@ -101,13 +102,21 @@ public sealed partial class CudaOps : IOps
     /// <summary>What the device's memory is used for.</summary>
     internal DeviceMemoryPool Pool => pool;
 
-    private ArrayView<ulong> Seed => new((nint)numbers, 1);
+    private const int NumbersBytes = 104;
 
-    private ArrayView<double> Norm => new((nint)numbers + 8, 1);
+    private ArrayView<ulong> Seed => new((nint)numbers, 2);
 
-    private ArrayView<double> NormOfUpdate => new((nint)numbers + 16, 1);
+    private ArrayView<double> Norm => new((nint)numbers + 16, 1);
 
-    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 24, 1);
+    private ArrayView<double> NormOfUpdate => new((nint)numbers + 24, 1);
+
+    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 32, 1);
+
+    private ArrayView<float> LossFactor => new((nint)numbers + 36, 1);
+
+    private ArrayView<UpdateLimits> Limits => new((nint)numbers + 40, 1);
+
+    private ArrayView<AdamFactors> Factors => new((nint)numbers + 64, 1);
 
     private DeviceWeights Weights => current ?? throw new InvalidOperationException("no weights are loaded: call Load first");
 
@@ -303,14 +312,6 @@ public sealed partial class CudaOps : IOps
     private Rows<float> Scratch(ScratchUse use, int batch, int rows, int channels) => Scratch<float>(use, batch, rows, channels);
 
     private Rows<T> Scratch<T>(ScratchUse use, int batch, int rows, int channels) where T : unmanaged => new(scratch.Take<T>(use, (long)batch * rows * channels), rows, 0, channels);
-
-    // Values of the host in working memory of the device, for the operations queued from here on.
-    private ArrayView<T> Uploaded<T>(ScratchUse use, ReadOnlySpan<T> values) where T : unmanaged
-    {
-        ArrayView<T> place = scratch.Take<T>(use, values.Length);
-        staging.Upload(values, (ulong)place.Address);
-        return place;
-    }
 
     // Rows of a range that exist, in pieces whose values (so many a row) a launch can count.
     private RowPieces Pieces(TimeRange range, int rowValues) => new(range, Math.Max(1, options.LaunchValues / rowValues));

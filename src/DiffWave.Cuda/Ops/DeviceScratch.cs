@@ -18,9 +18,6 @@ internal enum ScratchUse
     LossPartial,
     Squares,
     Vectors,
-    Levels,
-    Labels,
-    ValidSamples,
 }
 
 /// <summary>Working memory of the device that is kept between operations and replaced by a larger piece where it is too small. What an earlier operation left there is garbage.</summary>

@@ -31,6 +31,7 @@ public sealed class Trainer : IDisposable
     private readonly ITrainingData _data;
     private readonly TrainingState _state;
     private readonly TrainingPass _pass;
+    private readonly IRecording _update;
     private readonly float[] _alphaBars;
 
     /// <param name="ops">The device; the state is loaded into it.</param>
@@ -46,6 +47,7 @@ public sealed class Trainer : IDisposable
         (_ops, _options, _data, _state) = (ops, options, data, state);
         _alphaBars = [.. new NoiseSchedule(config.TrainingBetas).AlphaBars.Select(level => (float)level)];
         _pass = new TrainingPass(ops, config, options.MicroBatch, data.CropSamples, options.Recompute);
+        _update = ops.Record(ops.UpdateWeights);
         ops.LoadTraining(config, state);
     }
 
@@ -60,18 +62,21 @@ public sealed class Trainer : IDisposable
         double[] sums = new double[batch];
         long valid = items.Sum(item => (long)item.ValidSamples);
 
-        _ops.SetSeed(_options.Seed); // others may draw from this device between steps
+        long number = _state.Step + 1;
+        double rate = LearningRate(number), decay = Math.Min(_options.AverageDecay, (1.0 + number) / (10 + number));
+        var update = new AdamStep(number, rate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.ClipNorm, decay);
+
+        // Seed and numbers go ahead, so that all else is the same in every step and can be replayed.
+        _ops.SetSeed(_options.Seed, first * _data.CropSamples);
+        _ops.BeginStep(update, 1f / valid);
         _ops.ZeroGradients();
         for (int at = 0; at < batch; at += micro)
         {
             var t = steps.AsSpan(at, micro);
-            var noise = new NoiseDraw(NoiseStream, 0, 0, (first + at) * _data.CropSamples, _data.CropSamples);
-            _pass.Run(_options.Loss, items[at..(at + micro)], noise, t, Levels(t), 1f / valid, at, backward: true);
+            var noise = new NoiseDraw(NoiseStream, 0, 0, (long)at * _data.CropSamples, _data.CropSamples);
+            _pass.Run(_options.Loss, items[at..(at + micro)], noise, t, Levels(t), at, backward: true);
         }
-        long number = _state.Step + 1;
-        double rate = LearningRate(number), decay = Math.Min(_options.AverageDecay, (1.0 + number) / (10 + number));
-        var update = new AdamStep(number, rate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.ClipNorm, decay);
-        _ops.UpdateWeights(update);
+        _update.Run();
 
         // Everything of this step is under way; only now the host waits, for the numbers it reports.
         _ops.ReadLosses(sums);
@@ -114,6 +119,10 @@ public sealed class Trainer : IDisposable
         return $"a crop of {items[bad].Clip} with diffusion step {steps[bad]}";
     }
 
-    /// <summary>Frees the activations.</summary>
-    public void Dispose() => _pass.Dispose();
+    /// <summary>Frees recordings and activations.</summary>
+    public void Dispose()
+    {
+        _update.Dispose();
+        _pass.Dispose();
+    }
 }

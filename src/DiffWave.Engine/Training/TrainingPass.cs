@@ -6,24 +6,30 @@ namespace DiffWave.Engine;
 /// <remarks>
 /// What forward keeps, in activations a sample and item: the input of every block (C a layer), the input of every gate (2C a layer, unless recomputed), the upsampled mel (M), the sum of
 /// skips (C). The base model keeps 366 MB of floats an item of 15,872 samples, 130 MB with recomputation, which costs one more forward block a layer. Gradients are summed over calls, so a batch
-/// of any size fits in the memory of one item.
+/// of any size fits in the memory of one item. What a run does on the device is recorded, see <see cref="IOps.Record"/>, once for each kind, noise, first item and direction it is asked for:
+/// these should recur from step to step. Everything else is uploaded before.
 /// </remarks>
 public sealed class TrainingPass : IDisposable
 {
     private const int ChunkRows = 8192; // bounds the conditioner's memory
+    private const int MostSamples = 1 << 24; // whole numbers a float32 holds
 
     private readonly IOps _ops;
     private readonly ModelConfig _config;
     private readonly int _length, _frames, _chunk;
     private readonly bool _recompute;
+    private readonly Dictionary<Work, IRecording> _recordings = [];
     private readonly List<IBuffer> _buffers = [];
     private readonly IBuffer _audio, _noise, _noisy, _eps, _dEps;
-    private readonly IBuffer _stepTable, _embedding, _stepBias, _dStepBias;
-    private readonly IBuffer? _labelBias, _dLabelBias;
+    private readonly IBuffer _alphaBars, _validSamples, _stepTable, _embedding, _stepBias, _dStepBias;
+    private readonly IBuffer? _labels, _labelBias, _dLabelBias;
     private readonly IBuffer? _mel, _upsampled, _conditioner, _dUpsampled;
     private readonly IBuffer[] _x, _preGate; // an entry a layer; one shared pre-gate when recomputed
     private readonly IBuffer[] _dX; // of a block's input and of its result, in turn
     private readonly IBuffer _y, _skips, _discarded, _dPreGate, _dSkips;
+
+    // What is the same in every run of a recording; null: the noise is uploaded.
+    private readonly record struct Work(LossKind Kind, NoiseDraw? Noise, int FirstItem, bool Backward);
 
     /// <summary>B, items one call takes.</summary>
     public int Batch { get; }
@@ -31,21 +37,23 @@ public sealed class TrainingPass : IDisposable
     /// <param name="ops">The device. Its weights are loaded by <see cref="IOps.LoadTraining"/>, or <see cref="IOps.Load"/> when only losses are asked for.</param>
     /// <param name="config">The model.</param>
     /// <param name="batch">B, items one call takes.</param>
-    /// <param name="length">T, samples of an item; a multiple of the hop.</param>
+    /// <param name="length">T, samples of an item; a multiple of the hop, at most 2^24.</param>
     /// <param name="recompute">Compute the inputs of the gates again in backward instead of keeping them.</param>
-    /// <exception cref="ArgumentException">The length is not a multiple of the hop.</exception>
+    /// <exception cref="ArgumentException">The length is not a multiple of the hop, or larger than 2^24.</exception>
     /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
     public TrainingPass(IOps ops, ModelConfig config, int batch, int length, bool recompute = false)
     {
         if (length <= 0 || length % config.Hop != 0) throw new ArgumentException($"crops of {length} samples, expected a multiple of the hop {config.Hop}");
+        if (length > MostSamples) throw new ArgumentException($"crops of {length} samples, at most {MostSamples} can be trained on: use shorter crops");
         (_ops, _config, Batch, _length, _recompute, _frames) = (ops, config, batch, length, recompute, length / config.Hop);
         int c = config.Channels, layers = config.Layers, grain = Network.ChunkGrain(config);
         _chunk = ops.PrefersWholeSignals ? length : Math.Min(length, (ChunkRows + grain - 1) / grain * grain);
         (_audio, _noise, _noisy) = (Signal(), Signal(), Signal());
         (_eps, _dEps) = (Signal(), Signal());
+        (_alphaBars, _validSamples) = (New(1, 1), New(1, 1));
         (_stepTable, _embedding) = (New(1, ModelConfig.StepTableWidth), New(1, ModelConfig.StepWidth));
         (_stepBias, _dStepBias) = (New(layers, c), New(layers, c));
-        if (config.HasLabel) (_labelBias, _dLabelBias) = (New(layers, 2 * c), New(layers, 2 * c));
+        if (config.HasLabel) (_labels, _labelBias, _dLabelBias) = (New(1, 1), New(layers, 2 * c), New(layers, 2 * c));
         if (config.HasMel)
         {
             (_mel, _upsampled, _dUpsampled) = (New(_frames, config.Bands), Activation(config.Bands), New(length, config.Bands));
@@ -63,10 +71,9 @@ public sealed class TrainingPass : IDisposable
     /// <param name="noise">Standard normal noise, T values an item.</param>
     /// <param name="steps">Diffusion step of each item, zero-based.</param>
     /// <param name="alphaBars">alpha_bar of each item's step.</param>
-    /// <param name="scale">Factor of the gradient.</param>
     /// <param name="sums">Out: the loss summed over each item's valid samples.</param>
     /// <param name="backward">Whether to compute gradients.</param>
-    public void Run(LossKind kind, IReadOnlyList<TrainingItem> items, IReadOnlyList<float[]> noise, ReadOnlySpan<int> steps, ReadOnlySpan<float> alphaBars, float scale, Span<double> sums, bool backward)
+    public void Run(LossKind kind, IReadOnlyList<TrainingItem> items, IReadOnlyList<float[]> noise, ReadOnlySpan<int> steps, ReadOnlySpan<float> alphaBars, Span<double> sums, bool backward)
     {
         if (noise.Count != Batch) throw new ArgumentException($"{noise.Count} noises, expected {Batch}");
         for (int item = 0; item < Batch; item++)
@@ -74,43 +81,45 @@ public sealed class TrainingPass : IDisposable
             if (noise[item].Length != _length) throw new ArgumentException($"item {item} has {noise[item].Length} samples of noise, expected {_length}");
             _ops.Upload(noise[item], _noise, item, 0);
         }
-        Run(kind, items, steps, alphaBars, scale, 0, backward);
+        Run(new Work(kind, null, 0, backward), items, steps, alphaBars);
         _ops.ReadLosses(sums);
     }
 
-    /// <summary>Loss of a batch; with <paramref name="backward"/> its gradients are added to the device's. Does not wait for the device.</summary>
+    /// <summary>Loss of a batch; with <paramref name="backward"/> its gradients, by the numbers of <see cref="IOps.BeginStep"/>, are added to the device's. Does not wait for the device.</summary>
     /// <param name="kind">Which loss.</param>
     /// <param name="items">The crops.</param>
     /// <param name="noise">Which standard normals to mix in; the device's seed is set.</param>
     /// <param name="steps">Diffusion step of each item, zero-based.</param>
     /// <param name="alphaBars">alpha_bar of each item's step.</param>
-    /// <param name="scale">Factor of the gradient: 1 / number of samples that count in the whole batch.</param>
     /// <param name="firstItem">Place of the first item among those of the optimiser step, see <see cref="IOps.Loss"/>.</param>
     /// <param name="backward">Whether to compute gradients.</param>
-    public void Run(LossKind kind, IReadOnlyList<TrainingItem> items, NoiseDraw noise, ReadOnlySpan<int> steps, ReadOnlySpan<float> alphaBars, float scale, int firstItem, bool backward)
+    public void Run(LossKind kind, IReadOnlyList<TrainingItem> items, NoiseDraw noise, ReadOnlySpan<int> steps, ReadOnlySpan<float> alphaBars, int firstItem, bool backward) =>
+        Run(new Work(kind, noise, firstItem, backward), items, steps, alphaBars);
+
+    private void Run(Work work, IReadOnlyList<TrainingItem> items, ReadOnlySpan<int> steps, ReadOnlySpan<float> alphaBars)
     {
-        _ops.Normals(noise, _length, new Window(_noise, 0));
-        Run(kind, items, steps, alphaBars, scale, firstItem, backward);
+        Upload(items, steps, alphaBars);
+        if (!_recordings.TryGetValue(work, out IRecording? recording)) _recordings.Add(work, recording = _ops.Record(() => Compute(work)));
+        recording.Run();
     }
 
-    private void Run(LossKind kind, IReadOnlyList<TrainingItem> items, ReadOnlySpan<int> steps, ReadOnlySpan<float> alphaBars, float scale, int firstItem, bool backward)
+    private void Compute(Work work)
     {
-        Upload(items, steps);
-        int[] labels = [.. items.Select(item => item.Label)], valid = [.. items.Select(item => item.ValidSamples)];
-        _ops.Diffuse(_audio, _noise, alphaBars, _noisy);
-        Forward(labels);
-        _ops.Loss(kind, _eps, _noise, valid, scale, firstItem, _dEps);
-        if (backward) Backward(labels);
+        if (work.Noise is { } draw) _ops.Normals(draw, _length, new Window(_noise, 0));
+        _ops.Diffuse(_audio, _noise, _alphaBars, _noisy);
+        Forward();
+        _ops.Loss(work.Kind, _eps, _noise, _validSamples, work.FirstItem, _dEps);
+        if (work.Backward) Backward();
     }
 
     /// <summary>The noise predicted by the last run for one item, T values.</summary>
     public void ReadPrediction(int item, Span<float> eps) => _ops.Download(_eps, item, 0, eps);
 
-    private void Forward(ReadOnlySpan<int> labels)
+    private void Forward()
     {
         var range = new TimeRange(0, _length, _length);
         _ops.StepEmbedding(_stepTable, _embedding, _stepBias);
-        if (_labelBias is not null) _ops.LabelBias(labels, _labelBias);
+        if (_labels is not null) _ops.LabelBias(_labels, _labelBias!);
         _ops.FoldBiases(_stepBias, _labelBias);
         _ops.InputProjection(range, new Window(_noisy, 0), new Window(_x[0], 0));
         for (int layer = 0; layer < _config.Layers; layer++)
@@ -118,7 +127,7 @@ public sealed class TrainingPass : IDisposable
         _ops.Head(range, new Window(_skips, 0), new Window(_eps, 0));
     }
 
-    private void Backward(ReadOnlySpan<int> labels)
+    private void Backward()
     {
         _ops.HeadBackward(_skips, _dEps, _dSkips);
         bool shared = _config.Upsampler == Upsampler.Shared;
@@ -139,7 +148,7 @@ public sealed class TrainingPass : IDisposable
         }
         _ops.InputProjectionBackward(_noisy, _x[0], dY, null);
         _ops.StepEmbeddingBackward(_stepTable, _embedding, _dStepBias);
-        if (_dLabelBias is not null) _ops.LabelBiasBackward(labels, _dLabelBias);
+        if (_labels is not null) _ops.LabelBiasBackward(_labels, _dLabelBias!);
     }
 
     // One residual block with its conditioner, some rows at a time; the shared upsampler runs once, for the first layer.
@@ -162,9 +171,11 @@ public sealed class TrainingPass : IDisposable
 
     private void Upsample(int layer) => _ops.UpsampleMel(layer, new TimeRange(0, _length, _length), new Window(_mel!, 0), 0, _frames, new Window(_upsampled!, 0));
 
-    private void Upload(IReadOnlyList<TrainingItem> items, ReadOnlySpan<int> steps)
+    private void Upload(IReadOnlyList<TrainingItem> items, ReadOnlySpan<int> steps, ReadOnlySpan<float> alphaBars)
     {
-        if (items.Count != Batch || steps.Length != Batch) throw new ArgumentException($"{items.Count} items and {steps.Length} steps, expected {Batch} of each");
+        if (items.Count != Batch || steps.Length != Batch || alphaBars.Length != Batch)
+            throw new ArgumentException($"{items.Count} items, {steps.Length} steps and {alphaBars.Length} noise levels, expected {Batch} of each");
+        if (_labels is not null) StepCondition.Upload(_ops, _config, [.. items.Select(item => item.Label)], _labels);
         Span<float> row = stackalloc float[ModelConfig.StepTableWidth];
         for (int item = 0; item < Batch; item++)
         {
@@ -173,6 +184,8 @@ public sealed class TrainingPass : IDisposable
             if (_mel is not null) _ops.Upload(items[item].Mel ?? throw new ArgumentException($"item {item} has no mel"), _mel, item, 0);
             StepEmbedding.Row(_config.StepExponent, steps[item], _config.TrainingBetas.Count, row);
             _ops.Upload(row, _stepTable, item, 0);
+            _ops.Upload([alphaBars[item]], _alphaBars, item, 0);
+            _ops.Upload([items[item].ValidSamples], _validSamples, item, 0);
         }
     }
 
@@ -188,6 +201,10 @@ public sealed class TrainingPass : IDisposable
         return buffer;
     }
 
-    /// <summary>Frees the buffers.</summary>
-    public void Dispose() => _buffers.ForEach(buffer => buffer.Dispose());
+    /// <summary>Frees recordings and buffers.</summary>
+    public void Dispose()
+    {
+        foreach (IRecording recording in _recordings.Values) recording.Dispose();
+        _buffers.ForEach(buffer => buffer.Dispose());
+    }
 }

@@ -42,7 +42,7 @@ public sealed class TrainingSamples
             float[] audio = new float[excerpt.Audio.Length];
             var request = new SamplerRequest
             {
-                Steps = steps, Noise = new SeededNoise((ulong)i), Length = audio.Length, Labels = _config.HasLabel ? [excerpt.Label] : [],
+                Steps = steps, Noise = new SeededNoise((ulong)i), Lengths = [audio.Length], Labels = _config.HasLabel ? [excerpt.Label] : [],
                 Mels = _mel is null ? null : [Source(excerpt.Mel!)],
             };
             sampler.Run(request, (_, first, samples) => samples.CopyTo(audio.AsSpan((int)first)));

@@ -50,11 +50,15 @@ public sealed class TrainingState
 /// <param name="Epsilon">Added to the denominator.</param>
 /// <param name="ClipNorm">Gradients of a larger L2 norm are scaled down to it first; 0 for no limit.</param>
 /// <param name="AverageDecay">Decay of the average; not used when the state keeps none.</param>
-public readonly record struct AdamStep(long Step, double LearningRate, double Beta1, double Beta2, double Epsilon, double ClipNorm, double AverageDecay)
+/// <param name="LossScale">What the gradients were multiplied by so that none is too small for the device's numbers: a power of two. The update divides them by it.</param>
+public readonly record struct AdamStep(long Step, double LearningRate, double Beta1, double Beta2, double Epsilon, double ClipNorm, double AverageDecay, double LossScale = 1)
 {
+    /// <summary>What the gradients were multiplied by, a power of two.</summary>
+    public double LossScale { get; init; } = double.IsPow2(LossScale) ? LossScale : throw new ArgumentOutOfRangeException(nameof(LossScale), LossScale, "a power of two is needed");
+
     /// <summary>Largest norm after clipping. No gradient is larger than their norm, so none has a square beyond float32: moments and weights stay finite.</summary>
     public static readonly double LargestNorm = Math.Sqrt(float.MaxValue) * 0.999;
 
-    /// <summary>Factor on the gradients for their norm.</summary>
+    /// <summary>Factor on the true gradients for their norm.</summary>
     public double GradientScale(double norm) => ClipNorm > 0 && norm > ClipNorm ? ClipNorm / norm : 1;
 }

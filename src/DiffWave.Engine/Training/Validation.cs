@@ -48,7 +48,7 @@ public sealed class Validation : IDisposable
             {
                 int step = (2 * bucket + 1) * levels.Count / (2 * buckets);
                 PhiloxNoise.Fill(Seed, Stream, (uint)bucket, (long)item * noise.Length, noise);
-                _pass.Run(_kind, [_items[item]], [noise], [step], [(float)levels[step]], 1, one, backward: false);
+                _pass.Run(_kind, [_items[item]], [noise], [step], [(float)levels[step]], one, backward: false);
                 sum[bucket] += one[0];
             }
         return (sum.Sum() / (valid * buckets), [.. sum.Select((value, b) => new StepLoss(b * levels.Count / buckets, (b + 1) * levels.Count / buckets, value / valid, _items.Count))]);
