@@ -72,7 +72,7 @@ internal static class TrainCommand
         var average = Options.Number("--ema", "X", 0, 0.999999, "Decay of the moving average of the weights; 0 keeps none; default 0.999");
         var loss = new Option<string?>("--loss") { HelpName = "l1|mse", Description = "Distance between predicted and true noise; default l1" };
         loss.AcceptOnlyFromAmong("l1", "mse");
-        var recompute = new Option<bool?>("--recompute") { Description = "Compute inner activations again in backward instead of keeping them: a third of the memory, somewhat slower" };
+        var recompute = new Option<bool?>("--recompute") { Description = "Compute all inner activations again in backward, not only those a GPU has no memory to keep: a third of the memory, somewhat slower" };
         var precision = Options.OptionalPrecision("What a GPU computes the network with, for models of 32, 64, 128 or 256 channels; sums and weights stay fp32. The CPU computes in fp32 only; default fp32");
         var seed = new Option<ulong?>("--seed") { HelpName = "N", Description = "Seed of weights, order, crops, diffusion steps and noise; default 0" };
         var skip = new Option<bool?>("--skip-unreadable") { Description = "Leave out files that cannot be read instead of stopping" };

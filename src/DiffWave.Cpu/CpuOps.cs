@@ -32,6 +32,8 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
 
     public long SamplingBudget => 512L << 20;
 
+    public long TrainingBudget => long.MaxValue;
+
     public int ActivationBytes => sizeof(float);
 
     public bool BlocksProjectMel => false;

@@ -71,6 +71,9 @@ public interface IOps : IDisposable
     /// <summary>Bytes that the activations of sampling may take unless the user says otherwise.</summary>
     long SamplingBudget { get; }
 
+    /// <summary>Bytes that the buffers of a training pass may take before it computes again in backward what forward could have kept.</summary>
+    long TrainingBudget { get; }
+
     /// <summary>Bytes of a value of <see cref="AllocateActivation"/>: 4, or 2 on a device that keeps activations in 16 bits.</summary>
     int ActivationBytes { get; }
 

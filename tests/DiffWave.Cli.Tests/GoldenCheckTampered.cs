@@ -9,6 +9,7 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public Precision Precision => ops.Precision;
     public bool PrefersWholeSignals => ops.PrefersWholeSignals;
     public long SamplingBudget => ops.SamplingBudget;
+    public long TrainingBudget => ops.TrainingBudget;
     public int ActivationBytes => ops.ActivationBytes;
     public bool BlocksProjectMel => ops.BlocksProjectMel;
     public long WorkingRowBytes(ModelConfig config) => ops.WorkingRowBytes(config);

@@ -84,6 +84,9 @@ public sealed partial class CudaOps : IOps
     public long SamplingBudget { get; }
 
     /// <inheritdoc/>
+    public long TrainingBudget => options.TrainingBudget ?? SamplingBudget; // what is left is for weights, their gradients and working memory
+
+    /// <inheritdoc/>
     public int ActivationBytes => ends is null ? sizeof(float) : 2;
 
     /// <inheritdoc/>

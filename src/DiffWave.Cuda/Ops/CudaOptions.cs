@@ -14,6 +14,9 @@ public sealed record CudaOptions
     /// <summary>Cuts of residual blocks that were found to be the fastest; null: by rule. Results do not depend on it.</summary>
     public TileTuning? Tuning { get; init; }
 
+    /// <summary>Most bytes of the buffers of a training pass that keeps what it could compute again; null: four fifths of the memory. Results do not depend on it.</summary>
+    internal long? TrainingBudget { get; init; }
+
     /// <summary>Most values of an activation that one launch counts: kernels index inside an item in 32 bits. Results do not depend on it.</summary>
     internal int LaunchValues { get; init; } = 1 << 30;
 

@@ -30,7 +30,7 @@ public sealed record TrainingOptions
     public double ClipNorm { get; init; }
     /// <summary>Decay of the moving average of the weights, in [0, 1); 0 keeps none. The first steps use min(decay, (1 + step) / (10 + step)).</summary>
     public double AverageDecay { get; init; }
-    /// <summary>Compute the inputs of the gates again in backward instead of keeping them: a third of the memory, about a tenth more time.</summary>
+    /// <summary>Compute the inputs of all gates again in backward instead of keeping those that fit into memory: a third of the memory, about a tenth more time.</summary>
     public bool Recompute { get; init; }
     /// <summary>What the device computes the network with; weights, gradients and moments are float32 in all of them.</summary>
     public Precision Precision { get; init; }
