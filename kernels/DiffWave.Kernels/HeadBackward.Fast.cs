@@ -94,7 +94,7 @@ public static partial class HeadBackward
                             Gradient(product.Z, scale, r.Z, w.Z, ds[part], own, 2), Gradient(product.W, scale, r.W, w.W, ds[part], own, 3));
                         if (first + 8 * part < rows) target[((first + 8 * part) * channels + 16 * pair) / 4 + j] = new UInt2(P.Pack(gradient.X, gradient.Y), P.Pack(gradient.Z, gradient.W));
                     }
-                    JoinLanes(own, lane);
+                    EightLanes.Sum(own, lane);
                     ref float ofWarp = ref ofWarps[(warp * (channels / Head.Depth) + pair) * 32 + lane];
                     ofWarp = round == 0 ? own[0] : ofWarp + own[0];
                 }
@@ -107,7 +107,7 @@ public static partial class HeadBackward
             {
                 float sum = ofWarps[index];
                 for (int other = 1; other < Head.WarpsV3; other++) sum += ofWarps[other * 2 * channels + index];
-                result[index / 16 % 2 * channels + index / 32 * 16 + index % 4 * 4 + index / 4 % 4] = sum; // as JoinLanes leaves them
+                result[index / 16 % 2 * channels + index / 32 * 16 + index % 4 * 4 + index / 4 % 4] = sum; // as EightLanes leaves them
             }
             if (thread == 0)
             {
@@ -125,17 +125,5 @@ public static partial class HeadBackward
         own[column] += gradient;
         own[4 + column] += d * hidden;
         return gradient;
-    }
-
-    // Eight sums of each lane become the sum of the eight lanes that share their columns: lane 16 k + 4 q + j gets column 4 j + q, for r where k is 0, for w where it is 1. Each step halves what a lane holds.
-    private static void JoinLanes(ArrayView<float> own, int lane)
-    {
-        for (int half = 4, lanes = 16; half > 0; half /= 2, lanes /= 2)
-            for (int i = 0; i < half; i++)
-            {
-                bool upper = (lane & lanes) != 0;
-                float kept = upper ? own[half + i] : own[i], given = upper ? own[i] : own[half + i];
-                own[i] = kept + Warp.ShuffleXor(given, lanes);
-            }
     }
 }

@@ -32,35 +32,44 @@ internal sealed record SynthesisRequest
 /// <summary>One finished file.</summary>
 internal sealed record SynthesizedFile(SynthesisItem Item, long Samples, double WallSeconds, long ClippedSamples);
 
-/// <summary>Runs a synthesis: checks everything that can be checked first, then loads the model, then makes one file after the other.</summary>
+/// <summary>
+/// Runs a synthesis: checks everything that can be checked first, then loads the model, then makes the files in order, as many together as suit the device. The files of a group are written
+/// while the next group is made.
+/// </summary>
 internal sealed class Synthesis(Session session, SynthesisRequest request)
 {
     private const double ClipWarning = 1e-3;
+    private const int MostTogether = 128; // of files held open
+
+    private readonly List<SynthesizedFile> _files = []; // finished
+    private IReadOnlyList<SynthesisItem> _items = [];
+    private ModelConfig _config = null!;
+    private Sampler _sampler = null!;
 
     public int Run()
     {
         if (request.Eta is not null && request.Sampler != SamplerKind.Ddim) throw new UsageException("--eta belongs to --sampler ddim");
         double[]? betas = request.Schedule is "fast" or "full" ? null : ScheduleText.Parse("--schedule", request.Schedule, "fast, full or ");
         using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads, request.Precision);
-        ModelConfig config = null!;
-        Sampler sampler = null!;
         device.Prepare(ops =>
         {
-            config = LoadModel(ops);
-            sampler = new Sampler(config, ops); // its buffers go with the device
+            _config = LoadModel(ops);
+            _sampler = new Sampler(_config, ops); // its buffers go with the device
         });
-        RequireFittingInputs(config);
-        IReadOnlyList<SamplerStep> steps = Steps(config, betas);
-        IReadOnlyList<SynthesisItem> items = SynthesisInputs.Expand(request);
+        RequireFittingInputs(_config);
+        IReadOnlyList<SamplerStep> steps = Steps(_config, betas);
+        _items = SynthesisInputs.Expand(request);
         bool reportToError = request.Output == SynthesisInputs.Stdout;
         bool announce = !(reportToError && request.Json); // one JSON object alone on stderr can be read by a program
-        var files = new List<SynthesizedFile>();
-        foreach (SynthesisItem item in items)
+        using (var progress = new ProgressReport(session, _items.Count > 1 ? $"synthesize ({_items.Count} files)" : "synthesize"))
         {
-            string what = items.Count > 1 ? $"{Path.GetFileName(item.Path)} ({files.Count + 1} of {items.Count})" : "synthesize";
-            files.Add(device.Run(_ => Make(item, config, device, sampler, steps, what, announce: announce && files.Count == 0)));
+            device.Run(_ =>
+            {
+                MakeRest(device, steps, progress, announce && _files.Count == 0);
+                return true;
+            });
         }
-        var report = new SynthesisReport(request, config, device, steps.Count, files);
+        var report = new SynthesisReport(request, _config, device, steps.Count, _files);
         report.Write(reportToError ? session.Error : session.Out);
         return ExitCode.Ok;
     }
@@ -73,67 +82,83 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         return model.Config;
     }
 
-    private SynthesizedFile Make(SynthesisItem item, ModelConfig config, DeviceChoice device, Sampler sampler, IReadOnlyList<SamplerStep> steps, string what, bool announce)
+    // Makes what is not finished yet. A group is settled when the next one has begun; when something fails, what was made before is still fetched.
+    private void MakeRest(DeviceChoice device, IReadOnlyList<SamplerStep> steps, ProgressReport progress, bool announce)
     {
-        float[]? source = item.Path is not null && request.Wavs.Length > 0 ? AudioInput.Read(session, item.Path, config.SampleRate, "model", request.Mix) : null;
-        using IMelSource? mel = item.Path is null ? null : source is null ? MelFile.Open(item.Path, config.Mel!) : Analyse(source, config.Mel!);
-        long wanted = (long)Math.Round((request.Seconds ?? 1) * config.SampleRate);
-        long length = mel is null ? wanted : (long)mel.Frames * config.Hop;
-        if (mel is not null && request.Seconds is not null) length = Math.Min(length, wanted);
-        long chunk = request.ChunkSeconds is { } seconds ? Math.Clamp((long)Math.Round(seconds * config.SampleRate), 1, length) : 0;
-        var sampling = new SamplerRequest
-        {
-            Steps = steps,
-            Noise = new SeededNoise(request.Seed),
-            Lengths = [length],
-            Mels = mel is null ? null : [mel],
-            Labels = request.Label is { } label ? [label] : [],
-            ChunkRows = (int)Math.Min(chunk, int.MaxValue / 2),
-        };
-        if (item.Picture is not null && length > Array.MaxLength) throw new OutOfMemoryException();
-        float[]? drawn = item.Picture is null ? null : new float[length];
-        using WavOutput output = WavOutput.Open(item.Output, session.RawOut, config.SampleRate, request.Format, length, held: device.MayFallBack);
-        if (announce) session.Log($"device: {device.Text}"); // once the input is known to be good: a refusal is one line
         var clock = Stopwatch.StartNew();
-        using (var progress = new ProgressReport(session, what))
+        var begun = new Queue<SynthesisGroup>();
+        SynthesisPiece? ahead = null; // opened, and found not to go with the group before it
+        try
         {
-            try
+            for (int next = _files.Count; next < _items.Count;)
             {
-                sampler.Run(sampling, (_, first, samples) =>
-                {
-                    output.Write(samples);
-                    if (drawn is not null) samples.CopyTo(drawn.AsSpan((int)first));
-                }, progress, session.Cancel);
+                SynthesisGroup group = Open(next, device, steps, ref ahead);
+                begun.Enqueue(group);
+                if (announce && next == 0) session.Log($"device: {device.Text}"); // once the input is known to be good: a refusal is one line
+                int first = next;
+                next += group.Pieces.Count;
+                try { _sampler.Begin(group.Request(request, _config, steps), (piece, time, samples) => Write(group.Pieces[piece], time, samples), new Part(progress, first, group.Pieces.Count, _items.Count), session.Cancel); }
+                catch (ArgumentException e) { throw new UsageException(e.Message); }
+                while (begun.Count > 0 && begun.Peek().Pieces.All(piece => piece.IsComplete)) Settle(begun.Dequeue(), clock);
             }
-            catch (ArgumentException e) { throw new UsageException(e.Message); }
-            catch (NonFiniteSampleException e)
-            {
-                throw new NotFiniteException($"{request.Model}: stopped: {e.Message}; the model's weights overflow or it was trained for other inputs");
-            }
-            output.Complete();
+            _sampler.Finish();
         }
-        var file = new SynthesizedFile(item, length, clock.Elapsed.TotalSeconds, output.ClippedSamples);
-        if (drawn is not null) Draw(item, source, drawn, config.SampleRate);
-        double clipRatio = (double)file.ClippedSamples / length;
-        if (clipRatio > ClipWarning) session.Warn(string.Create(CultureInfo.InvariantCulture, $"{item.Output}: {clipRatio:P2} of the samples were clipped; --bits 32f keeps them"));
-        return file;
-    }
-
-    private static MemoryMel Analyse(float[] samples, MelRecipe recipe)
-    {
-        float[] mel = new MelSpectrogram(recipe).Compute(samples, out int frames);
-        return new MemoryMel(mel, recipe.Bands, frames);
-    }
-
-    private static void Draw(SynthesisItem item, float[]? reference, float[] samples, int sampleRate)
-    {
-        string path = item.Picture!, title = Path.GetFileName(item.Output);
-        OutputPath.Writing(path, () =>
+        catch (Exception failure)
         {
-            if (reference is null) SpectrogramPicture.Write(path, samples, sampleRate, title);
-            else SpectrogramPicture.Write(path, reference, samples, sampleRate, title, Path.GetFileName(item.Path)!, "synthesized");
-            return true;
-        });
+            try { _sampler.Finish(); }
+            catch (Exception e) when (e is OperationCanceledException || Gpus.IsFailure(e) && Gpus.IsFailure(failure)) { } // the same again; another failure came before this one
+            throw;
+        }
+        finally
+        {
+            while (begun.Count > 0) Settle(begun.Dequeue(), clock);
+            ahead?.Dispose();
+        }
+    }
+
+    // The inputs from one on that are made together. One that cannot be opened ends the group before it, and is tried again as the first of the next.
+    private SynthesisGroup Open(int first, DeviceChoice device, IReadOnlyList<SamplerStep> steps, ref SynthesisPiece? ahead)
+    {
+        var group = new SynthesisGroup();
+        for (int item = first; item < _items.Count && group.Pieces.Count < MostTogether; item++)
+        {
+            try { group.Add(ahead ?? SynthesisPiece.Open(session, request, _items[item], _config, device.MayFallBack)); }
+            catch when (item > first) { break; }
+            ahead = null;
+            if (!device.Ops.PrefersWholeSignals) break; // one by one
+            if (_sampler.Together(group.Request(request, _config, steps)) == group.Pieces.Count) continue;
+            ahead = group.TakeLast();
+            break;
+        }
+        return group;
+    }
+
+    private void Write(SynthesisPiece piece, long first, ReadOnlySpan<float> samples)
+    {
+        try { piece.Write(first, samples, _config.SampleRate); }
+        catch (NonFiniteSampleException e)
+        {
+            throw new NotFiniteException($"{request.Model}: stopped: {e.Message}; the model's weights overflow or it was trained for other inputs");
+        }
+    }
+
+    // Time runs from one group's end to the next one's, so that the sum is the time of all.
+    private void Settle(SynthesisGroup group, Stopwatch clock)
+    {
+        using (group)
+            foreach (SynthesizedFile file in group.Finished(clock.Elapsed.TotalSeconds))
+            {
+                _files.Add(file);
+                double clipRatio = (double)file.ClippedSamples / file.Samples;
+                if (clipRatio > ClipWarning) session.Warn(string.Create(CultureInfo.InvariantCulture, $"{file.Item.Output}: {clipRatio:P2} of the samples were clipped; --bits 32f keeps them"));
+            }
+        clock.Restart();
+    }
+
+    // Progress of some files among all.
+    private sealed class Part(IProgress<double> all, int first, int count, int items) : IProgress<double>
+    {
+        public void Report(double value) => all.Report((first + value * count) / items);
     }
 
     // What the model is conditioned on decides what must and what must not be given.

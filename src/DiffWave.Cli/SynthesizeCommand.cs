@@ -13,15 +13,17 @@ internal static class SynthesizeCommand
         Length: mel frames x hop samples, at the model's sample rate. A recording of n samples (at that rate)
         has 1 + n / hop frames, rounded down, so its copy is up to one hop longer. Without a mel: --seconds.
 
-        Several inputs, or a folder (searched recursively, in order of name), are synthesized in turn into the
-        folder given with -o, each as it would be alone. The first failure stops. Files appear under their names
-        only when they are complete; an input is never overwritten.
+        Several inputs, or a folder (searched recursively, in order of name), are synthesized in order into the
+        folder given with -o. The first failure stops; what was made before it stays. Files appear under their
+        names only when they are complete; an input is never overwritten. A GPU computes several files together,
+        of whatever lengths, until they have some 2^20 samples (or --chunk-seconds) or fill its memory, at most
+        128 files; each is byte for byte what it is alone. Files are written while the next ones are computed.
 
         On the CPU --mel and an unconditional model stream: memory does not grow with the length. --wav and --png
         hold the audio in memory.
 
         --device auto takes the first GPU that works, else the CPU (diffwave devices tells which). Should the GPU
-        fail on the way, one warning says why, and the CPU makes the file at hand anew and all that follow; with
+        fail on the way, one warning says why, and the CPU makes all files that are not finished; with
         -o - nothing is written before it is complete. A device named by --device never changes. GPU and CPU
         draw the same noise and differ by rounding only.
 
@@ -32,7 +34,8 @@ internal static class SynthesizeCommand
         --json prints one object: model, device, device_reason, precision, schedule, sampler, eta, steps, seed, label,
         sample_rate, sample_format, peak_memory_bytes, peak_gpu_memory_bytes (null on the CPU), audio_seconds,
         wall_seconds (synthesis alone, without loading the model), times_real_time, clip_ratio, and input, output, png, samples. With several inputs
-        the last four, and the figures of each file, stand in the array files.
+        the last four, and the figures of each file, stand in the array files; files computed together share their
+        time by their lengths.
         """;
 
     private const string Examples = """
@@ -63,7 +66,7 @@ internal static class SynthesizeCommand
         Option<ulong> seed = Options.Seed("Seed of the noise. The same seed gives the same bytes on a device, whatever the threads and chunks");
         Option<string> precision = Options.Precision();
         Option<int> threads = Options.Threads();
-        Option<double?> chunk = Options.Number("--chunk-seconds", "S", 1e-3, 1e4, "Audio computed at a time, in seconds: more is faster up to a point and takes more memory; default: on the CPU 4096 samples or a little more, on a GPU all that its memory holds. The result does not depend on it");
+        Option<double?> chunk = Options.Number("--chunk-seconds", "S", 1e-3, 1e4, "Audio computed at a time, in seconds: more is faster up to a point and takes more memory; default: on the CPU 4096 samples or a little more, on a GPU all that its memory holds, of several files as much as keeps it busy. The result does not depend on it");
         Option<string> bits = Options.Choice("--bits", "Samples of the WAV file: 16- or 24-bit PCM, or 32-bit float", "16", "24", "32f");
         var png = new Option<string>("--png") { HelpName = "FILE.png|FOLDER", Description = "Also draw the spectrogram, with --wav below that of the input. Keeps the audio in memory, 4 bytes a sample" };
         Option<bool> json = Options.Json();

@@ -73,6 +73,20 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
             new Span<float>(buffer.Row(item, row++), buffer.Channels).CopyTo(values.Slice(to, buffer.Channels));
     }
 
+    public IDownload BeginDownload(IBuffer signal)
+    {
+        float[] values = new float[checked(signal.Batch * signal.Rows)];
+        for (int item = 0; item < signal.Batch; item++) Download(signal, item, 0, values.AsSpan(item * signal.Rows, signal.Rows));
+        return new Copied(values);
+    }
+
+    private sealed class Copied(float[] values) : IDownload
+    {
+        public ReadOnlySpan<float> Wait() => values;
+
+        public void Dispose() { }
+    }
+
     public IRecording Record(Action operations) => new Repetition(operations);
 
     private sealed class Repetition(Action operations) : IRecording

@@ -46,6 +46,13 @@ public interface IRecording : IDisposable
     void Run();
 }
 
+/// <summary>Values on their way from the device, by <see cref="IOps.BeginDownload"/>.</summary>
+public interface IDownload : IDisposable
+{
+    /// <summary>Waits until they are there: all values of the buffer as it was, [B, rows, channels]. They are gone once this object is disposed of.</summary>
+    ReadOnlySpan<float> Wait();
+}
+
 /// <summary>What a residual block keeps when asked: the inner activations of its range.</summary>
 /// <param name="PreGate">[B, rows, 2C]: dilated convolution plus conditioners, input of the gate; what backward needs.</param>
 /// <param name="Gated">[B, rows, C]: tanh(filter) * sigmoid(gate); null when nobody needs it.</param>
@@ -114,6 +121,9 @@ public interface IOps : IDisposable
 
     /// <summary>Copies rows of one item to the host, [rows, channels].</summary>
     void Download(IBuffer source, int item, int row, Span<float> values);
+
+    /// <summary>Begins to copy a whole buffer of <see cref="AllocateSignal"/> to the host. What is called afterwards may change or free the buffer; a device that works on its own is not waited for.</summary>
+    IDownload BeginDownload(IBuffer signal);
 
     /// <summary>Sets the seed of every <see cref="Normals"/> that follows, and the element that counts as their first; also of recorded ones.</summary>
     /// <param name="seed">The seed.</param>

@@ -16,8 +16,9 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
     private const long GroupRows = 1 << 20; // some 60 tiles of 128 rows for each of 132 multiprocessors: larger groups would not be faster, and audio would come later
 
     private WholeChain? _whole;
+    private WholeChain.Arriving? _arriving;
 
-    /// <summary>Runs the chain for every item.</summary>
+    /// <summary>Runs the chain for every item: <see cref="Begin"/>, then <see cref="Finish"/>.</summary>
     /// <param name="request">What to sample.</param>
     /// <param name="write">Called with (item, first time, samples) as audio is finished, item after item, in order of time.</param>
     /// <param name="progress">Told the finished fraction.</param>
@@ -26,6 +27,23 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
     /// <exception cref="OperationCanceledException">Stopped by <paramref name="cancel"/>.</exception>
     public void Run(SamplerRequest request, Action<int, long, ReadOnlySpan<float>> write, IProgress<double>? progress = null, CancellationToken cancel = default)
     {
+        Begin(request, write, progress, cancel);
+        Finish();
+    }
+
+    /// <summary>
+    /// Runs the chain for every item and hands on the audio of each group once the next one is under way, so that a device that works on its own does not wait for the host: on return the last
+    /// group may still be made, and its audio comes out of the next call or of <see cref="Finish"/>. Whatever order that gives, it is that of the calls. Where the chain cannot be started, audio
+    /// of earlier groups can still be fetched by <see cref="Finish"/>; where <paramref name="write"/> throws, audio that waits is given up.
+    /// </summary>
+    /// <param name="request">What to sample.</param>
+    /// <param name="write">As in <see cref="Run"/>; also called after this method has returned.</param>
+    /// <param name="progress">Told the finished fraction.</param>
+    /// <param name="cancel">Stops between chunks.</param>
+    /// <exception cref="ArgumentException">The request does not fit the model.</exception>
+    /// <exception cref="OperationCanceledException">Stopped by <paramref name="cancel"/>.</exception>
+    public void Begin(SamplerRequest request, Action<int, long, ReadOnlySpan<float>> write, IProgress<double>? progress = null, CancellationToken cancel = default)
+    {
         int items = request.Lengths.Count;
         if (items == 0) throw new ArgumentException("lengths is empty, expected at least one item");
         foreach (long length in request.Lengths)
@@ -33,22 +51,37 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
         if (request.Steps.Count == 0) throw new ArgumentException("steps is empty, expected at least one reverse step");
         if (config.HasMel && request.Mels?.Count != items) throw new ArgumentException($"the model needs a mel an item: {items} expected, {request.Mels?.Count ?? 0} given");
         if (config.HasLabel && request.Labels.Count != items) throw new ArgumentException($"the model needs a label an item: {items} expected, {request.Labels.Count} given");
-        double all = request.Lengths.Sum(length => (double)length), done = 0;
+        var run = new SamplerRun(request, write, progress, cancel);
         for (int first = 0, count; first < items; first += count)
         {
             WholeChain.Shape? shape = Group(request, first);
             count = shape?.Lengths.Count ?? 1;
-            double rows = request.Lengths.Skip(first).Take(count).Sum(length => (double)length), before = done;
-            IProgress<double>? ofGroup = progress is null ? null : new Part(fraction => progress.Report((before + fraction * rows) / all));
-            if (shape is null) RunAlongTime(request, first, write, ofGroup, cancel);
-            else Whole(shape).Run(request, first, write, ofGroup, cancel);
-            done += rows;
+            if (shape is null)
+            {
+                Finish();
+                RunAlongTime(run, first);
+            }
+            else
+            {
+                WholeChain.Arriving next = Whole(shape).Start(run, first);
+                try { Finish(); }
+                catch
+                {
+                    next.Dispose();
+                    throw;
+                }
+                _arriving = next;
+            }
         }
     }
 
-    private sealed class Part(Action<double> report) : IProgress<double>
+    /// <summary>Waits for the audio that <see cref="Begin"/> has not handed on yet, and hands it on. Without any, nothing happens.</summary>
+    /// <exception cref="OperationCanceledException">Stopped by the token given to <see cref="Begin"/>.</exception>
+    public void Finish()
     {
-        public void Report(double value) => report(value);
+        using WholeChain.Arriving? last = _arriving;
+        _arriving = null;
+        last?.HandOn();
     }
 
     /// <summary>How many items of a request are made together, from one on; one where the device takes them one by one.</summary>
@@ -59,10 +92,10 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
     // The largest group in the order of the items that has a use: within the rows that keep a device busy (or one item), within the budget, and keeping the mel's projections if one item alone would.
     private WholeChain.Shape? Group(SamplerRequest request, int first)
     {
-        if (!ops.PrefersWholeSignals || request.ChunkRows > 0 || Shape(1) is not { } shape) return null;
-        long rows = request.Lengths[first];
+        if (!ops.PrefersWholeSignals || request.ChunkRows > 0 && request.Lengths[first] > request.ChunkRows || Shape(1) is not { } shape) return null;
+        long rows = request.Lengths[first], most = request.ChunkRows > 0 ? request.ChunkRows : GroupRows;
         int count = 1;
-        while (first + count < request.Lengths.Count && rows + request.Lengths[first + count] <= GroupRows) rows += request.Lengths[first + count++];
+        while (first + count < request.Lengths.Count && rows + request.Lengths[first + count] <= most) rows += request.Lengths[first + count++];
         for (; count > 1; count--)
             if (Shape(count) is { } larger && larger.KeepsMel == shape.KeepsMel) return larger;
         return shape;
@@ -78,8 +111,9 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
         return _whole = new WholeChain(config, ops, shape);
     }
 
-    private void RunAlongTime(SamplerRequest request, int item, Action<int, long, ReadOnlySpan<float>> write, IProgress<double>? progress, CancellationToken cancel)
+    private void RunAlongTime(SamplerRun run, int item)
     {
+        SamplerRequest request = run.Request;
         long length = request.Lengths[item];
         int grain = Network.ChunkGrain(config);
         int chunk = ChunkRows(request, length), stages = StagesPerPass(request, length, chunk), passes = (request.Steps.Count + stages - 1) / stages;
@@ -93,14 +127,14 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
             var steps = request.Steps.Skip(pass * stages).Take(stages).ToArray();
             float[]? source = x, target = last ? null : x ?? new float[length];
             int finishedPasses = pass;
-            RunPass(request, item, steps, chunk, (long)pass * stages * config.ContextRows % grain,
+            RunPass(run, item, steps, chunk, (long)pass * stages * config.ContextRows % grain,
                 source is null ? null : (first, values) => source.AsSpan((int)first, values.Length).CopyTo(values),
                 (first, values) =>
                 {
-                    if (target is null) write(item, first, values);
+                    if (target is null) run.Write(item, first, values);
                     else values.CopyTo(target.AsSpan((int)first));
                 },
-                fraction => progress?.Report((finishedPasses + fraction) / passes), cancel);
+                fraction => run.Report(item, 1, (finishedPasses + fraction) / passes));
             x = target;
         }
     }
@@ -111,8 +145,9 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
 
     // One pipeline over some of the steps. Step s works at front - s * lag; what it finishes is what step s + 1 takes in. The first front lies before the signal by what the steps
     // of earlier passes trail, modulo the grain: so each step cuts the signal where it would in a single pass, and rounds alike.
-    private void RunPass(SamplerRequest request, int item, SamplerStep[] steps, int chunk, long before, Source? source, Sink sink, Action<double> progress, CancellationToken cancel)
+    private void RunPass(SamplerRun run, int item, SamplerStep[] steps, int chunk, long before, Source? source, Sink sink, Action<double> progress)
     {
+        SamplerRequest request = run.Request;
         using var owned = new Disposables();
         int lag = config.ContextRows;
         long length = request.Lengths[item];
@@ -138,7 +173,7 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
         long end = length + (long)steps.Length * lag;
         for (long front = -before; front < end; front += chunk)
         {
-            cancel.ThrowIfCancellationRequested();
+            run.Cancel.ThrowIfCancellationRequested();
             if (source is null) Noise(request.Steps.Count, front, new Window(signals[0], lag));
             else ForExisting(front, (first, count, row) =>
             {
@@ -193,7 +228,7 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
     private int ChunkRows(SamplerRequest request, long length)
     {
         int grain = Network.ChunkGrain(config);
-        if (request.ChunkRows > 0) return Grains(request.ChunkRows);
+        if (request.ChunkRows > 0) return Grains(Math.Min(request.ChunkRows, length));
         int chunk = Grains(Math.Min(ops.PrefersWholeSignals ? LargestChunkRows : DefaultChunkRows, length));
         while (chunk > Grains(DefaultChunkRows) && StagesPerPass(request, length, chunk) < request.Steps.Count) chunk = Grains(chunk / 2);
         return chunk;
@@ -212,6 +247,10 @@ public sealed class Sampler(ModelConfig config, IOps ops) : IDisposable
         return (request.Steps.Count + passes - 1) / passes;
     }
 
-    /// <summary>Frees what is kept for the next run.</summary>
-    public void Dispose() => _whole?.Dispose();
+    /// <summary>Frees what is kept for the next run, and gives up audio that has not been handed on.</summary>
+    public void Dispose()
+    {
+        _arriving?.Dispose();
+        _whole?.Dispose();
+    }
 }

@@ -87,7 +87,7 @@ public sealed record SamplerRequest
     public IReadOnlyList<IMelSource>? Mels { get; init; }
     /// <summary>A label an item, for models conditioned on one.</summary>
     public IReadOnlyList<int> Labels { get; init; } = [];
-    /// <summary>Samples processed at a time, rounded up to the model's grain; 0 for the default. The result does not depend on it.</summary>
+    /// <summary>Samples processed at a time, rounded up to the model's grain, or of the items that are made together; 0 for the default. The result does not depend on it.</summary>
     public int ChunkRows { get; init; }
     /// <summary>Bytes the activations may take where there is a choice between memory and time; 0 for the device's own. The result does not depend on it.</summary>
     public long MemoryBudget { get; init; }

@@ -49,10 +49,8 @@ internal sealed class WholeChain : IDisposable
     private readonly WholeMel? _mel;
     private readonly IBuffer _x, _eps, _noise;
     private readonly IRecording _recording;
-    private SamplerRequest? _request; // of the run under way
+    private SamplerRun? _run; // under way
     private int _first;
-    private IProgress<double>? _progress;
-    private CancellationToken _cancel;
 
     /// <param name="config">The model.</param>
     /// <param name="ops">The device.</param>
@@ -68,7 +66,7 @@ internal sealed class WholeChain : IDisposable
             _network = _owned.Add(new Network(ops, config, _signals.Range, _owned.Add(new NetworkWorkspace(ops, config, _signals.Batch, chunk))));
             _conditions = [.. shape.Steps.Select(step => _owned.Add(new StepCondition(ops, config, [.. Enumerable.Repeat(step.Step, shape.Lengths.Count)])))];
             _mel = config.HasMel ? _owned.Add(new WholeMel(ops, config, _signals, shape.Frames, shape.KeepsMel)) : null;
-            _x = _owned.Add(ops.AllocateSignal(_signals.Batch, chunk));
+            _x = _owned.Add(ops.AllocateSignal(_signals.Batch, _signals.Rows));
             _eps = _owned.Add(ops.AllocateSignal(_signals.Batch, chunk));
             _noise = _owned.Add(ops.AllocateSignal(_signals.Batch, _signals.Rows));
             _recording = _owned.Add(ops.Record(Steps));
@@ -83,10 +81,11 @@ internal sealed class WholeChain : IDisposable
     /// <summary>What the chain is made for.</summary>
     public Shape Made { get; }
 
-    /// <summary>Runs the chain over the items of a request from one on; see <see cref="Sampler.Run"/>.</summary>
-    public void Run(SamplerRequest request, int first, Action<int, long, ReadOnlySpan<float>> write, IProgress<double>? progress, CancellationToken cancel)
+    /// <summary>Runs the chain over the items of a request from one on, and begins to fetch their audio.</summary>
+    public Arriving Start(SamplerRun run, int first)
     {
-        (_request, _first, _progress, _cancel) = (request, first, progress, cancel);
+        (_run, _first) = (run, first);
+        SamplerRequest request = run.Request;
         int count = Made.Lengths.Count;
         _mel?.Upload([.. request.Mels!.Skip(first).Take(count)]);
         foreach (StepCondition condition in _conditions) condition.SetLabels([.. request.Labels.Skip(first).Take(count)]);
@@ -96,17 +95,28 @@ internal sealed class WholeChain : IDisposable
             _recording.Run();
         }
         else Steps(); // with uploads in between it is no recording
-        float[] values = new float[PieceRows];
-        for (int signal = 0; signal < count; signal++)
-            for (int row = 0; row < Made.Lengths[signal]; row += PieceRows)
-            {
-                cancel.ThrowIfCancellationRequested();
-                var piece = values.AsSpan(0, Math.Min(PieceRows, Made.Lengths[signal] - row));
-                Place place = _signals.PlaceOf(signal);
-                _ops.Download(_x, place.Item, place.Row + row, piece);
-                write(first + signal, row, piece);
-            }
-        progress?.Report(1);
+        return new Arriving(run, first, _signals, _ops.BeginDownload(_x));
+    }
+
+    /// <summary>Audio of items on its way to the host.</summary>
+    internal sealed class Arriving(SamplerRun run, int first, WholeSignals signals, IDownload audio) : IDisposable
+    {
+        /// <summary>Hands it on, item after item.</summary>
+        public void HandOn()
+        {
+            ReadOnlySpan<float> values = audio.Wait();
+            for (int s = 0; s < signals.Lengths.Count; s++)
+                for (int row = 0; row < signals.Lengths[s]; row += PieceRows)
+                {
+                    run.Cancel.ThrowIfCancellationRequested();
+                    Place place = signals.PlaceOf(s);
+                    run.Write(first + s, row, values.Slice(place.Item * signals.Rows + place.Row + row, Math.Min(PieceRows, signals.Lengths[s] - row)));
+                }
+            run.Report(first, signals.Lengths.Count, 1);
+        }
+
+        /// <summary>Gives the memory back.</summary>
+        public void Dispose() => audio.Dispose();
     }
 
     private void Steps()
@@ -115,20 +125,20 @@ internal sealed class WholeChain : IDisposable
         Noise(Made.Steps.Count, x);
         for (int s = 0; s < Made.Steps.Count; s++)
         {
-            _cancel.ThrowIfCancellationRequested();
+            _run!.Cancel.ThrowIfCancellationRequested();
             SamplerStep step = Made.Steps[s];
             _conditions[s].Compute();
             _network.Advance(0, x, _conditions[s], _mel, computeMel: s == 0 || _mel is { Keeps: false }, new Window(_eps, 0));
             if (step.Sigma != 0) Noise(step.Index, noise);
             _ops.ReverseStep(_signals.Range, x, new Window(_eps, _network.Lag), noise, step.Scale, step.EpsWeight, step.Sigma, _config.ClampSamples, x);
-            _progress?.Report((s + 1.0) / (Made.Steps.Count + 1));
+            _run.Report(_first, Made.Lengths.Count, (s + 1.0) / (Made.Steps.Count + 1));
         }
     }
 
     // Into buffers where the signals lie as in x.
     private void Noise(int index, Window normals)
     {
-        INoise noise = _request!.Noise;
+        INoise noise = _run!.Request.Noise;
         int count = Made.Lengths.Count;
         if (noise.Seed is not null)
         {

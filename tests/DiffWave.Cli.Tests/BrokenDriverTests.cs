@@ -200,7 +200,7 @@ public sealed class BrokenDriverTests : IDisposable
         Assert.Equal((0, cpu.Length), (run.Code, run.RawOut.Length));
     }
 
-    // The second signal of a shape is recorded as a graph, the third replays it.
+    // The second group of a shape is recorded as a graph, the third replays it. Here a group is a file.
     [Theory]
     [InlineData("cuStreamBeginCapture")]
     [InlineData("cuStreamEndCapture")]
@@ -215,7 +215,7 @@ public sealed class BrokenDriverTests : IDisposable
         {
             string folder = _program[Path.GetRandomFileName()];
             Directory.CreateDirectory(folder);
-            RunResult run = DiffWaveProgram.Run("synthesize", "-m", model, "--mel", _program["in"], "-o", folder, "--device", device, "--bits", "32f", "--json", "--seconds", "0.008");
+            RunResult run = DiffWaveProgram.Run("synthesize", "-m", model, "--mel", _program["in"], "-o", folder, "--device", device, "--bits", "32f", "--json", "--seconds", "0.008", "--chunk-seconds", "0.008");
             return ([.. Directory.GetFiles(folder).Order(StringComparer.Ordinal).Select(File.ReadAllBytes)], run);
         }
         byte[][] cpu = Make("cpu").Files, gpu;

@@ -34,6 +34,7 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public IBuffer AllocateSignal(int batch, int rows) => ops.AllocateSignal(batch, rows);
     public void Upload(ReadOnlySpan<float> values, IBuffer destination, int item, int row) => ops.Upload(values, destination, item, row);
     public void Download(IBuffer source, int item, int row, Span<float> values) => ops.Download(source, item, row, values);
+    public IDownload BeginDownload(IBuffer signal) => ops.BeginDownload(signal);
     public void Clear(IBuffer buffer) => ops.Clear(buffer);
     public void Copy(Window source, Window destination, int rows) => ops.Copy(source, destination, rows);
     public void StepEmbedding(IBuffer table, IBuffer embedding, IBuffer stepBias) => ops.StepEmbedding(table, embedding, stepBias);

@@ -38,6 +38,68 @@ public sealed class GpuTests : IDisposable
         Assert.Equal(File.ReadAllBytes(_program["gpu.wav"]), File.ReadAllBytes(_program["chunks.wav"]));
     }
 
+    // Together in one group, or two, or by a pipeline along time: each file has the bytes it has alone.
+    [Theory]
+    [InlineData("fp32")]
+    [InlineData("fp16")]
+    public void FilesOfUnequalLengthAreMadeTogetherEachAsAlone(string precision)
+    {
+        string model = _program.LivelyModel("mel", "--config", "tiny", "--set", "channels=32", "--set", "layers=2", "--set", "mel.bands=16");
+        Directory.CreateDirectory(_program["in"]);
+        foreach ((string name, int frames) in (ReadOnlySpan<(string, int)>)[("a", 2), ("b", 1), ("c", 3), ("d", 2)]) File.Move(_program.Mel("some.npy", frames, bands: 16), _program[$"in/{name}.npy"]);
+        using var cuda = new StubCuda();
+        (byte[][] Files, RunResult Run) Make(string input, params string[] more)
+        {
+            string folder = _program[Path.GetRandomFileName()];
+            Directory.CreateDirectory(folder);
+            RunResult run = DiffWaveProgram.Run(["synthesize", "-m", model, "--mel", _program[input], "-o", folder + "/", "--device", "cuda", "--precision", precision, "--bits", "32f", "--schedule", "0.05,0.5", .. more]).Succeeds();
+            return ([.. Directory.GetFiles(folder).Order(StringComparer.Ordinal).Select(File.ReadAllBytes)], run);
+        }
+        byte[][] alone = [.. "abcd".Select(name => Make($"in/{name}.npy").Files.Single())];
+        Assert.Equal(3, alone.Select(Convert.ToHexString).Distinct().Count()); // a and d are the same mel
+        var (together, run) = Make("in", "--json");
+        Assert.Equal(alone, together);
+        Assert.Equal(alone, Make("in", "--chunk-seconds", "0.036").Files); // a and b, c, d
+        Assert.Equal(alone, Make("in", "--chunk-seconds", "0.001").Files);
+        JsonArray files = run.Json["files"]!.AsArray();
+        double speed = (double)run.Json["times_real_time"]!;
+        Assert.All(files, file => Assert.Equal(speed, (double)file!["times_real_time"]!, speed * 1e-9)); // of one group
+        Assert.Equal((double)run.Json["wall_seconds"]!, files.Sum(file => (double)file!["wall_seconds"]!), 1e-9);
+        Assert.Contains("total: 4 files, 0.09 s made in", Make("in").Run.Out);
+    }
+
+    [Fact]
+    public void ABadFileAmongManyEndsTheRunAfterThoseBeforeIt()
+    {
+        string model = _program.LivelyModel("mel", "--config", "tiny", "--set", "channels=8", "--set", "layers=2", "--set", "mel.bands=12");
+        Directory.CreateDirectory(_program["in"]);
+        foreach (string device in (string[])["cuda", "auto", "cpu"])
+        {
+            foreach (string name in (string[])["a", "b", "c", "d"]) File.Move(_program.Mel("some.npy", 1, bands: name == "c" ? 13 : 12), _program[$"in/{name}.npy"], overwrite: true);
+            using var cuda = new StubCuda();
+            Directory.CreateDirectory(_program["out"]);
+            DiffWaveProgram.Run("synthesize", "-m", model, "--mel", _program["in"], "-o", _program["out"], "--device", device).FailsWith(3, "c.npy", "12 bands expected, 13 found");
+            Assert.Equal(["a.wav", "b.wav"], Directory.GetFiles(_program["out"]).Select(Path.GetFileName).Order());
+            Directory.Delete(_program["out"], recursive: true);
+            Assert.Equal(StubCuda.Nothing, cuda.Live);
+        }
+    }
+
+    // A file is a group; the failure comes out while the second is under way.
+    [Fact]
+    public void AudioThatDoesNotArriveEndsTheRunWithTheNameOfTheCall()
+    {
+        string model = _program.LivelyModel("mel", "--config", "tiny", "--set", "channels=8", "--set", "layers=2", "--set", "mel.bands=12");
+        Directory.CreateDirectory(_program["in"]);
+        Directory.CreateDirectory(_program["out"]);
+        foreach (string name in (string[])["a", "b", "c"]) File.Move(_program.Mel("some.npy", 1, bands: 12), _program[$"in/{name}.npy"]);
+        using var cuda = new StubCuda();
+        cuda.Fail("cuEventSynchronize", CudaResult.LaunchFailed);
+        DiffWaveProgram.Run("synthesize", "-m", model, "--mel", _program["in"], "-o", _program["out"], "--device", "cuda", "--chunk-seconds", "0.012").FailsWith(5, "cuEventSynchronize", "CUDA_ERROR_LAUNCH_FAILED");
+        Assert.Empty(Directory.GetFiles(_program["out"]));
+        Assert.Equal(StubCuda.Nothing, cuda.Live);
+    }
+
     private double Apart(string first, string second) =>
         WavFile.Read(_program[first]).Samples.Zip(WavFile.Read(_program[second]).Samples, (a, b) => Math.Abs((double)a - b)).Max();
 

@@ -1,5 +1,6 @@
 using DiffWave.Audio;
 using DiffWave.Cpu.Tests;
+using DiffWave.Emulator;
 using DiffWave.Engine;
 
 namespace DiffWave.Cuda.Tests;
@@ -65,6 +66,74 @@ public class CudaPackedSignalsTests
                 for (int item = 0; item < Lengths.Length; item++) Setup.AssertSameBits($"{precision}, {c}, {what}, item {item}", together[item], actual[item]);
             }
         }
+    }
+
+    [Fact]
+    public void AudioComesInTheOrderOfTheCallsWhileTheNextIsUnderWay()
+    {
+        using var driver = new EmulatedDriver(new EmulatorOptions { Lazy = true });
+        using var ops = new CudaOps(driver);
+        NetworkCase c = new(Setup.Config(8, Both, 8, [5, 4]), 1, 1);
+        ops.Load(c.Config, c.Parameters);
+        SamplerRequest request = Request(c.Config, new SeededNoise(3));
+        float[][] expected = SamplerSetup.Run(ops, c, request);
+        using var sampler = new Sampler(c.Config, ops);
+        var order = new List<(int Call, int Item)>();
+        var fractions = new List<double>[3];
+        void Begin(int call, SamplerRequest asked) => sampler.Begin(asked, (item, first, samples) =>
+        {
+            Assert.Equal(0, first);
+            Setup.AssertSameBits($"call {call}, item {item}", expected[item], samples.ToArray());
+            order.Add((call, item));
+        }, new Progress((fractions[call] = []).Add));
+
+        Begin(0, request);
+        Assert.Empty(order);
+        Begin(1, request with { ChunkRows = 133 }); // three groups: 67 + 1, 130, 5 | 130, 16 do not fit together
+        (int, int)[] first = [.. Enumerable.Range(0, 6).Select(item => (0, item))];
+        Assert.Equal(first, order.Take(6));
+        Assert.InRange(order.Count, 7, 11); // the last group still waits
+        Begin(2, request);
+        (int, int)[] second = [.. Enumerable.Range(0, 6).Select(item => (1, item))];
+        Assert.Equal([.. first, .. second], order);
+        Assert.Throws<ArgumentException>(() => Begin(0, request with { Lengths = [0] })); // what waits stays
+        Assert.Throws<CudaException>(() => Begin(0, request with { Mels = [.. request.Mels!.Take(5), new Unreadable(request.Mels![5])] }));
+        sampler.Finish();
+        Assert.Equal([.. first, .. second, .. Enumerable.Range(0, 6).Select(item => (2, item))], order);
+        sampler.Finish();
+        Assert.Equal(18, order.Count);
+        Assert.All(fractions.Skip(1), told => Assert.Equal([.. told.SkipLast(1).Order(), 1], told));
+        Begin(1, request); // never fetched
+    }
+
+    private sealed class Progress(Action<double> report) : IProgress<double>
+    {
+        public void Report(double value) => report(value);
+    }
+
+    private sealed class Unreadable(IMelSource mel) : IMelSource
+    {
+        public int Bands => mel.Bands;
+        public int Frames => mel.Frames;
+        public void Read(int firstFrame, int count, Span<float> frames) => throw new CudaException("read", "CUDA_ERROR_UNKNOWN", "made to fail", "");
+        public void Dispose() { }
+    }
+
+    [Fact]
+    public void WhatCannotBeHandedOnEndsAll()
+    {
+        using var device = new OpsUnderTest(checks: false);
+        NetworkCase c = new(Setup.Config(8, Both, 8, [5, 4]), 1, 1);
+        device.Ops.Load(c.Config, c.Parameters);
+        SamplerRequest request = Request(c.Config, new SeededNoise(3));
+        using var sampler = new Sampler(c.Config, device.Ops);
+        sampler.Begin(request, (item, _, _) => { if (item == 2) throw new IOException("the disk is full"); });
+        int written = 0;
+        Assert.Throws<IOException>(() => sampler.Begin(request, (_, _, _) => written++));
+        sampler.Finish();
+        Assert.Equal(0, written);
+        float[][] after = SamplerSetup.Run(sampler, request), fresh = SamplerSetup.Run(device.Ops, c, request);
+        for (int item = 0; item < Lengths.Length; item++) Setup.AssertSameBits($"item {item} afterwards", fresh[item], after[item]);
     }
 
     [Fact]

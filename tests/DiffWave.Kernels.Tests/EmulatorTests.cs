@@ -27,8 +27,8 @@ public class EmulatorTests
     [InlineData("copy_rows_v2", "items=2,rows=64,channels=16")]
     [InlineData("loss_v1", "items=2,rows=1024,squared=1")]
     [InlineData("loss_v2", "items=1,rows=2049,squared=0")]
-    [InlineData("gradient_squares_v2", "n=4097")]
-    [InlineData("gradient_squares_v2", "n=12288")]
+    [InlineData("gradient_norm_v2", "n=4097,losses=3,clip=1")]
+    [InlineData("gradient_norm_v2", "n=12288,losses=0,clip=0")]
     [InlineData("adam_v2", "n=255,averaged=1")]
     [InlineData("dilated_conv_v2", "rows=127,channels=36,dilation=200,before=150,after=1")]
     [InlineData("dilated_conv_v2", "batch=2,rows=257,channels=4,dilation=64,before=64,after=0")]
@@ -49,6 +49,10 @@ public class EmulatorTests
     [InlineData("residual_block_backward_v2", "batch=2,rows=127,channels=32,dilation=128,hasY=1,gateFirst=1")]
     [InlineData("residual_block_backward_v2", "rows=513,channels=64,dilation=6,hasY=0,stepInResidual=1,blocks=4")]
     [InlineData("residual_block_backward_v2_bf16", "batch=3,rows=16,channels=64,dilation=16,stepInResidual=1,blocks=2")]
+    [InlineData("residual_block_backward_v3", "batch=2,rows=127,dilation=128,gateFirst=1,blocks=2")]
+    [InlineData("residual_block_backward_v3_bf16", "rows=257,dilation=6,hasY=0,stepInResidual=1,blocks=2")]
+    [InlineData("residual_block_backward_v3_c256", "batch=3,rows=63,dilation=16,half=0,blocks=2")]
+    [InlineData("residual_block_backward_v3_c256_bf16", "rows=33,dilation=40,hasY=0,half=1,blocks=1")]
     [InlineData("pointwise_conv_backward_v3", "batch=2,rows=129,outputs=136,inputs=4,blocks=3")]
     [InlineData("pointwise_conv_backward_v3_written_bf16", "rows=257,outputs=8,inputs=164,blocks=1")]
     [InlineData("head_backward_v3", "batch=3,rows=511,channels=32,blocks=2")]
@@ -97,8 +101,8 @@ public class EmulatorTests
     [InlineData("block_sum_v2")]
     [InlineData("loss_v1")]
     [InlineData("loss_v2")]
-    [InlineData("gradient_squares_v1")]
-    [InlineData("gradient_squares_v2")]
+    [InlineData("gradient_norm_v1")]
+    [InlineData("gradient_norm_v2")]
     public void TheSumHasTheSameBitsEveryTime(string name)
     {
         KernelVersion version = KernelCatalog.Find(name)!;

@@ -7,9 +7,6 @@ namespace DiffWave.Cuda;
 // The network backward where activations and their gradients take 16 bits. Weights, their gradients and all sums are float32.
 public sealed partial class CudaOps
 {
-    // A block's data gradient in one launch has kernels for these.
-    private static ReadOnlySpan<int> StoredBackwardChannels => [32, 64];
-
     private abstract class StoredBackward
     {
         /// <summary>Bytes of shared memory without which no block of the kernels can run.</summary>
@@ -36,7 +33,8 @@ public sealed partial class CudaOps
     private sealed class StoredBackward<T, P>(CudaOps ops) : StoredBackward where T : unmanaged where P : struct, IMatrixPair<T>
     {
         private readonly KernelVariants pack = new(ops.runner, BlockWeightsBackward.PackV2<T, P>);
-        private readonly KernelVariants block = new(ops.runner, Kernels.ResidualBlockBackward.BackwardV2<T, P>, "channels", "hasY", "gateFirst", "stepInResidual");
+        private readonly KernelVariants resident = new(ops.runner, Kernels.ResidualBlockBackward.BackwardV2<T, P>, "channels", "hasY", "gateFirst", "stepInResidual");
+        private readonly KernelVariants streamed = new(ops.runner, Kernels.ResidualBlockBackward.BackwardV3<T, P>, "channels", "hasY", "gateFirst", "stepInResidual", "tileRows");
         private readonly KernelVariants head = new(ops.runner, Kernels.HeadBackward.BackwardV3<T, P>, "channels");
         private readonly KernelVariants written = new(ops.runner, PointwiseConvBackward.BackwardV3<T, P, T, Written<T, P>>);
         private readonly KernelVariants added = new(ops.runner, PointwiseConvBackward.BackwardV3<T, P, float, AddedTo>);
@@ -49,9 +47,14 @@ public sealed partial class CudaOps
 
         public override int LeastSharedBytes(ModelConfig config)
         {
-            int channels = config.Channels, block = Kernels.ResidualBlockBackward.SharedBytesV2(channels, 1), head = Kernels.HeadBackward.SharedBytesV3(channels), pointwise = PointwiseConvBackward.SharedBytesV3(2 * channels);
+            int channels = config.Channels, block = LeastBlockBytes(channels), head = Kernels.HeadBackward.SharedBytesV3(channels), pointwise = PointwiseConvBackward.SharedBytesV3(2 * channels);
             return Math.Max(Math.Max(block, head), Math.Max(pointwise, gradients.LeastSharedBytes));
         }
+
+        // Up to 64 channels the weights of a block stay in shared memory, else they stream through it.
+        private static bool IsResident(int channels) => channels <= 64;
+
+        private static int LeastBlockBytes(int channels) => IsResident(channels) ? Kernels.ResidualBlockBackward.SharedBytesV2(channels, 1) : Kernels.ResidualBlockBackward.SharedBytesV3(channels, 8192 / channels); // the smaller of its tiles
 
         public override unsafe long WeightBytes(ModelConfig config) => (long)BlockWeightsBackward.Size(config.Channels) * config.Layers * sizeof(T);
 
@@ -85,18 +88,32 @@ public sealed partial class CudaOps
             ModelConfig config = ops.Weights.Config;
             DeviceArena.Layer target = ops.Gradients.Layers[layer];
             int batch = x.Batch, rows = x.Rows, channels = config.Channels, dilation = config.Dilation(layer), size = BlockWeightsBackward.Size(channels);
-            bool hasY = layer + 1 < config.Layers;
-            int neighbours = Kernels.ResidualBlockBackward.NeighboursV2(rows, dilation);
-            while (Kernels.ResidualBlockBackward.SharedBytesV2(channels, neighbours) > SharedLimit) neighbours /= 2;
-            int itemTiles = TimeTile.Count(rows, dilation, neighbours, Kernels.ResidualBlockBackward.TileRowsV2), tiles = checked(batch * itemTiles), sharedBytes = Kernels.ResidualBlockBackward.SharedBytesV2(channels, neighbours);
+            int hasY = On(layer + 1 < config.Layers), gateFirst = On(config.GateOrder == GateOrder.GateFirst), stepInResidual = On(config.ResidualIncludesStepEmbedding);
+            int tileRows, neighbours, sharedBytes;
+            KernelArguments arguments;
+            if (IsResident(channels))
+            {
+                (tileRows, neighbours) = (Kernels.ResidualBlockBackward.TileRowsV2, Kernels.ResidualBlockBackward.NeighboursV2(rows, dilation));
+                while (Kernels.ResidualBlockBackward.SharedBytesV2(channels, neighbours) > SharedLimit) neighbours /= 2;
+                sharedBytes = Kernels.ResidualBlockBackward.SharedBytesV2(channels, neighbours);
+                arguments = resident.With(channels, hasY, gateFirst, stepInResidual);
+            }
+            else
+            {
+                tileRows = Kernels.ResidualBlockBackward.TileRowsV3(channels, SharedLimit);
+                neighbours = Kernels.ResidualBlockBackward.NeighboursV3(rows, dilation, channels, tileRows);
+                sharedBytes = Kernels.ResidualBlockBackward.SharedBytesV3(channels, tileRows);
+                arguments = streamed.With(channels, hasY, gateFirst, stepInResidual, tileRows);
+            }
+            int itemTiles = TimeTile.Count(rows, dilation, neighbours, tileRows), tiles = checked(batch * itemTiles);
             ArrayView<float> stepSums = ops.scratch.Take<float>(ScratchUse.StepPartial, (long)tiles * channels);
             Rows<T> gated = ops.Scratch<T>(ScratchUse.Gated, batch, rows, channels);
-            KernelArguments arguments = block.With(channels, On(hasY), On(config.GateOrder == GateOrder.GateFirst), On(config.ResidualIncludesStepEmbedding)).Add(All<T>(dY)).Add(All<T>(dSkips)).Add(All<T>(preGate))
+            arguments = arguments.Add(All<T>(dY)).Add(All<T>(dSkips)).Add(All<T>(preGate))
                 .Add(BlockWeightsOf(ops.Training, channels, config.Layers).SubView((long)layer * size, size)).Add(All<T>(dPreGate)).Add(gated).Add(All<T>(dX)).Add(stepSums).Add(tiles).Add(rows).Add(dilation).Add(neighbours);
             ops.runner.Launch(arguments, new Dim3(Math.Min(ops.AtOnce(arguments.Kernel, sharedBytes), tiles)), ops.stream, sharedBytes);
             ops.SumSlices(stepSums, CudaOps.All(dStepBias, layer), batch, itemTiles);
 
-            if (hasY) gradients.Add(All<T>(dY), gated, null, new(target.Output.Weight.SubView(0, channels * channels), target.Output.Bias.SubView(0, channels)), batch, rows, taps: 1, dilation: 1, RootHalf);
+            if (hasY == 1) gradients.Add(All<T>(dY), gated, null, new(target.Output.Weight.SubView(0, channels * channels), target.Output.Bias.SubView(0, channels)), batch, rows, taps: 1, dilation: 1, RootHalf);
             gradients.Add(All<T>(dSkips), gated, null, new(target.Output.Weight.SubView(channels * channels), target.Output.Bias.SubView(channels)), batch, rows, taps: 1, dilation: 1, 1);
             ArrayView<float> sums = gradients.Add(All<T>(dPreGate), All<T>(x), CudaOps.All(stepBias, layer), target.Dilated, batch, rows, taps: 3, dilation, 1);
             if (dLabelBias is not null) ops.SumSlices(sums, CudaOps.All(dLabelBias, layer), batch, SliceSum.Slices(rows));

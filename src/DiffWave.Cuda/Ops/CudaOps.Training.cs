@@ -41,8 +41,6 @@ public sealed partial class CudaOps
     public void RequireTraining(ModelConfig config)
     {
         Require(config);
-        if (backward is not null && !StoredBackwardChannels.Contains(config.Channels))
-            throw new UnsupportedPrecisionException($"{Name(Precision)}: the model has {config.Channels} channels, there are kernels to train 32 and 64; train in tf32 or fp32");
         if (tf32Gradients is not null) RequireShared(config, tf32Gradients.LeastSharedBytes);
         if (backward is not null) RequireShared(config, backward.LeastSharedBytes(config));
     }
@@ -90,17 +88,16 @@ public sealed partial class CudaOps
     public double GradientNorm()
     {
         using var range = Range(nameof(GradientNorm));
-        GradientNorm(Norm);
+        GradientNorm(Norm, Scale);
         return Read(Norm);
     }
 
-    private void GradientNorm(ArrayView<double> norm)
+    private void GradientNorm(ArrayView<double> norm, ArrayView<float> scale)
     {
         ArrayView<float> gradients = Training.Gradients.All;
         int slices = Kernels.GradientNorm.Slices(gradients.Length);
         ArrayView<double> squares = scratch.Take<double>(ScratchUse.Squares, slices);
-        Launch(kernels.GradientSquares.With().Add(gradients).Add(squares), slices, 1);
-        Launch(kernels.GradientNorms.With().Add(squares).Add(Limits).Add(norm), 1, 1);
+        Launch(kernels.GradientNorm.With().Add(gradients).Add(Losses).Add(Limits).Add(squares).Add(FinishedBlocks).Add(norm).Add(scale), slices, 1);
     }
 
     /// <inheritdoc/>
@@ -109,8 +106,7 @@ public sealed partial class CudaOps
         if (!stepBegun) throw new InvalidOperationException("there are no numbers to update by: call BeginStep first");
         using var range = Range(nameof(UpdateWeights));
         DeviceTraining state = Training;
-        GradientNorm(NormOfUpdate);
-        Launch(kernels.GradientScale.With().Add(NormOfUpdate).Add(Losses).Add(Limits).Add(ScaleOfUpdate), 1, 1);
+        GradientNorm(NormOfUpdate, ScaleOfUpdate);
         ArrayView<float> weights = state.Weights.Values.All;
         Launch(kernels.Adam.With(On(state.Average.IsValid)).Add(weights).Add(state.Gradients.All).Add(state.FirstMoment).Add(state.SecondMoment).Add(state.Average).Add(ScaleOfUpdate).Add(Factors),
             Blocks(weights.Length, 1024), 1);

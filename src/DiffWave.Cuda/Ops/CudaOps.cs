@@ -19,6 +19,7 @@ public sealed partial class CudaOps : IOps
     private readonly nint stream;
     private readonly DeviceMemoryPool pool;
     private readonly StagingRing staging;
+    private readonly Downloads downloads;
     private readonly KernelRunner runner;
     private readonly CudaKernels kernels;
     private readonly DeviceScratch scratch;
@@ -46,6 +47,7 @@ public sealed partial class CudaOps : IOps
         pool = new DeviceMemoryPool(driver, stream, this.options.MemoryBudget);
         runner = new KernelRunner(driver);
         kernels = new CudaKernels(runner);
+        downloads = new Downloads(driver, stream);
         scratch = new DeviceScratch(pool, () => driver.IsCapturing(stream));
         (ends, backward, fused) = Precision switch
         {
@@ -61,6 +63,7 @@ public sealed partial class CudaOps : IOps
             staging = new StagingRing(driver, stream, this.options.StagingBytes);
             numbers = pool.Allocate(NumbersBytes);
             driver.FillAsync(numbers, uint.MaxValue, NumbersBytes / sizeof(uint), stream); // norms of NaN: there was no update yet
+            driver.FillAsync((ulong)FinishedBlocks.Address, 0, 1, stream);
             SetSeed(0);
             SetLimits(clipNorm: 0, lossScale: 1, lossFactor: 1);
         }
@@ -105,7 +108,7 @@ public sealed partial class CudaOps : IOps
     /// <summary>What the device's memory is used for.</summary>
     internal DeviceMemoryPool Pool => pool;
 
-    private const int NumbersBytes = 104;
+    private const int NumbersBytes = 112;
 
     private ArrayView<ulong> Seed => new((nint)numbers, 2);
 
@@ -113,13 +116,17 @@ public sealed partial class CudaOps : IOps
 
     private ArrayView<double> NormOfUpdate => new((nint)numbers + 24, 1);
 
-    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 32, 1);
+    private ArrayView<float> Scale => new((nint)numbers + 32, 1);
 
-    private ArrayView<float> LossFactor => new((nint)numbers + 36, 1);
+    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 36, 1);
 
-    private ArrayView<UpdateLimits> Limits => new((nint)numbers + 40, 1);
+    private ArrayView<int> FinishedBlocks => new((nint)numbers + 40, 1);
 
-    private ArrayView<AdamFactors> Factors => new((nint)numbers + 64, 1);
+    private ArrayView<float> LossFactor => new((nint)numbers + 44, 1);
+
+    private ArrayView<UpdateLimits> Limits => new((nint)numbers + 48, 1);
+
+    private ArrayView<AdamFactors> Factors => new((nint)numbers + 80, 1);
 
     private DeviceWeights Weights => current ?? throw new InvalidOperationException("no weights are loaded: call Load first");
 
@@ -234,6 +241,14 @@ public sealed partial class CudaOps : IOps
     }
 
     /// <inheritdoc/>
+    /// <exception cref="CudaException">CUDA_ERROR_OUT_OF_MEMORY: the host has not enough memory that can be page-locked.</exception>
+    public IDownload BeginDownload(IBuffer signal)
+    {
+        ArrayView<float> values = Values(signal);
+        return downloads.Begin((ulong)values.Address, values.IntLength);
+    }
+
+    /// <inheritdoc/>
     public void Clear(IBuffer buffer)
     {
         (ulong address, long words) = ((CudaBuffer)buffer).Words;
@@ -272,7 +287,7 @@ public sealed partial class CudaOps : IOps
     {
         if (disposed) return;
         disposed = true;
-        Cleanup.Run([.. recordings.Select(recording => (Action)recording.Dispose), staging.Dispose, pool.Dispose, runner.Dispose, () => driver.DestroyStream(stream)]);
+        Cleanup.Run([.. recordings.Select(recording => (Action)recording.Dispose), staging.Dispose, downloads.Dispose, pool.Dispose, runner.Dispose, () => driver.DestroyStream(stream)]);
     }
 
     // ---- What the launchers are written with.
