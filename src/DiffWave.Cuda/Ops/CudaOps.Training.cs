@@ -16,16 +16,16 @@ public sealed partial class CudaOps
     private ArrayView<double> Losses => new((nint)losses.Address, losses.Count);
 
     /// <inheritdoc/>
-    /// <exception cref="UnsupportedPrecisionException">The precision is not fp32.</exception>
+    /// <exception cref="UnsupportedPrecisionException">The precision cannot serve the model: see <see cref="RequireTraining"/>.</exception>
     public void LoadTraining(ModelConfig config, TrainingState state)
     {
-        if (Precision != Precision.Fp32) throw new UnsupportedPrecisionException($"training computes in fp32 for now, this device was made for {Name(Precision)}");
+        RequireTraining(config);
         if (training is null || !training.Fits(config, state.Average is not null))
         {
             if (current == training?.Weights) current = null;
             training?.Free();
             training = null; // not the old one, should the next line fail
-            training = new DeviceTraining(config, state.Weights.Infos, state.Average is not null, pool);
+            training = new DeviceTraining(config, state.Weights.Infos, state.Average is not null, pool, fused?.WeightBytes(config) ?? 0, backward?.WeightBytes(config) ?? 0);
         }
         current = training.Weights;
         staging.Upload<float>(state.Weights.Arena, (ulong)training.Weights.Values.All.Address);
@@ -36,10 +36,21 @@ public sealed partial class CudaOps
         ZeroGradients();
     }
 
+    /// <summary>Refuses a model that this device has no kernels to train in its precision.</summary>
+    /// <exception cref="UnsupportedPrecisionException">It has none; the message says what to do.</exception>
+    public void RequireTraining(ModelConfig config)
+    {
+        Require(config);
+        if (tf32Gradients is not null) RequireShared(config, tf32Gradients.LeastSharedBytes);
+        if (backward is not null) RequireShared(config, backward.LeastSharedBytes(config));
+    }
+
     private void PackTraining()
     {
         Pack(kernels.WeightLayout, Training.Weights.Packed, Training.Weights.Values.LayerStride);
+        fused?.Pack(Training.Weights);
         Pack(kernels.WeightLayoutBackward, Training.Packed, Training.Weights.Values.LayerStride);
+        backward?.Pack(Training);
     }
 
     /// <inheritdoc/>
