@@ -65,8 +65,8 @@ public static partial class ResidualBlockBackward
         int index = Grid.IdxX;
         var tile = new TimeTile(index, rows, dilation, neighbours, TileRowsV2);
         SetTimes(times, tile, row, index < tiles ? rows : 0);
-        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups, 0, LaneRows);
-        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups, 0, LaneRows);
+        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups);
+        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups);
         Ptx.CpAsyncWaitAll();
         Group.Barrier(); // the weights are there
         while (index < tiles)
@@ -74,8 +74,8 @@ public static partial class ResidualBlockBackward
             // What this lane's rows kept arrives where their dh will lie, while the halo is computed, of which two warps share 16 rows with 64 channels, a group each, and while its own rows are multiplied.
             ArrayView<UInt4> hs = Of(h, tile.Item, 2 * channels), dHs = Of(dH, tile.Item, 2 * channels), zs = Of(z, tile.Item, channels);
             for (int r = 0; r < LaneRows; r++)
-                for (int half = 0; half < 2 * width; half += 4)
-                    Ptx.CpAsync16(ref eights[(write ^ half) + r * 16 * width], ref hs[Math.Max(0, times[r]) * 2 * width + half + eight], times[r] >= 0 ? 16 : 0);
+                for (int chunk = 0; chunk < 2 * width; chunk += 4)
+                    Ptx.CpAsync16(ref eights[(write ^ chunk) + r * 16 * width], ref hs[Math.Max(0, times[r]) * 2 * width + chunk + eight], times[r] >= 0 ? 16 : 0);
             if (warp / groups * 16 < 2 * neighbours)
                 Halo<T, P>(eights, gradients / Eight, tile, warp / groups * 16 + lane / 4, warp % groups, neighbours, rows, dY, dSkips, hs, filter, gate, lane, channels, hasY);
 
@@ -108,7 +108,7 @@ public static partial class ResidualBlockBackward
             index += Grid.DimX;
             tile = new TimeTile(index, rows, dilation, neighbours, TileRowsV2);
             SetTimes(times, tile, row, index < tiles ? rows : 0);
-            Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups, 0, LaneRows);
+            Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups);
             for (int i = 0; i < channels / 4; i++) sums[i] = new Float4(0, 0, 0, 0);
             for (int tap = 0; tap < Loop.Rolled(Taps); tap++)
             {
@@ -127,7 +127,7 @@ public static partial class ResidualBlockBackward
                     UInt4 result = Finish<T, P>(dYs[r * groups + g], sums, r / 2 * width + 4 * g, r % 2, step8, Eight * g, own[r] >= 0, hasY, stepInResidual);
                     if (own[r] >= 0) dXs[own[r] * width + 4 * g + eight] = result;
                 }
-            if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups, 0, LaneRows);
+            if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups);
             for (int g = 0; g < groups; g++)
             {
                 EightLanes.Sum(step8.SubView(Eight * g, Eight), lane);
@@ -160,9 +160,9 @@ public static partial class ResidualBlockBackward
     }
 
     // [rows][groups], zero for rows that do not exist.
-    private static void Load(ArrayView<UInt4> source, ArrayView<int> times, ArrayView<UInt4> to, int width, int first, int groups, int firstRow, int end)
+    private static void Load(ArrayView<UInt4> source, ArrayView<int> times, ArrayView<UInt4> to, int width, int first, int groups)
     {
-        for (int r = firstRow; r < end; r++)
+        for (int r = 0; r < times.IntLength; r++)
         {
             for (int g = 0; g < groups; g++) to[r * groups + g] = new UInt4(0, 0, 0, 0);
             if (times[r] >= 0)
@@ -182,10 +182,10 @@ public static partial class ResidualBlockBackward
             times[r] = at < 2 * neighbours && (uint)time < (uint)rows ? time : -1;
         }
         ArrayView<UInt4> dYs = LocalMemory.Allocate<UInt4>(2 * groups), dSs = LocalMemory.Allocate<UInt4>(2 * groups), filters = LocalMemory.Allocate<UInt4>(2), gates = LocalMemory.Allocate<UInt4>(2);
-        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups, 0, 2);
-        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups, 0, 2);
-        Load(h, times, filters, 2 * width, 4 * group + filter + eight, 1, 0, 2);
-        Load(h, times, gates, 2 * width, 4 * group + gate + eight, 1, 0, 2);
+        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups);
+        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups);
+        Load(h, times, filters, 2 * width, 4 * group + filter + eight, 1);
+        Load(h, times, gates, 2 * width, 4 * group + gate + eight, 1);
         ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(4);
         for (int step = hasY ? 0 : steps; step < 2 * steps; step++)
         {
