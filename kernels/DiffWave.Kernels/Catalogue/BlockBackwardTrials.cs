@@ -86,7 +86,7 @@ public static partial class KernelCatalog
     }
 
     // Half of the rows as on devices with 163 KiB of shared memory a block.
-    private static int StreamedTileRows(KernelShape shape) => ResidualBlockBackward.TileRowsV3((int)shape["channels"], shape["half"] == 1 ? 163 << 10 : StreamedShared);
+    private static int StreamedTileRows(KernelShape shape) => ResidualBlockBackward.TileRowsV3((int)shape["channels"], shape["half"] == 1 ? 163 << 10 : BlockShared);
 
     private static BlockBackwardCut StreamedCut(KernelShape shape)
     {
