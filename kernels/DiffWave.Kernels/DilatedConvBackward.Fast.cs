@@ -5,18 +5,19 @@ public static partial class DilatedConvBackward
     /// <summary>Version 2. Blocks of <see cref="RowProduct.Threads"/> threads: <see cref="RowProduct.Blocks"/> of (rows, C) along x, B along z. Addresses of all views are multiples of 16.</summary>
     /// <param name="packed">[3, 2C, C], from <see cref="WeightLayout.BackwardV1"/>; C is a multiple of 4.</param>
     /// <param name="dPreGate">2C channels.</param>
-    /// <param name="dX">In: gradient of y, not read without <paramref name="hasY"/>. Out: gradient of x. C channels.</param>
+    /// <param name="dY">Gradient of y, C channels; not read without <paramref name="hasY"/>.</param>
+    /// <param name="dX">Receives the gradient of x, C channels; may be <paramref name="dY"/>.</param>
     /// <param name="stepPartial">Receives B x tiles x C.</param>
     /// <param name="rows">T.</param>
     /// <param name="dilation">d.</param>
     /// <param name="hasY">Whether the layer has y: all but the last.</param>
     /// <param name="stepInResidual">Whether the residual includes the step.</param>
     [Kernel("dilated_conv_backward_v2", BlockX = RowProduct.Threads, MinBlocks = RowProduct.MinBlocks)]
-    public static void BackwardV2(ArrayView<float> packed, Rows<float> dPreGate, Rows<float> dX, ArrayView<float> stepPartial, int rows, int dilation, [Const] bool hasY, [Const] bool stepInResidual)
+    public static void BackwardV2(ArrayView<float> packed, Rows<float> dPreGate, Rows<float> dY, Rows<float> dX, ArrayView<float> stepPartial, int rows, int dilation, [Const] bool hasY, [Const] bool stepInResidual)
     {
         int item = Grid.IdxZ, channels = dX.Channels;
         ArrayView<Float4> steps = SharedMemory.Allocate<Float4>(RowProduct.RowGroups * RowProduct.TileFours); // what the rows of each thread add to the step's gradient
-        var product = new Product { DPreGate = new(dPreGate, item), DX = new(dX, item), Steps = steps, Rows = rows, Dilation = dilation, HasY = hasY, StepInResidual = stepInResidual };
+        var product = new Product { DPreGate = new(dPreGate, item), DY = new(dY, item), DX = new(dX, item), Steps = steps, Rows = rows, Dilation = dilation, HasY = hasY, StepInResidual = stepInResidual };
         for (int i = Group.IdxX; i < steps.IntLength; i += RowProduct.Threads) steps[i] = new Float4(0, 0, 0, 0); // a barrier follows in the product
         RowProduct.Run(product, packed, channels, rows, 3, 2 * channels, channels);
         Group.Barrier();
@@ -29,7 +30,7 @@ public static partial class DilatedConvBackward
 
     private struct Product : IRowProduct
     {
-        public FourRows DPreGate, DX;
+        public FourRows DPreGate, DY, DX;
         public ArrayView<Float4> Steps;
         public int Rows, Dilation;
         public bool HasY, StepInResidual;
@@ -48,9 +49,9 @@ public static partial class DilatedConvBackward
 
         public readonly void Finish(int row, int four, Float4 sums)
         {
-            ref Float4 dX = ref DX.At(DX.Place(row), four), step = ref Steps[RowProduct.Slot(four)];
-            Float4 total = HasY ? Fours.Sum(Fours.Scaled(dX, RootHalf), sums) : sums;
-            dX = total;
+            ref Float4 step = ref Steps[RowProduct.Slot(four)];
+            Float4 total = HasY ? Fours.Sum(Fours.Scaled(DY.At(DY.Place(row), four), RootHalf), sums) : sums;
+            DX.At(DX.Place(row), four) = total;
             step = Fours.Sum(step, StepInResidual ? total : sums);
         }
     }

@@ -1,7 +1,7 @@
 // Gradient of a residual block's input x, through its dilated convolution of h = x + step and through y = (x [+ step] + residual) / sqrt(2)
 //
 //   dh[b, t, i] = sum over k and o of W[o, i, k] dpre[b, t - (k - 1) d, o]              W: 2C x C x 3; dpre: B x T x 2C, zero outside the signal; d the dilation
-//   dx = dh + dy / sqrt(2)                                                              dx, in the place of dy: B x T x C; the last layer has no y: dx = dh
+//   dx = dh + dy / sqrt(2)                                                              dx, dy: B x T x C; the last layer has no y: dx = dh
 //   p[b, n, i] = sum of dh[b, t, i], or of dx[b, t, i], over the 128 rows t of tile n   the step's gradient, of dx where the residual includes the step
 //
 // SliceSum adds the tiles of an item to the gradient of its step.
@@ -59,14 +59,15 @@ public static partial class DilatedConvBackward
     /// <summary>Version 1. Blocks of 32 x 8 threads: T / 128 along x, C / 32 along y, rounded up; items along z.</summary>
     /// <param name="weights">W, 2C x C x 3.</param>
     /// <param name="dPreGate">2C channels.</param>
-    /// <param name="dX">In: gradient of y, not read without <paramref name="hasY"/>. Out: gradient of x. C channels.</param>
+    /// <param name="dY">Gradient of y, C channels; not read without <paramref name="hasY"/>.</param>
+    /// <param name="dX">Receives the gradient of x, C channels; may be <paramref name="dY"/>.</param>
     /// <param name="stepPartial">Receives B x tiles x C.</param>
     /// <param name="rows">T.</param>
     /// <param name="dilation">d.</param>
     /// <param name="hasY">Whether the layer has y: all but the last.</param>
     /// <param name="stepInResidual">Whether the residual includes the step.</param>
     [Kernel("dilated_conv_backward_v1", BlockX = LanesV1, BlockY = RowsV1)]
-    public static void BackwardV1(ArrayView<float> weights, Rows<float> dPreGate, Rows<float> dX, ArrayView<float> stepPartial, int rows, int dilation, [Const] bool hasY, [Const] bool stepInResidual)
+    public static void BackwardV1(ArrayView<float> weights, Rows<float> dPreGate, Rows<float> dY, Rows<float> dX, ArrayView<float> stepPartial, int rows, int dilation, [Const] bool hasY, [Const] bool stepInResidual)
     {
         ArrayView<float> sums = SharedMemory.Allocate<float>(RowsV1 * LanesV1);
         int channels = dX.Channels, i = Grid.IdxY * LanesV1 + Group.IdxX, item = Grid.IdxZ;
@@ -82,9 +83,8 @@ public static partial class DilatedConvBackward
                 ArrayView<float> d = dPreGate.Row(item, from);
                 for (int o = 0; o < 2 * channels; o++) dH += weights[(o * channels + i) * 3 + k] * d[o];
             }
-            ArrayView<float> result = dX.Row(item, row);
-            float total = hasY ? RootHalf * result[i] + dH : dH;
-            result[i] = total;
+            float total = hasY ? RootHalf * dY.Row(item, row)[i] + dH : dH;
+            dX.Row(item, row)[i] = total;
             step += stepInResidual ? total : dH;
         }
         sums[Group.IdxY * LanesV1 + Group.IdxX] = step;
@@ -94,7 +94,7 @@ public static partial class DilatedConvBackward
         stepPartial[(item * Grid.DimX + Grid.IdxX) * channels + i] = step;
     }
 
-    /// <summary>A product and an addition a weight and row, for taps inside the signal; the gradient before the gate and the weights are read, dX is read and written.</summary>
+    /// <summary>A product and an addition a weight and row, for taps inside the signal; the gradients before the gate and of y and the weights are read, that of x is written.</summary>
     /// <param name="items">B.</param>
     /// <param name="rows">T.</param>
     /// <param name="channels">C.</param>

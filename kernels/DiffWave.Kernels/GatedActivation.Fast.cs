@@ -38,15 +38,16 @@ public static partial class GatedActivation
         }
     }
 
-    /// <summary>Version 2 of backward, in place. Blocks: any number of 256 threads along x.</summary>
-    /// <param name="h">In: rows x 2C, fewer than 2^31 elements, the address a multiple of 16. Out: its gradient.</param>
+    /// <summary>Version 2 of backward. Blocks: any number of 256 threads along x.</summary>
+    /// <param name="h">rows x 2C, fewer than 2^31 elements, as given to forward; the address a multiple of 16.</param>
     /// <param name="dy">In: gradient of y, rows x C; the address a multiple of 16. Out: y, which the gradient of the weights behind it needs.</param>
+    /// <param name="dh">Receives the gradient of h, rows x 2C; the address a multiple of 16.</param>
     /// <param name="channels">C, a multiple of 4.</param>
     /// <param name="gateFirst">Whether the first half of h is the gate.</param>
     [Kernel("gated_activation_backward_v2", BlockX = 256)]
-    public static void BackwardV2(ArrayView<float> h, ArrayView<float> dy, [Const] int channels, [Const] bool gateFirst)
+    public static void BackwardV2(ArrayView<float> h, ArrayView<float> dy, ArrayView<float> dh, [Const] int channels, [Const] bool gateFirst)
     {
-        ArrayView<Float4> halves = h.AsAligned16().Cast<Float4>(), products = dy.AsAligned16().Cast<Float4>();
+        ArrayView<Float4> halves = h.AsAligned16().Cast<Float4>(), products = dy.AsAligned16().Cast<Float4>(), gradients = dh.AsAligned16().Cast<Float4>();
         int quarter = channels / 4;
         for (int index = Grid.GlobalIndex.X; index < products.IntLength; index += Grid.DimX * Group.DimX)
         {
@@ -56,8 +57,8 @@ public static partial class GatedActivation
             Differentiate(ref f.Y, ref g.Y, ref d.Y);
             Differentiate(ref f.Z, ref g.Z, ref d.Z);
             Differentiate(ref f.W, ref g.W, ref d.W);
-            halves[filter] = f;
-            halves[gate] = g;
+            gradients[filter] = f;
+            gradients[gate] = g;
             products[index] = d;
         }
     }

@@ -10,7 +10,7 @@
 // Backward, by the saved h: with t = tanh(filter) and s = sigmoid(gate), dfilter = dy s (1 - t^2) and dgate = dy t s (1 - s).
 //
 // b1  one thread an element, tanh and sigmoid computed again instead of stored
-// b2  in place, four channels at a time with 128-bit loads and stores: h becomes its gradient and dy becomes y
+// b2  four channels at a time with 128-bit loads and stores; dy becomes y
 using System.Numerics;
 
 namespace DiffWave.Kernels;

@@ -3,20 +3,12 @@
 //   norm = sqrt(g[0]^2 + .. + g[n - 1]^2) / lossScale              g: n gradients, lossScale times the true ones; squares and sums in float64
 //   scale = clip / lossScale                                       clip = clipNorm / norm where the norm exceeds clipNorm, else 1
 //
-// Three launches: a block leaves the sum of squares of each slice of 4096 gradients, one block adds the slices and takes the root, and one decides the scale. The order of every sum
-// depends on n alone. The decision stays on the device, so that a training step waits for nothing: a scale of NaN tells Adam to leave everything as it is.
+// One launch: a block leaves the sum of squares of each slice of 4096 gradients, and the one that finishes last adds the slices, takes the root, looks at every loss and decides the scale. The
+// order of every sum depends on n alone. The decision stays on the device, so that a training step waits for nothing: a scale of NaN tells Adam to leave everything as it is.
 // Limits are read from device memory, so that a recorded launch takes those of its step when it is replayed.
 //
 // v1  a block a slice, one gradient a thread at a time, a tree in shared memory
 // v2  four gradients a thread by 128-bit loads, sums by shuffles
-//
-// The second launch:
-//
-// v1  one block adds the slices and takes the root
-//
-// The third:
-//
-// v1  one block looks at the norm and at every loss
 using System.Numerics;
 
 namespace DiffWave.Kernels;
@@ -68,58 +60,43 @@ public static partial class GradientNorm
         return double.IsFinite(norm) && norm * clip <= limits.LargestNorm ? (float)(clip / limits.LossScale) : float.NaN;
     }
 
-    /// <summary>Version 1 of the first launch. Grid: x over the <see cref="Slices"/>.</summary>
+    /// <summary>Version 1. Grid: x over the <see cref="Slices"/>.</summary>
     /// <param name="gradients">n numbers, at most 2^30.</param>
+    /// <param name="losses">The sums of losses of the step, all of them; may be empty.</param>
+    /// <param name="limits">Those of the step, one element.</param>
     /// <param name="partial">Receives a sum of squares a slice.</param>
-    [Kernel("gradient_squares_v1", BlockX = GroupSum.Threads)]
-    public static void SquaresV1(ArrayView<float> gradients, ArrayView<double> partial)
+    /// <param name="finished">0 in its first element, before and after.</param>
+    /// <param name="norm">Receives the norm of the true gradients in its first element.</param>
+    /// <param name="scale">Receives the factor of every gradient in its first element, or NaN when a loss or the norm is not finite or the clipped norm exceeds the largest.</param>
+    [Kernel("gradient_norm_v1", BlockX = GroupSum.Threads)]
+    public static void NormV1(ArrayView<float> gradients, ArrayView<double> losses, ArrayView<UpdateLimits> limits, ArrayView<double> partial, ArrayView<int> finished, ArrayView<double> norm,
+        ArrayView<float> scale)
     {
         int end = XMath.Min(gradients.IntLength, (Grid.IdxX + 1) * SliceValues);
         double sum = 0;
         for (int i = Grid.IdxX * SliceValues + Group.IdxX; i < end; i += GroupSum.Threads) sum += (double)gradients[i] * gradients[i];
         sum = GroupSum.Tree(sum);
         if (Group.IdxX == 0) partial[Grid.IdxX] = sum;
+        if (LastBlock.IsThis(finished)) Decide(losses, limits, partial, norm, scale);
     }
 
-    /// <summary>Version 1 of the second launch. Grid: one block.</summary>
-    /// <param name="partial">A sum of squares a slice.</param>
-    /// <param name="limits">Those of the step, one element.</param>
-    /// <param name="norm">Receives the norm of the true gradients in its first element.</param>
-    [Kernel("gradient_norm_v1", BlockX = GroupSum.Threads)]
-    public static void NormV1(ArrayView<double> partial, ArrayView<UpdateLimits> limits, ArrayView<double> norm)
+    private static void Decide(ArrayView<double> losses, ArrayView<UpdateLimits> limits, ArrayView<double> partial, ArrayView<double> norm, ArrayView<float> scale)
     {
         double sum = 0;
         for (int i = Group.IdxX; i < partial.IntLength; i += GroupSum.Threads) sum += partial[i];
         sum = GroupSum.Tree(sum);
-        if (Group.IdxX == 0) norm[0] = XMath.Sqrt(sum) / limits[0].LossScale;
-    }
-
-    /// <summary>Version 1 of the third launch. Grid: one block.</summary>
-    /// <param name="norm">The norm in its first element.</param>
-    /// <param name="losses">The sums of losses of the step, all of them; may be empty.</param>
-    /// <param name="limits">Those of the step, one element.</param>
-    /// <param name="scale">Receives the factor of every gradient in its first element, or NaN when a loss or the norm is not finite or the clipped norm exceeds the largest.</param>
-    [Kernel("gradient_scale_v1", BlockX = GroupSum.Threads)]
-    public static void ScaleV1(ArrayView<double> norm, ArrayView<double> losses, ArrayView<UpdateLimits> limits, ArrayView<float> scale)
-    {
         bool finite = true;
         for (int i = Group.IdxX; i < losses.IntLength; i += GroupSum.Threads) finite = finite && XMath.IsFinite(losses[i]);
         finite = Group.BarrierAnd(finite);
         if (Group.IdxX != 0) return;
         UpdateLimits limit = limits[0];
-        double length = norm[0], clip = limit.ClipNorm > 0 && length > limit.ClipNorm ? limit.ClipNorm / length : 1;
+        double length = XMath.Sqrt(sum) / limit.LossScale, clip = limit.ClipNorm > 0 && length > limit.ClipNorm ? limit.ClipNorm / length : 1;
+        norm[0] = length;
         scale[0] = finite && XMath.IsFinite(length) && length * clip <= limit.LargestNorm ? (float)(clip / limit.LossScale) : float.NaN;
     }
 
-    /// <summary>The first launch: gradients are read, sums are written; a product and a sum a gradient.</summary>
+    /// <summary>Gradients are read, a product and a sum each; sums of slices are written and read, losses are read, norm and scale are written.</summary>
     /// <param name="n">Gradients.</param>
-    public static Cost SquaresCost(long n) => new(2 * n, sizeof(float) * n + sizeof(double) * Slices(n));
-
-    /// <summary>The second launch: sums are read, the norm is written.</summary>
-    /// <param name="slices">Sums.</param>
-    public static Cost NormCost(long slices) => new(slices, sizeof(double) * (slices + 1));
-
-    /// <summary>The third launch: norm and losses are read, the scale is written.</summary>
     /// <param name="losses">Number of losses.</param>
-    public static Cost ScaleCost(long losses) => new(2, sizeof(double) * (losses + 1) + sizeof(float));
+    public static Cost NormCost(long n, long losses) => new(2 * n + Slices(n), sizeof(float) * (n + 1) + sizeof(double) * (2 * Slices(n) + losses + 1));
 }

@@ -36,7 +36,7 @@ public static partial class Head
         if (row < rows && lane == 0) eps.Row(item, row)[0] = sum + bias[0];
     }
 
-    private const int WarpsV3 = 8, Depth = 16; // of a tensor core's product
+    internal const int WarpsV3 = 8, Depth = 16; // of a tensor core's product
 
     /// <summary>Rows a block of version 3 takes at a time.</summary>
     /// <param name="channels">C.</param>
@@ -47,7 +47,7 @@ public static partial class Head
     public static int SharedBytesV3(int channels) => 2 * channels * channels + 2 * sizeof(float) * channels;
 
     // Their values take channels / 4 registers of each lane for 16 rows.
-    private static int WarpRows(int channels) => channels <= 128 ? 32 : 16;
+    internal static int WarpRows(int channels) => channels <= 128 ? 32 : 16;
 
     /// <summary>Version 3. Blocks of 256 threads, any number along x: they take turns. Dynamic shared memory: <see cref="SharedBytesV3"/>. The same bits for any grid.</summary>
     /// <typeparam name="T">Half or BFloat16.</typeparam>
@@ -76,38 +76,20 @@ public static partial class Head
         ArrayView<UInt4> values = LocalMemory.Allocate<UInt4>(warpRows / 8 * groups); // eight rows apart, then 32 channels apart
         ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(warpRows / 8);
         ArrayView<Float2> results = LocalMemory.Allocate<Float2>(warpRows / 16);
-        ArrayView<Float2> starts = columns.AsAligned8().Cast<Float2>(), weights = columns.SubView(channels).AsAligned8().Cast<Float2>();
+        ArrayView<Float4> starts = Fours.Of(columns), weights = Fours.Of(columns.SubView(channels));
         for (int tile = Grid.IdxX * WarpsV3 + Group.IdxX / 32; tile < tiles * items; tile += Grid.DimX * WarpsV3)
         {
             int item = tile / tiles, first = tile % tiles * warpRows + i;
-            ArrayView<UInt4> source = skips.Run(item, rows).AsAligned16().Cast<UInt4>();
-            for (int part = 0; part < warpRows / 8; part++)
-                for (int group = 0; group < groups; group++)
-                    values[part * groups + group] = first + 8 * part < rows ? source[(first + 8 * part) * (channels / 8) + 4 * group + j] : default;
+            Load(skips.Run(item, rows).AsAligned16().Cast<UInt4>(), values, first, j, rows, channels);
             for (int m = 0; m < warpRows / 16; m++) results[m] = default;
             for (int pair = 0; pair < skips.Channels / Depth; pair++)
             {
-                for (int k = 0; k < warpRows / 8; k++) sums[k] = default;
-                for (int step = 0; step < channels / Depth; step++)
+                Multiply<T, P>(factors, values, sums, pair, lane, channels);
+                Float4 r = starts[4 * pair + j], w = weights[4 * pair + j];
+                for (int m = 0; m < warpRows / 16; m++)
                 {
-                    UInt4 b = factors[(step * (channels / Depth) + pair) * 32 + lane];
-                    for (int m = 0; m < warpRows / 16; m++)
-                    {
-                        UInt4 upper = values[2 * m * groups + step / 2], lower = values[(2 * m + 1) * groups + step / 2];
-                        UInt4 a = step % 2 == 0 ? new UInt4(upper.X, lower.X, upper.Y, lower.Y) : new UInt4(upper.Z, lower.Z, upper.W, lower.W);
-                        sums[2 * m] = P.MultiplyAdd(a, new UInt2(b.X, b.Y), sums[2 * m]);
-                        sums[2 * m + 1] = P.MultiplyAdd(a, new UInt2(b.Z, b.W), sums[2 * m + 1]);
-                    }
-                }
-                for (int half = 0; half < 2; half++)
-                {
-                    Float2 r = starts[8 * pair + 4 * half + j], w = weights[8 * pair + 4 * half + j];
-                    for (int m = 0; m < warpRows / 16; m++)
-                    {
-                        Float4 sum = sums[2 * m + half];
-                        results[m] = new Float2(results[m].X + w.X * XMath.Max(0, scale * sum.X + r.X) + w.Y * XMath.Max(0, scale * sum.Y + r.Y),
-                            results[m].Y + w.X * XMath.Max(0, scale * sum.Z + r.X) + w.Y * XMath.Max(0, scale * sum.W + r.Y));
-                    }
+                    Float4 even = sums[2 * m], odd = sums[2 * m + 1];
+                    results[m] = new Float2(Added(results[m].X, even.X, even.Y, odd.X, odd.Y, scale, r, w), Added(results[m].Y, even.Z, even.W, odd.Z, odd.W, scale, r, w));
                 }
             }
             for (int m = 0; m < warpRows / 16; m++)
@@ -118,13 +100,45 @@ public static partial class Head
         }
     }
 
-    // Sixteen bytes of S as a lane needs them for two products: the lane reads eight neighbouring channels of a row at once, of which a product takes four, so S has its columns in that order too.
-    private static UInt4 Factors<T, P>(ArrayView<float> skipWeight, int index, int channels) where T : unmanaged where P : struct, IMatrixPair<T>
+    // Sixteen bytes of each group of 32 channels of every eighth row of a warp, zeros where there is no row.
+    internal static void Load(ArrayView<UInt4> source, ArrayView<UInt4> values, int first, int j, int rows, int channels)
+    {
+        int groups = channels / 32;
+        for (int part = 0; part < values.IntLength / groups; part++)
+            for (int group = 0; group < groups; group++)
+                values[part * groups + group] = first + 8 * part < rows ? source[(first + 8 * part) * (channels / 8) + 4 * group + j] : default;
+    }
+
+    // Sixteen columns of S skips for the rows of a warp, two tiles of columns for every 16 rows.
+    internal static void Multiply<T, P>(ArrayView<UInt4> factors, ArrayView<UInt4> values, ArrayView<Float4> sums, int pair, int lane, int channels) where T : unmanaged where P : struct, IMatrixPair<T>
+    {
+        int groups = channels / 32;
+        for (int k = 0; k < sums.IntLength; k++) sums[k] = default;
+        for (int step = 0; step < channels / Depth; step++)
+        {
+            UInt4 b = factors[(step * (channels / Depth) + pair) * 32 + lane];
+            for (int m = 0; m < sums.IntLength / 2; m++)
+            {
+                UInt4 upper = values[2 * m * groups + step / 2], lower = values[(2 * m + 1) * groups + step / 2];
+                UInt4 a = step % 2 == 0 ? new UInt4(upper.X, lower.X, upper.Y, lower.Y) : new UInt4(upper.Z, lower.Z, upper.W, lower.W);
+                sums[2 * m] = P.MultiplyAdd(a, new UInt2(b.X, b.Y), sums[2 * m]);
+                sums[2 * m + 1] = P.MultiplyAdd(a, new UInt2(b.Z, b.W), sums[2 * m + 1]);
+            }
+        }
+    }
+
+    // Four columns of a row of h times their weights.
+    private static float Added(float result, float x, float y, float z, float w, float scale, Float4 r, Float4 weights) =>
+        result + weights.X * XMath.Max(0, scale * x + r.X) + weights.Y * XMath.Max(0, scale * y + r.Y) + weights.Z * XMath.Max(0, scale * z + r.Z) + weights.W * XMath.Max(0, scale * w + r.W);
+
+    // Sixteen bytes of S as a lane needs them for a step of 16 inputs and two products, whose results are then four columns of h side by side in a row of each lane: columns 4 j and 4 j + 1 come of the first
+    // product, the two behind them of the second. The lane reads eight neighbouring channels of a row of skips at once, of which a step takes four, so S has its inputs in that order too.
+    internal static UInt4 Factors<T, P>(ArrayView<float> skipWeight, int index, int channels) where T : unmanaged where P : struct, IMatrixPair<T>
     {
         int lane = index % 32, pair = index / 32 % (channels / Depth), step = index / 32 / (channels / Depth);
-        int upper = (pair * 16 + lane / 4) * channels + step / 2 * 32 + lane % 4 * 8 + step % 2 * 4, lower = upper + 8 * channels;
-        return new UInt4(P.Pack(skipWeight[upper], skipWeight[upper + 1]), P.Pack(skipWeight[upper + 2], skipWeight[upper + 3]),
-            P.Pack(skipWeight[lower], skipWeight[lower + 1]), P.Pack(skipWeight[lower + 2], skipWeight[lower + 3]));
+        int even = (pair * 16 + lane / 8 * 4 + lane / 4 % 2) * channels + step / 2 * 32 + lane % 4 * 8 + step % 2 * 4, odd = even + 2 * channels;
+        return new UInt4(P.Pack(skipWeight[even], skipWeight[even + 1]), P.Pack(skipWeight[even + 2], skipWeight[even + 3]),
+            P.Pack(skipWeight[odd], skipWeight[odd + 1]), P.Pack(skipWeight[odd + 2], skipWeight[odd + 3]));
     }
 
     // The four lanes of a row have summed different columns.

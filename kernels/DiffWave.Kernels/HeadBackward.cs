@@ -4,8 +4,12 @@
 //
 // hidden may come before or after its ReLU, and dhidden may take its place.
 //
+//   b3 makes the hidden layer itself, hidden[t] = max(0, S (s skips[t]) + r), and sums over the rows t of each slice what SliceSum adds to the gradients of r, w and b: dhidden[t], deps[t] hidden[t]
+//   and deps[t].                                                                         S: C x C, r: C; skips: B x T x C in 16 bits, and so is dhidden
+//
 // b1  one thread an element
 // b2  eight rows of four channels a thread with 128-bit loads and stores: the weights stay in registers, the number of channels is a constant
+// b3  the hidden layer again on tensor cores as in Head, its gradient in 16 bits, and the sums of the slices for three gradients, joined over the lanes of a warp by shuffles
 using System.Numerics;
 
 namespace DiffWave.Kernels;
@@ -27,6 +31,38 @@ public static partial class HeadBackward
             dHidden[index] = hidden[index] > 0 ? T.CreateChecked(weights[index % channels]) * T.CreateChecked(dEps[index / channels]) : T.Zero;
     }
 
+    /// <summary>What version 3 computes, in the precision of <typeparamref name="T"/>.</summary>
+    /// <param name="skips">rows x C, B T rows.</param>
+    /// <param name="skipWeight">S, C x C.</param>
+    /// <param name="skipBias">r, C.</param>
+    /// <param name="weights">w, C.</param>
+    /// <param name="dEps">A value a row.</param>
+    /// <param name="scale">s.</param>
+    /// <param name="rows">T.</param>
+    /// <param name="dHidden">Receives rows x C.</param>
+    /// <param name="partial">Receives B x slices x (2C + 1): of each slice the sums for r, for w and for b.</param>
+    public static void ReferenceWhole<T>(ReadOnlySpan<float> skips, ReadOnlySpan<float> skipWeight, ReadOnlySpan<float> skipBias, ReadOnlySpan<float> weights, ReadOnlySpan<float> dEps, float scale, int rows,
+        Span<T> dHidden, Span<T> partial) where T : IFloatingPointIeee754<T>
+    {
+        int channels = weights.Length;
+        partial.Clear();
+        for (int time = 0; time < dEps.Length; time++)
+        {
+            Span<T> sums = partial.Slice((time / rows * SliceSum.Slices(rows) + time % rows / SliceSum.SliceRows) * (2 * channels + 1), 2 * channels + 1);
+            T d = T.CreateChecked(dEps[time]);
+            for (int c = 0; c < channels; c++)
+            {
+                T product = T.Zero;
+                for (int i = 0; i < channels; i++) product += T.CreateChecked(skipWeight[c * channels + i]) * T.CreateChecked(skips[time * channels + i]);
+                T hidden = T.Max(T.Zero, T.CreateChecked(scale) * product + T.CreateChecked(skipBias[c])), gradient = hidden > T.Zero ? T.CreateChecked(weights[c]) * d : T.Zero;
+                dHidden[time * channels + c] = gradient;
+                sums[c] += gradient;
+                sums[channels + c] += d * hidden;
+            }
+            sums[2 * channels] += d;
+        }
+    }
+
     /// <summary>Version 1. Threads: at least one an element of an item along x; items along z.</summary>
     /// <param name="hidden">C channels.</param>
     /// <param name="dEps">One channel.</param>
@@ -45,4 +81,14 @@ public static partial class HeadBackward
     /// <param name="rows">B T.</param>
     /// <param name="channels">C.</param>
     public static Cost BackwardCost(long rows, long channels) => new(rows * channels, sizeof(float) * (rows * (2 * channels + 1) + channels));
+
+    /// <summary>
+    /// Version 3: two FLOPs a product of S, a product, a sum and a comparison a hidden value, a product for its gradient, three for its sums, and a sum a row. Skips and dEps are read, dHidden and the sums of
+    /// the slices are written.
+    /// </summary>
+    /// <param name="batch">B.</param>
+    /// <param name="rows">T.</param>
+    /// <param name="channels">C.</param>
+    public static Cost WholeCost(long batch, int rows, long channels) => new(batch * rows * (channels * (2 * channels + 7) + 1),
+        batch * rows * (2 * 2 * channels + sizeof(float)) + sizeof(float) * (channels * (channels + 2) + batch * SliceSum.Slices(rows) * (2 * channels + 1)));
 }

@@ -6,13 +6,14 @@
 // The sums over time are taken a slice of rows at a time, see SliceSum.cs: partial[slice, 2C] holds dw and then dbias of the slices, item after item.
 //
 // b1  weights: a block 32 channels of a slice, eight warps share its rows and meet in shared memory
+// b2  weights from activations in 16 bits: eight channels a thread with 128-bit loads, four rows on their way at once, the threads of a slice meet in shared memory
 // b1  audio: a warp a row, its lanes sum a stride of the channels, shuffles join them
 using System.Numerics;
 
 namespace DiffWave.Kernels;
 
 /// <summary>Backward of <c>x[b, t, c] = relu(w[c] audio[b, t] + bias[c])</c>: gradients of w and bias by partial sums of slices of rows, and of the audio.</summary>
-public static class InputProjectionBackward
+public static partial class InputProjectionBackward
 {
     private const int Warps = 8;
 
@@ -102,7 +103,9 @@ public static class InputProjectionBackward
     /// <param name="batch">B.</param>
     /// <param name="rows">T.</param>
     /// <param name="channels">C.</param>
-    public static Cost WeightsCost(long batch, int rows, int channels) => new(3 * batch * rows * channels, sizeof(float) * batch * ((2L * channels + 1) * rows + 2L * channels * SliceSum.Slices(rows)));
+    /// <param name="elementBytes">Bytes of a value of x and its gradient: 2 or 4.</param>
+    public static Cost WeightsCost(long batch, int rows, int channels, int elementBytes) =>
+        new(3 * batch * rows * channels, batch * ((2L * elementBytes * channels + sizeof(float)) * rows + sizeof(float) * 2L * channels * SliceSum.Slices(rows)));
 
     /// <summary>Reads x, its gradient and w, and writes the gradient of the audio.</summary>
     /// <param name="batch">B.</param>

@@ -47,27 +47,38 @@ public static partial class MelUpsampler
     public static void ForwardV3<T, P>(Rows<float> x, Rows<T> y, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift) where T : unmanaged where P : struct, IMatrixPair<T> =>
         Forward(x, new Stored<T, P> { Values = y.Run(Grid.IdxZ, outputs).AsAligned8().Cast<UInt2>() }, y.Channels / 4, weight, bias, inputs, outputs, factor, shift);
 
-    // Where four bands of the result go.
-    private interface IFourTarget
+    // The result of forward, four bands at a time.
+    private interface IFours
     {
+        Float4 Load(int four);
+
         void Store(int four, Float4 values);
     }
 
-    private struct Floats : IFourTarget
+    private struct Floats : IFours
     {
         public ArrayView<Float4> Values;
+
+        public readonly Float4 Load(int four) => Values[four];
 
         public readonly void Store(int four, Float4 values) => Values[four] = values;
     }
 
-    private struct Stored<T, P> : IFourTarget where T : unmanaged where P : struct, IMatrixPair<T>
+    private struct Stored<T, P> : IFours where T : unmanaged where P : struct, IMatrixPair<T>
     {
         public ArrayView<UInt2> Values;
+
+        public readonly Float4 Load(int four)
+        {
+            UInt2 values = Values[four];
+            Float2 low = P.Unpack(values.X), high = P.Unpack(values.Y);
+            return new Float4(low.X, low.Y, high.X, high.Y);
+        }
 
         public readonly void Store(int four, Float4 values) => Values[four] = new UInt2(P.Pack(values.X, values.Y), P.Pack(values.Z, values.W));
     }
 
-    private static void Forward<S>(Rows<float> x, S target, int fours, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift) where S : struct, IFourTarget
+    private static void Forward<S>(Rows<float> x, S target, int fours, ArrayView<float> weight, ArrayView<float> bias, int inputs, int outputs, int factor, int shift) where S : struct, IFours
     {
         // Of each phase r: the three weights of tap r + f, which meets the input before, then those of tap r; zero for a tap there is not.
         ArrayView<float> table = SharedMemory.Allocate<float>(8 * Phases);
@@ -132,13 +143,29 @@ public static partial class MelUpsampler
     /// <param name="inputs">I.</param>
     /// <param name="factor">f.</param>
     [Kernel("mel_upsampler_backward_input_v2", BlockX = Threads)]
-    public static void BackwardInputV2(Rows<float> y, Rows<float> dy, ArrayView<float> weight, Rows<float> dx, int inputs, int factor)
+    public static void BackwardInputV2(Rows<float> y, Rows<float> dy, ArrayView<float> weight, Rows<float> dx, int inputs, int factor) =>
+        BackwardInput(new Floats { Values = y.Run(Grid.IdxZ, inputs * factor).AsAligned16().Cast<Float4>() }, dy, weight, dx, inputs, factor);
+
+    /// <summary>Version 3 of the gradient of the input, with y in 16 bits. Blocks as for version 2.</summary>
+    /// <typeparam name="T">Half or BFloat16.</typeparam>
+    /// <typeparam name="P">How it is stored.</typeparam>
+    /// <param name="y">B x f I x M, result of forward; the address a multiple of 8, M a multiple of 4 up to 1024.</param>
+    /// <param name="dy">Its gradient; the address a multiple of 16.</param>
+    /// <param name="weight">3 x K.</param>
+    /// <param name="dx">Receives B x I x M; the address a multiple of 16.</param>
+    /// <param name="inputs">I.</param>
+    /// <param name="factor">f.</param>
+    [Kernel("mel_upsampler_backward_input_v3", BlockX = Threads, MinimumSm = 80)]
+    public static void BackwardInputV3<T, P>(Rows<T> y, Rows<float> dy, ArrayView<float> weight, Rows<float> dx, int inputs, int factor) where T : unmanaged where P : struct, IMatrixPair<T> =>
+        BackwardInput(new Stored<T, P> { Values = y.Run(Grid.IdxZ, inputs * factor).AsAligned8().Cast<UInt2>() }, dy, weight, dx, inputs, factor);
+
+    private static void BackwardInput<S>(S results, Rows<float> dy, ArrayView<float> weight, Rows<float> dx, int inputs, int factor) where S : struct, IFours
     {
         ArrayView<float> table = SharedMemory.Allocate<float>(4 * TapTile), up = SharedMemory.Allocate<float>(Threads), down = SharedMemory.Allocate<float>(Threads);
         int thread = Group.IdxX, bands = dx.Channels, fours = bands / 4, rows = InputRowsV2(bands), i = Grid.IdxX * rows + thread / fours, c = thread % fours, item = Grid.IdxZ;
         int taps = Taps(factor), start = i * factor - factor / 2, outputs = inputs * factor;
         bool mine = thread < rows * fours && i < inputs;
-        ArrayView<Float4> weights = table.Cast<Float4>(), results = y.Run(item, outputs).AsAligned16().Cast<Float4>(), gradients = dy.Run(item, outputs).AsAligned16().Cast<Float4>();
+        ArrayView<Float4> weights = table.Cast<Float4>(), gradients = dy.Run(item, outputs).AsAligned16().Cast<Float4>();
         // Sums over taps of w[j, k] g at this thread's own bands; they meet their neighbours at the end.
         float a0 = 0, b0 = 0, c0 = 0, d0 = 0, a1 = 0, b1 = 0, c1 = 0, d1 = 0, a2 = 0, b2 = 0, c2 = 0, d2 = 0;
         for (int first = 0; first < taps; first += TapTile)
@@ -149,7 +176,7 @@ public static partial class MelUpsampler
             int end = mine ? XMath.Min(XMath.Min(taps, first + TapTile), outputs - start) : 0;
             for (int k = XMath.Max(first, -start); k < end; k++)
             {
-                Float4 w = weights[k - first], g = ThroughSlope(gradients[(start + k) * fours + c], results[(start + k) * fours + c]);
+                Float4 w = weights[k - first], g = ThroughSlope(gradients[(start + k) * fours + c], results.Load((start + k) * fours + c));
                 a0 += w.X * g.X;
                 b0 += w.X * g.Y;
                 c0 += w.X * g.Z;
@@ -181,12 +208,28 @@ public static partial class MelUpsampler
     /// <param name="inputs">I.</param>
     /// <param name="factor">f.</param>
     [Kernel("mel_upsampler_backward_weights_v2", BlockX = Threads)]
-    public static void BackwardWeightsV2(Rows<float> x, Rows<float> y, Rows<float> dy, ArrayView<float> partial, int inputs, int factor)
+    public static void BackwardWeightsV2(Rows<float> x, Rows<float> y, Rows<float> dy, ArrayView<float> partial, int inputs, int factor) =>
+        BackwardWeights(x, new Floats { Values = y.Run(Grid.IdxZ, inputs * factor).AsAligned16().Cast<Float4>() }, dy, partial, inputs, factor);
+
+    /// <summary>Version 3 of the gradients of w and bias, with y in 16 bits. Blocks as for version 2.</summary>
+    /// <typeparam name="T">Half or BFloat16.</typeparam>
+    /// <typeparam name="P">How it is stored.</typeparam>
+    /// <param name="x">B x I x M; the address a multiple of 16, M a multiple of 4.</param>
+    /// <param name="y">B x f I x M, result of forward; the address a multiple of 8.</param>
+    /// <param name="dy">Its gradient; the address a multiple of 16.</param>
+    /// <param name="partial">Receives B slices x (3K + 1): dw of a slice, then dbias.</param>
+    /// <param name="inputs">I.</param>
+    /// <param name="factor">f.</param>
+    [Kernel("mel_upsampler_backward_weights_v3", BlockX = Threads, MinimumSm = 80)]
+    public static void BackwardWeightsV3<T, P>(Rows<float> x, Rows<T> y, Rows<float> dy, ArrayView<float> partial, int inputs, int factor) where T : unmanaged where P : struct, IMatrixPair<T> =>
+        BackwardWeights(x, new Stored<T, P> { Values = y.Run(Grid.IdxZ, inputs * factor).AsAligned8().Cast<UInt2>() }, dy, partial, inputs, factor);
+
+    private static void BackwardWeights<S>(Rows<float> x, S results, Rows<float> dy, ArrayView<float> partial, int inputs, int factor) where S : struct, IFours
     {
         ArrayView<float> biasSums = SharedMemory.Allocate<float>(Warps);
         int item = Grid.IdxZ, fours = x.Channels / 4, taps = Taps(factor), values = 3 * taps + 1, first = Grid.IdxX * SliceRows(factor), end = XMath.Min(inputs, first + SliceRows(factor));
         ArrayView<float> sums = partial.SubView(((long)item * Grid.DimX + Grid.IdxX) * values, values);
-        ArrayView<Float4> results = y.Run(item, inputs * factor).AsAligned16().Cast<Float4>(), gradients = dy.Run(item, inputs * factor).AsAligned16().Cast<Float4>();
+        ArrayView<Float4> gradients = dy.Run(item, inputs * factor).AsAligned16().Cast<Float4>();
         float biasSum = 0;
         for (int r = Warp.WarpIdx; r < factor; r += Warps)
         {
@@ -201,7 +244,7 @@ public static partial class MelUpsampler
                     int t = i * factor + r - factor / 2;
                     if (t >= 0 && t < inputs * factor)
                     {
-                        Float4 g = ThroughSlope(gradients[t * fours + c], results[t * fours + c]);
+                        Float4 g = ThroughSlope(gradients[t * fours + c], results.Load(t * fours + c));
                         now0 += g.X * now.B + g.Y * now.C + g.Z * now.D + g.W * now.After;
                         now1 += g.X * now.A + g.Y * now.B + g.Z * now.C + g.W * now.D;
                         now2 += g.X * now.Before + g.Y * now.A + g.Z * now.B + g.W * now.C;

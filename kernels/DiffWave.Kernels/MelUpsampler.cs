@@ -17,6 +17,7 @@
 // b1  weights: a block a slice, a warp a value of it, its lanes along the bands
 // b2  input: a thread four bands of an input: y and dy are read once a tap for all three rows of w, which meet their neighbours in shared memory
 // b2  weights: a block a slice, a warp a phase: an output row is read once for all six weights that meet it, by four bands at a time
+// b3  either version 2 with y in 16 bits, for the last stage
 using System.Numerics;
 
 namespace DiffWave.Kernels;
@@ -242,14 +243,17 @@ public static partial class MelUpsampler
     /// <param name="inputs">I.</param>
     /// <param name="bands">M.</param>
     /// <param name="factor">f.</param>
-    public static Cost BackwardInputCost(long batch, long inputs, int bands, int factor) =>
-        new(2 * 3 * batch * inputs * bands * Taps(factor), sizeof(float) * (batch * bands * inputs * (2 * factor + 1) + 3 * Taps(factor)));
+    /// <param name="resultBytes">Bytes of a value of y: 2 or 4.</param>
+    public static Cost BackwardInputCost(long batch, long inputs, int bands, int factor, int resultBytes) =>
+        new(2 * 3 * batch * inputs * bands * Taps(factor), batch * bands * inputs * (sizeof(float) * (factor + 1) + resultBytes * factor) + sizeof(float) * 3 * Taps(factor));
 
     /// <summary>x, y and its gradient are read, the partial sums are written.</summary>
     /// <param name="batch">B.</param>
     /// <param name="inputs">I.</param>
     /// <param name="bands">M.</param>
     /// <param name="factor">f.</param>
-    public static Cost BackwardWeightsCost(long batch, int inputs, int bands, int factor) =>
-        new(batch * inputs * bands * (2 * 3 * Taps(factor) + factor), sizeof(float) * batch * ((long)bands * inputs * (2 * factor + 1) + Slices(inputs, factor) * (3L * Taps(factor) + 1)));
+    /// <param name="resultBytes">Bytes of a value of y: 2 or 4.</param>
+    public static Cost BackwardWeightsCost(long batch, int inputs, int bands, int factor, int resultBytes) =>
+        new(batch * inputs * bands * (2 * 3 * Taps(factor) + factor),
+            batch * ((long)bands * inputs * (sizeof(float) * (factor + 1) + resultBytes * factor) + sizeof(float) * Slices(inputs, factor) * (3L * Taps(factor) + 1)));
 }

@@ -6,10 +6,11 @@
 //   p[n] = sum of dx[t] - dy[t] / sqrt(2), or of dx[t], over the rows t of tile n                          the step's gradient, of dx where the residual includes the step
 //
 // The last layer has no y. dh and z are written for the weights' gradients (WeightGradient.cs), p for SliceSum. Operands of the products, dy, dskip, O, dh and W, are rounded to the precision of the launch,
-// sums are float32; dy, dskip, h, dh, z and dx are stored in 16 bits by version 2.
+// sums are float32; dy, dskip, h, dh, z and dx are stored in 16 bits from version 2 on.
 //
 // b1  float32 without rounded operands, a block a row: dh of the rows its taps read into shared memory, then the taps; the row is its tile
 // b2  fp16 or bf16 on tensor cores: weights stay in shared memory, tiles run along the dilation, so that dh of a tile and its halo goes through shared memory once for all three taps
+// b3  fp16 or bf16 on tensor cores: weights stream through a ring in shared memory, where dy, dskip and h of a tile wait to be multiplied
 using System.Numerics;
 
 namespace DiffWave.Kernels;

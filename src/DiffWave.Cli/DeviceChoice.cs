@@ -116,6 +116,10 @@ internal sealed class DeviceChoice : IDisposable
 
     private string PrecisionOption => $"--precision {Precision.ToString().ToLowerInvariant()}";
 
+    /// <summary>Refuses a model that the device cannot train in the precision, before anything is written.</summary>
+    /// <exception cref="UnsupportedPrecisionException">There are no kernels for the model, or not enough shared memory for them.</exception>
+    public void RequireTraining(ModelConfig config) => (Ops as CudaOps)?.RequireTraining(config);
+
     /// <summary>A second set of weights and buffers on the same device; belongs to this choice.</summary>
     public IOps Another()
     {

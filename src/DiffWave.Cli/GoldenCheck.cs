@@ -38,10 +38,9 @@ public static class GoldenCheck
         var lines = new List<CheckLine>();
         string[] paths = [.. Directory.GetFiles(folder, "*.safetensors").Order(StringComparer.Ordinal)];
         var models = new GoldenCheckModels(folder, paths);
-        Precision precision = (ops as CudaOps)?.Precision ?? Precision.Fp32;
         foreach (string path in paths)
         {
-            using var file = new GoldenCheckFile(path, lines, precision);
+            using var file = new GoldenCheckFile(path, lines, ops.Precision);
             try { Check(file, models, ops); }
             // A schedule that cannot be aligned, a step outside the table, a mel too short: the file asks for what the engine refuses.
             catch (ArgumentException e) { throw new ModelFormatException(path, e.Message, e); }

@@ -1,4 +1,4 @@
-using DiffWave.Cuda;
+using DiffWave.Engine;
 
 namespace DiffWave.Cli;
 

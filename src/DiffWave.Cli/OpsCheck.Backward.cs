@@ -65,22 +65,22 @@ internal sealed partial class OpsCheck
         bool last = layer == _config.Layers - 1;
         string convolution = $"residual_layers.{layer}.dilated_conv", projection = $"residual_layers.{layer}.output_projection", shape = $"{_shape},d={_config.Dilation(layer)},layer={layer}";
         TwinBuffer x = Crops(channels), step = _twins.Input(_batch, _config.Layers, channels), preGate = Crops(2 * channels), dSkips = Crops(channels);
-        TwinBuffer dX = last ? _twins.Output(_batch, _length, channels) : Crops(channels), dStep = _twins.Output(_batch, _config.Layers, channels);
+        TwinBuffer dY = last ? _twins.Output(_batch, _length, channels) : Crops(channels), dX = _twins.Output(_batch, _length, channels), dPreGate = _twins.Output(_batch, _length, 2 * channels), dStep = _twins.Output(_batch, _config.Layers, channels);
         TwinBuffer? dLabel = _config.HasLabel ? _twins.Output(_batch, _config.Layers, 2 * channels) : null;
-        var gradients = Gradients(side => side.Ops.ResidualBlockBackward(layer, side.Of(x), side.Of(step), side.Of(preGate), side.Of(dSkips), side.Of(dX), side.Of(dStep), dLabel is null ? null : side.Of(dLabel)));
+        var gradients = Gradients(side => side.Ops.ResidualBlockBackward(layer, side.Of(x), side.Of(step), side.Of(preGate), side.Of(dSkips), side.Of(dY), side.Of(dX), side.Of(dPreGate), side.Of(dStep), dLabel is null ? null : side.Of(dLabel)));
 
-        ErrorEstimate h = x.Exact + step.Exact, z = preGate.Exact.Gated(), dY = dX.Exact.Times(Math.Sqrt(0.5)).Rounded(1), dOutput = Larger(dY, dSkips.Exact);
-        ErrorEstimate dPreGate = dOutput.Weighted(2 * channels, ColumnSum(projection)).Through(1, 16); // times derivatives of at most 1, made of tanh and sigmoid known to 4 units
+        ErrorEstimate h = x.Exact + step.Exact, z = preGate.Exact.Gated(), residual = dY.Exact.Times(Math.Sqrt(0.5)).Rounded(1), dOutput = Larger(residual, dSkips.Exact);
+        ErrorEstimate dGate = dOutput.Weighted(2 * channels, ColumnSum(projection)).Through(1, 16); // times derivatives of at most 1, made of tanh and sigmoid known to 4 units
         double taps = TapSum($"{convolution}.weight");
-        ErrorEstimate dInput = dPreGate.Convolved(2 * channels, taps) + dY;
+        ErrorEstimate dInput = dGate.Convolved(2 * channels, taps) + residual;
         const string op = nameof(IOps.ResidualBlockBackward);
         string reason = $"{ByLinear}2C = {2 * channels} products";
-        Compare(op, "d pre-gate", _twins.Read(preGate, 0, _length), dPreGate, $"{reason}, and the gate's slopes", shape);
+        Compare(op, "d pre-gate", _twins.Read(dPreGate, 0, _length), dGate, $"{reason}, and the gate's slopes", shape);
         Compare(op, "d x", _twins.Read(dX, 0, _length), dInput, $"that of d pre-gate, and a sum of 6C = {6 * channels} products, on the CPU through a minimal filter", shape);
         Compare(op, "d step bias", _twins.Read(dStep, layer, 1), dInput.Summed(_length), "that of d x, summed over T", shape);
-        if (dLabel is not null) Compare(op, "d label bias", _twins.Read(dLabel, layer, 1), dPreGate.Summed(_length), "that of d pre-gate, summed over T", shape);
+        if (dLabel is not null) Compare(op, "d label bias", _twins.Read(dLabel, layer, 1), dGate.Summed(_length), "that of d pre-gate, summed over T", shape);
         Compare(op, gradients,
-            ($"{convolution}.weight", dPreGate.SumOfProducts(AllRows, h)), ($"{convolution}.bias", dPreGate.Summed(AllRows)),
+            ($"{convolution}.weight", dGate.SumOfProducts(AllRows, h)), ($"{convolution}.bias", dGate.Summed(AllRows)),
             ($"{projection}.weight", dOutput.SumOfProducts(AllRows, z)), ($"{projection}.bias", dOutput.Summed(AllRows)));
     }
 

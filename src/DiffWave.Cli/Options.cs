@@ -2,7 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using DiffWave.Audio;
-using DiffWave.Cuda;
+using DiffWave.Engine;
 
 namespace DiffWave.Cli;
 
@@ -29,7 +29,17 @@ internal static class Options
     }
 
     public static Option<string> Precision() => Choice("--precision", "What a GPU computes with: tf32, fp16 and bf16 take its tensor cores, for models of 32, 64, 128 or 256 channels, and round more; sums stay fp32. The CPU computes in fp32 only",
-        [.. Enum.GetNames<Precision>().Select(name => name.ToLowerInvariant())]);
+        PrecisionWords);
+
+    /// <summary>For what has a precision already, unless one is given.</summary>
+    public static Option<string?> OptionalPrecision(string description)
+    {
+        var option = new Option<string?>("--precision") { HelpName = string.Join('|', PrecisionWords), Description = description };
+        option.AcceptOnlyFromAmong(PrecisionWords);
+        return option;
+    }
+
+    private static string[] PrecisionWords => [.. Enum.GetNames<Precision>().Select(name => name.ToLowerInvariant())];
 
     public static Precision PrecisionOf(string? word) => Enum.Parse<Precision>(word!, ignoreCase: true);
 

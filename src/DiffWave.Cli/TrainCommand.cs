@@ -26,11 +26,17 @@ internal static class TrainCommand
         diffusion steps and noise, with the moving average of the weights where one is kept (--ema above 0);
         the average is also what checkpoints offer to synthesize.
 
+        --precision tf32, fp16 and bf16 compute the network on a GPU's tensor cores, for models of 32, 64, 128 or
+        256 channels; weights, their gradients and Adam stay fp32. tf32 rounds what the residual blocks multiply to
+        11 bits. fp16 and bf16 also halve the memory of activations, which then have 11 and 8 bits; under fp16
+        gradients are scaled, by a factor that is halved when they overflow and doubled after 2000 good steps. The
+        precision belongs to the run: it cannot change when it is taken up again, nor can the CPU take over.
+
         A batch is computed --micro-batch crops at a time, their gradients summed: memory depends on that number
         alone, the result does not depend on it.
 
         --json prints one object at the end: run, model, steps, loss, validation_loss, sample_mel_l1,
-        step_seconds, audio_seconds_per_second, checkpoint, stopped, device, device_reason,
+        step_seconds, audio_seconds_per_second, checkpoint, stopped, device, device_reason, precision,
         peak_memory_bytes, peak_gpu_memory_bytes (null on the CPU).
         """;
 
@@ -41,6 +47,8 @@ internal static class TrainCommand
         diffwave train --out run --steps 100000
         # on the GPU, or not at all; eight crops at a time keep it busy
         diffwave train --data recordings/ --out run --config base --device cuda --micro-batch 8
+        # the same on tensor cores, with activations in half the memory
+        diffwave train --data recordings/ --out run --config base --device cuda --micro-batch 16 --precision bf16
         # continue from an existing model with new data
         diffwave train --data new/ --out run2 --init run/model.safetensors --lr 1e-4 --warmup 500
         # spoken digits by folder name, 16 kHz, no mel
@@ -64,7 +72,8 @@ internal static class TrainCommand
         var average = Options.Number("--ema", "X", 0, 0.999999, "Decay of the moving average of the weights; 0 keeps none; default 0.999");
         var loss = new Option<string?>("--loss") { HelpName = "l1|mse", Description = "Distance between predicted and true noise; default l1" };
         loss.AcceptOnlyFromAmong("l1", "mse");
-        var recompute = new Option<bool?>("--recompute") { Description = "Compute inner activations again in backward instead of keeping them: a third of the memory, somewhat slower" };
+        var recompute = new Option<bool?>("--recompute") { Description = "Compute all inner activations again in backward, not only those a GPU has no memory to keep: a third of the memory, somewhat slower" };
+        var precision = Options.OptionalPrecision("What a GPU computes the network with, for models of 32, 64, 128 or 256 channels; sums and weights stay fp32. The CPU computes in fp32 only; default fp32");
         var seed = new Option<ulong?>("--seed") { HelpName = "N", Description = "Seed of weights, order, crops, diffusion steps and noise; default 0" };
         var skip = new Option<bool?>("--skip-unreadable") { Description = "Leave out files that cannot be read instead of stopping" };
         var cache = Options.Whole("--cache-mb", "MB", 0, 1 << 20, 1024, "Memory for decoded recordings and their mels; the rest is read again when needed");
@@ -81,7 +90,7 @@ internal static class TrainCommand
         var recordings = new DatasetArguments();
         var verb = new Verb("train", Description, Notes, Examples)
         {
-            data, output, config, set, steps, batch, micro, crop, rate, warmup, decay, clip, average, loss, recompute, seed, skip, cache,
+            data, output, config, set, steps, batch, micro, crop, rate, warmup, decay, clip, average, loss, recompute, precision, seed, skip, cache,
             resume, init, checkpointEvery, keep, keepEvery, validateEvery, sampleEvery, device, threads, json,
         };
         recordings.AddTo(verb);
@@ -113,6 +122,7 @@ internal static class TrainCommand
                 AverageDecay = parsed.GetValue(average) ?? start.AverageDecay,
                 Loss = parsed.GetValue(loss) is { } kind ? kind == "l1" ? LossKind.L1 : LossKind.Mse : start.Loss,
                 Recompute = parsed.GetValue(recompute) ?? start.Recompute,
+                Precision = parsed.GetValue(precision) is { } word ? Options.PrecisionOf(word) : start.Precision,
                 Seed = parsed.GetValue(seed) ?? start.Seed,
             },
             Dataset = start => recordings.Over(parsed, start) with { SkipUnreadable = parsed.GetValue(skip) ?? start.SkipUnreadable, CacheBytes = (long)parsed.GetValue(cache) << 20 },

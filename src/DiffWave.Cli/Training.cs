@@ -18,10 +18,11 @@ internal sealed class Training(Session session, TrainRequest request)
     public int Run()
     {
         if (IsCheckpoint && request.Init is not null) throw new UsageException("--resume FILE and --init exclude each other: the first takes over a whole state, the second only weights");
-        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads);
         Start start = Begin();
-        start = start with { Card = start.Card with { TrainedSteps = Math.Max(0, (start.Card.TrainedSteps ?? 0) - start.State.Step) } }; // those before this run
         using RunFolder? existing = start.Folder;
+        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads, start.Config.Training.Precision);
+        device.RequireTraining(start.Config.Model);
+        start = start with { Card = start.Card with { TrainedSteps = Math.Max(0, (start.Card.TrainedSteps ?? 0) - start.State.Step) } }; // those before this run
         if (start.State.Step >= request.Plan.Steps)
         {
             session.Log($"{request.Output}: step {start.State.Step} is done already; --steps {request.Plan.Steps} asks for no more");

@@ -43,6 +43,7 @@ internal sealed class TrainingReport(Session session, TrainRequest request, RunF
     {
         string text = string.Create(CultureInfo.InvariantCulture, $"step {step} of {request.Plan.Steps}");
         if (_loss is not null) text += string.Create(CultureInfo.InvariantCulture, $"  loss {_meanLoss:f4}  grad norm {(double)line["grad_norm"]!:g3}");
+        if (line["loss_scale"] is { } scale) text += string.Create(CultureInfo.InvariantCulture, $"  loss scale {(double)scale}");
         if (line["validation_loss"] is { } validation) text += string.Create(CultureInfo.InvariantCulture, $"  validation {(double)validation:f4}");
         if (line["sample_mel_l1"] is { } difference) text += string.Create(CultureInfo.InvariantCulture, $"  sample mel L1 {(double)difference:f4}");
         if (step > firstStep) text += string.Create(CultureInfo.InvariantCulture, $"  {Median():f2} s a step, {Left(elapsed / (step - firstStep) * (request.Plan.Steps - step))} left");
@@ -66,7 +67,8 @@ internal sealed class TrainingReport(Session session, TrainRequest request, RunF
             {
                 ["run"] = request.Output, ["model"] = finished ? folder.ModelPath : null, ["steps"] = step, ["loss"] = _loss is null ? null : _meanLoss, ["validation_loss"] = _validationLoss,
                 ["sample_mel_l1"] = _sampleDifference, ["step_seconds"] = median, ["audio_seconds_per_second"] = median > 0 ? audio / median : null, ["checkpoint"] = checkpoint,
-                ["stopped"] = finished ? "finished" : "interrupted", ["device"] = device.Ops.Device, ["device_reason"] = device.Reason, ["peak_memory_bytes"] = MemoryUse.PeakBytes(), ["peak_gpu_memory_bytes"] = device.PeakGpuBytes,
+                ["stopped"] = finished ? "finished" : "interrupted", ["device"] = device.Ops.Device, ["device_reason"] = device.Reason, ["precision"] = config.Training.Precision.ToString().ToLowerInvariant(),
+                ["peak_memory_bytes"] = MemoryUse.PeakBytes(), ["peak_gpu_memory_bytes"] = device.PeakGpuBytes,
             }));
             return;
         }

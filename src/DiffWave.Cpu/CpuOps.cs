@@ -26,9 +26,13 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
 
     public string Device => $"cpu ({_simd}, {_team.Threads} thread{(_team.Threads == 1 ? "" : "s")})";
 
+    public Precision Precision => Precision.Fp32;
+
     public bool PrefersWholeSignals => false;
 
     public long SamplingBudget => 512L << 20;
+
+    public long TrainingBudget => long.MaxValue;
 
     public int ActivationBytes => sizeof(float);
 

@@ -5,12 +5,12 @@ namespace DiffWave.Cpu;
 // Backward of the residual blocks and their conditioners: nearly all of the arithmetic of training.
 internal sealed unsafe partial class CpuOps<S, V>
 {
-    public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dX, IBuffer dStepBias, IBuffer? dLabelBias)
+    public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias)
     {
         new ResidualBlockBackward<S, V>
         {
-            Layer = Training.Layers[layer], Config = Training.Config, X = (CpuBuffer)x, StepBias = (CpuBuffer)stepBias, PreGate = (CpuBuffer)preGate, DSkips = (CpuBuffer)dSkips, DX = (CpuBuffer)dX,
-            DStepBias = (CpuBuffer)dStepBias, DLabelBias = (CpuBuffer?)dLabelBias,
+            Layer = Training.Layers[layer], Config = Training.Config, X = (CpuBuffer)x, StepBias = (CpuBuffer)stepBias, PreGate = (CpuBuffer)preGate, DSkips = (CpuBuffer)dSkips, DY = (CpuBuffer)dY,
+            DX = (CpuBuffer)dX, DPreGate = (CpuBuffer)dPreGate, DStepBias = (CpuBuffer)dStepBias, DLabelBias = (CpuBuffer?)dLabelBias,
         }.Run(_team, Training);
     }
 

@@ -19,7 +19,9 @@ internal sealed unsafe class ResidualBlockBackward<S, V> where S : struct, ISimd
     public required CpuBuffer StepBias { get; init; }
     public required CpuBuffer PreGate { get; init; }
     public required CpuBuffer DSkips { get; init; }
+    public required CpuBuffer DY { get; init; }
     public required CpuBuffer DX { get; init; }
+    public required CpuBuffer DPreGate { get; init; }
     public required CpuBuffer DStepBias { get; init; }
     public required CpuBuffer? DLabelBias { get; init; }
 
@@ -63,7 +65,7 @@ internal sealed unsafe class ResidualBlockBackward<S, V> where S : struct, ISimd
         }
     }
 
-    // Rows [first, end): their pre-gate gradient, written over the pre-gate, and their share of the weight gradients.
+    // Rows [first, end): their pre-gate gradient and their share of the weight gradients.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void WeightGradients(int item, int first, int end, float* partial, float* scratch)
     {
@@ -78,15 +80,15 @@ internal sealed unsafe class ResidualBlockBackward<S, V> where S : struct, ISimd
             for (int panel = 0; panel < Layer.Output.Panels; panel++)
                 for (int t = 0; t < count; t += Gemm.Rows)
                     Gemm.Panel<S, V>(dOutput + t * pair, pair, Layer.Output.Panel(panel), 2 * c, zeros, z + t * padded + panel * columns, padded);
-            float* dPreGate = PreGate.Row(item, row);
-            GateGradient(dPreGate, PreGate.Stride, count, z, padded);
+            float* dPreGate = DPreGate.Row(item, row);
+            GateGradient(PreGate.Row(item, row), PreGate.Stride, dPreGate, DPreGate.Stride, count, z, padded);
             SliceSums<S, V>.AddRows(dOutput, pair, count, 2 * c, partial + OutputBiasAt);
-            SliceSums<S, V>.AddRows(dPreGate, PreGate.Stride, count, 2 * c, partial + DilatedBiasAt);
+            SliceSums<S, V>.AddRows(dPreGate, DPreGate.Stride, count, 2 * c, partial + DilatedBiasAt);
             SliceSums<S, V>.AddProducts(z, padded, c, dOutput, pair, 2 * c, count, partial + OutputAt);
             for (int tap = 0; tap < 3; tap++)
             {
                 BlockInput(item, row + (tap - 1) * Config.Dilation(Layer.Index), count, h, padded);
-                SliceSums<S, V>.AddProducts(h, padded, c, dPreGate, PreGate.Stride, 2 * c, count, partial + tap * Inputs * Columns);
+                SliceSums<S, V>.AddProducts(h, padded, c, dPreGate, DPreGate.Stride, 2 * c, count, partial + tap * Inputs * Columns);
             }
         }
     }
@@ -98,20 +100,20 @@ internal sealed unsafe class ResidualBlockBackward<S, V> where S : struct, ISimd
         int c = Config.Channels;
         for (int t = 0; t < count; t++, dOutput += pair)
         {
-            float* dy = DX.Row(item, row + t), dSkip = DSkips.Row(item, row + t);
+            float* dy = DY.Row(item, row + t), dSkip = DSkips.Row(item, row + t);
             for (int i = 0; i < c; i += S.Width) S.Store(dOutput + i, IsLast ? S.Zero : S.Mul(rootHalf, S.Load(dy + i)));
             for (int i = 0; i < c; i += S.Width) S.Store(dOutput + c + i, S.Load(dSkip + i)); // over what the residual half wrote past its end
         }
     }
 
-    // z comes as the gradient of the gated activation and leaves as that activation itself; the pre-gate becomes its gradient.
+    // z comes as the gradient of the gated activation and leaves as that activation itself.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void GateGradient(float* preGate, nint stride, int count, float* z, int padded)
+    private void GateGradient(float* preGate, nint stride, float* dPreGate, nint gradientStride, int count, float* z, int padded)
     {
         var (filterAt, gateAt) = PackedWeights.Halves(Config);
         V one = S.Broadcast(1f);
         float* kept = stackalloc float[2 * S.Width];
-        for (int t = 0; t < count; t++, preGate += stride, z += padded)
+        for (int t = 0; t < count; t++, preGate += stride, dPreGate += gradientStride, z += padded)
             for (int c = 0; c < Config.Channels; c += S.Width)
             {
                 float* filter = preGate + filterAt + c, gate = preGate + gateAt + c;
@@ -122,14 +124,14 @@ internal sealed unsafe class ResidualBlockBackward<S, V> where S : struct, ISimd
                 int lanes = Math.Min(S.Width, Config.Channels - c);
                 if (lanes == S.Width)
                 {
-                    S.Store(filter, dFilter);
-                    S.Store(gate, dGate);
+                    S.Store(dPreGate + filterAt + c, dFilter);
+                    S.Store(dPreGate + gateAt + c, dGate);
                     continue;
                 }
                 S.Store(kept, dFilter); // the other half may stand right behind
                 S.Store(kept + S.Width, dGate);
-                new Span<float>(kept, lanes).CopyTo(new Span<float>(filter, lanes));
-                new Span<float>(kept + S.Width, lanes).CopyTo(new Span<float>(gate, lanes));
+                new Span<float>(kept, lanes).CopyTo(new Span<float>(dPreGate + filterAt + c, lanes));
+                new Span<float>(kept + S.Width, lanes).CopyTo(new Span<float>(dPreGate + gateAt + c, lanes));
             }
     }
 
@@ -208,14 +210,13 @@ internal sealed unsafe class ResidualBlockBackward<S, V> where S : struct, ISimd
             }
         }
 
-        float* RowOrZero(int row) => row >= 0 && row < end ? PreGate.Row(item, row) : zeros;
+        float* RowOrZero(int row) => row >= 0 && row < end ? DPreGate.Row(item, row) : zeros;
 
         V Finish(int row, V convolved, int at, V sum)
         {
             if (row >= end) return sum;
-            float* dx = DX.Row(item, row) + at;
-            V carried = IsLast ? S.Zero : S.Mul(residual, S.Load(dx)), result = S.Add(carried, convolved);
-            S.Store(dx, result);
+            V carried = IsLast ? S.Zero : S.Mul(residual, S.Load(DY.Row(item, row) + at)), result = S.Add(carried, convolved);
+            S.Store(DX.Row(item, row) + at, result);
             return S.Add(sum, Config.ResidualIncludesStepEmbedding ? result : convolved);
         }
     }

@@ -67,6 +67,9 @@ public interface IOps : IDisposable
     /// <summary>Short name of the device and how it computes, e.g. <c>cpu (AVX-512, 2 threads)</c>.</summary>
     string Device { get; }
 
+    /// <summary>What it computes the network with.</summary>
+    Precision Precision { get; }
+
     /// <summary>
     /// True for a device that is fastest on whole signals, memory permitting, and whose results do not depend on how a signal is cut; false for one that wants pieces near its caches.
     /// </summary>
@@ -74,6 +77,9 @@ public interface IOps : IDisposable
 
     /// <summary>Bytes that the activations of sampling may take unless the user says otherwise.</summary>
     long SamplingBudget { get; }
+
+    /// <summary>Bytes that the buffers of a training pass may take before it computes again in backward what forward could have kept.</summary>
+    long TrainingBudget { get; }
 
     /// <summary>Bytes of a value of <see cref="AllocateActivation"/>: 4, or 2 on a device that keeps activations in 16 bits.</summary>
     int ActivationBytes { get; }
@@ -109,7 +115,7 @@ public interface IOps : IDisposable
     IBuffer Allocate(int batch, int rows, int channels);
 
     /// <summary>
-    /// New zero-filled memory [B, rows, channels] for what the network computes when it is not trained: x, y, skips, upsampled mels and their projections. The type of its values is the device's choice;
+    /// New zero-filled memory [B, rows, channels] for what the network computes: x, y, skips, pre-gates and their gradients, upsampled mels and their projections. The type of its values is the device's choice;
     /// <see cref="Upload"/> and <see cref="Download"/> convert. Only buffers of this method, or only such of <see cref="Allocate"/>, may be copied to each other.
     /// </summary>
     /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
@@ -291,12 +297,14 @@ public interface IOps : IDisposable
     /// <param name="layer">The layer.</param>
     /// <param name="x">[B, T, C], input of the block.</param>
     /// <param name="stepBias">[B, L, C].</param>
-    /// <param name="preGate">In: [B, T, 2C] as <see cref="ResidualBlock"/> gave it. Out: its gradient, which is also that of the conditioner.</param>
+    /// <param name="preGate">[B, T, 2C] as <see cref="ResidualBlock"/> gave it.</param>
     /// <param name="dSkips">[B, T, C].</param>
-    /// <param name="dX">In: [B, T, C], gradient of y; not read for the last layer, which has no y. Out: gradient of x.</param>
+    /// <param name="dY">[B, T, C], gradient of y; not read for the last layer, which has no y.</param>
+    /// <param name="dX">Out: [B, T, C], gradient of x; another buffer than <paramref name="dY"/>.</param>
+    /// <param name="dPreGate">Out: [B, T, 2C], gradient of the pre-gate, which is also that of the conditioner; another buffer than <paramref name="preGate"/>.</param>
     /// <param name="dStepBias">Out: row <paramref name="layer"/> of [B, L, C].</param>
     /// <param name="dLabelBias">Out: row <paramref name="layer"/> of [B, L, 2C]; or null.</param>
-    void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dX, IBuffer dStepBias, IBuffer? dLabelBias);
+    void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias);
 
     /// <summary>Backward of <see cref="ConditionerProjection"/>.</summary>
     /// <param name="layer">The layer.</param>

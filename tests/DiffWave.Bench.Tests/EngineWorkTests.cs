@@ -21,7 +21,7 @@ public class EngineWorkTests
         Assert.Equal(layers + steps, Launches("pointwise_conv")); // a conditioner a layer once, the head's first projection each step
         Assert.Equal(steps, Launches("reverse_step"));
         Assert.Equal(steps, Launches("philox_normal")); // the first signal, and noise in all steps but the last
-        Assert.Equal(2 * Synthesis.Samples * sizeof(float), work.HostBytes - 2 * Synthesis.Frames * Synthesis.Config.Bands * sizeof(float) - sizeof(ulong)); // audio out; mels and the seed in
+        Assert.Equal(2 * Synthesis.Samples * sizeof(float), work.HostBytes - 2 * Synthesis.Frames * Synthesis.Config.Bands * sizeof(float) - 2 * sizeof(ulong)); // audio out; mels, the seed and where its noise begins in
     }
 
     // Kernels of signals and vectors round up to whole blocks, so only what carries the weight is compared: everything together, and the kernels of the residual block one by one.

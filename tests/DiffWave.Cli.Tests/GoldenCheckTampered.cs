@@ -6,8 +6,10 @@ namespace DiffWave.Cli.Tests;
 internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
 {
     public string Device => ops.Device;
+    public Precision Precision => ops.Precision;
     public bool PrefersWholeSignals => ops.PrefersWholeSignals;
     public long SamplingBudget => ops.SamplingBudget;
+    public long TrainingBudget => ops.TrainingBudget;
     public int ActivationBytes => ops.ActivationBytes;
     public bool BlocksProjectMel => ops.BlocksProjectMel;
     public int WindowRows(ModelConfig config, int batch, int rows) => ops.WindowRows(config, batch, rows);
@@ -59,8 +61,8 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
         ops.Loss(kind, eps, noise, validSamples, firstItem, dEps);
     public void ReadLosses(Span<double> sums) => ops.ReadLosses(sums);
     public void HeadBackward(IBuffer skips, IBuffer dEps, IBuffer dSkips) => ops.HeadBackward(skips, dEps, dSkips);
-    public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dX, IBuffer dStepBias, IBuffer? dLabelBias) =>
-        ops.ResidualBlockBackward(layer, x, stepBias, preGate, dSkips, dX, dStepBias, dLabelBias);
+    public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias) =>
+        ops.ResidualBlockBackward(layer, x, stepBias, preGate, dSkips, dY, dX, dPreGate, dStepBias, dLabelBias);
     public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled) => ops.ConditionerProjectionBackward(layer, upsampled, dConditioner, dUpsampled);
     public void UpsampleMelBackward(int layer, IBuffer mel, IBuffer upsampled, IBuffer dUpsampled) => ops.UpsampleMelBackward(layer, mel, upsampled, dUpsampled);
     public void InputProjectionBackward(IBuffer audio, IBuffer x, IBuffer dX, IBuffer? dAudio) => ops.InputProjectionBackward(audio, x, dX, dAudio);

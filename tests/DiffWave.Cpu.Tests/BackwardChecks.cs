@@ -104,10 +104,10 @@ internal static class BackwardChecks
         float[][] x = Items(batch, rows * channels, 0), step = Items(batch, layers * channels, 10), preGate = Items(batch, rows * 2 * channels, 20), dSkip = Items(batch, rows * channels, 30), dY = Items(batch, rows * channels, 40);
         float[][] dStepBefore = Items(batch, layers * channels, 50), dLabelBefore = Items(batch, layers * 2 * channels, 60);
         using var buffers = new Buffers(ops);
-        IBuffer gate = buffers.Of(preGate, 2 * channels), dX = last ? buffers.Poisoned(batch, rows, channels) : buffers.Of(dY, channels);
+        IBuffer gate = buffers.Of(preGate, 2 * channels), y = last ? buffers.Poisoned(batch, rows, channels) : buffers.Of(dY, channels), dX = buffers.Poisoned(batch, rows, channels), dGate = buffers.Poisoned(batch, rows, 2 * channels);
         IBuffer dStep = buffers.Of(dStepBefore, channels), skips = buffers.Of(dSkip, channels);
         IBuffer? dLabel = label ? buffers.Of(dLabelBefore, 2 * channels) : null;
-        ops.ResidualBlockBackward(layer, buffers.Of(x, channels), buffers.Of(step, channels), gate, skips, dX, dStep, dLabel);
+        ops.ResidualBlockBackward(layer, buffers.Of(x, channels), buffers.Of(step, channels), gate, skips, y, dX, dGate, dStep, dLabel);
 
         var truths = new ReferenceBackward<double>.BlockResult[batch];
         var naives = new ReferenceBackward<float>.BlockResult[batch];
@@ -116,10 +116,12 @@ internal static class BackwardChecks
         {
             var (truth, naive) = (truths[item], naives[item]);
             Setup.AssertAsGoodAsNaive($"dX, {what}", truth.DX, naive.DX, buffers.Read(dX, item, 0, rows));
-            Setup.AssertAsGoodAsNaive($"gradient of the pre-gate, {what}", truth.DPreGate, naive.DPreGate, buffers.Read(gate, item, 0, rows));
+            Setup.AssertAsGoodAsNaive($"gradient of the pre-gate, {what}", truth.DPreGate, naive.DPreGate, buffers.Read(dGate, item, 0, rows));
             Setup.AssertAsGoodAsNaive($"dStep, {what}", truth.DStep, naive.DStep, buffers.Read(dStep, item, layer, 1));
             if (dLabel is not null) Setup.AssertAsGoodAsNaive($"dLabel, {what}", truth.DLabel, naive.DLabel, buffers.Read(dLabel, item, layer, 1));
             Setup.AssertSameBits("gradient of the skips", dSkip[item], buffers.Read(skips, item, 0, rows));
+            Setup.AssertSameBits("the pre-gate", preGate[item], buffers.Read(gate, item, 0, rows));
+            if (!last) Setup.AssertSameBits("gradient of y", dY[item], buffers.Read(y, item, 0, rows));
             for (int other = 0; other < layers; other++)
             {
                 if (other == layer) continue;
@@ -197,7 +199,8 @@ internal static class BackwardChecks
             IBuffer Of(int width, int which) => buffers.Of([Values(rows * width, bad == which)], width);
             ops.ZeroGradients();
             if (bad < 4)
-                ops.ResidualBlockBackward(1, Of(channels, 0), buffers.Of([Setup.Normals(config.Layers * channels, 1)], channels), Of(2 * channels, 1), Of(channels, 2), Of(channels, 3), buffers.New(1, config.Layers, channels), null);
+                ops.ResidualBlockBackward(1, Of(channels, 0), buffers.Of([Setup.Normals(config.Layers * channels, 1)], channels), Of(2 * channels, 1), Of(channels, 2), Of(channels, 3), buffers.New(1, rows, channels),
+                    buffers.New(1, rows, 2 * channels), buffers.New(1, config.Layers, channels), null);
             else ops.ConditionerProjectionBackward(1, Of(bands, 4), Of(2 * channels, 5), buffers.New(1, rows, bands));
             Assert.True(double.IsNaN(ops.GradientNorm()), $"case {bad}");
         }

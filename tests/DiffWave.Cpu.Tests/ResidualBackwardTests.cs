@@ -53,10 +53,10 @@ public class ResidualBackwardTests
                 using var buffers = new Buffers(ops);
                 int at = first;
                 IBuffer Random(int rows, int channels, uint stream) => buffers.Of([.. Enumerable.Range(at, call).Select(item => Setup.Normals(rows * channels, stream + (uint)item))], channels);
-                IBuffer preGate = Random(Rows, 2 * Channels, 0), dX = Random(Rows, Channels, 10), dStep = buffers.New(call, config.Layers, Channels), dLabel = buffers.New(call, config.Layers, 2 * Channels), dUpsampled = Random(Rows, Bands, 50);
-                ops.ResidualBlockBackward(layer, Random(Rows, Channels, 20), Random(config.Layers, Channels, 30), preGate, Random(Rows, Channels, 40), dX, dStep, dLabel);
-                ops.ConditionerProjectionBackward(layer, Random(Rows, Bands, 60), preGate, dUpsampled);
-                foreach (var (what, buffer) in new[] { ("pre-gate", preGate), ("dX", dX), ("dStep", dStep), ("dLabel", dLabel), ("dUpsampled", dUpsampled) })
+                IBuffer dPreGate = buffers.New(call, Rows, 2 * Channels), dX = buffers.New(call, Rows, Channels), dStep = buffers.New(call, config.Layers, Channels), dLabel = buffers.New(call, config.Layers, 2 * Channels), dUpsampled = Random(Rows, Bands, 50);
+                ops.ResidualBlockBackward(layer, Random(Rows, Channels, 20), Random(config.Layers, Channels, 30), Random(Rows, 2 * Channels, 0), Random(Rows, Channels, 40), Random(Rows, Channels, 10), dX, dPreGate, dStep, dLabel);
+                ops.ConditionerProjectionBackward(layer, Random(Rows, Bands, 60), dPreGate, dUpsampled);
+                foreach (var (what, buffer) in new[] { ("pre-gate", dPreGate), ("dX", dX), ("dStep", dStep), ("dLabel", dLabel), ("dUpsampled", dUpsampled) })
                     for (int item = 0; item < call; item++) results.Add(($"{what} of layer {layer}", buffers.Read(buffer, item, 0, buffer.Rows)));
             }
         float[] gradients = new float[parameters.Arena.Length];

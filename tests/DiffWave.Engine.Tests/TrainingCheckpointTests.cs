@@ -64,7 +64,7 @@ public sealed class TrainingCheckpointTests
         }
         Assert.Equal(4 * state.Weights.Infos.Count + 1, header.RootElement.EnumerateObject().Count());
         JsonNode training = JsonNode.Parse(header.RootElement.GetProperty("__metadata__").GetProperty("training").GetString()!)!;
-        Assert.Equal(["step", "options", "data_fingerprint", "data_position"], training.AsObject().Select(pair => pair.Key));
+        Assert.Equal(["step", "options", "data_fingerprint", "data_position", "loss_scale", "loss_scale_steps"], training.AsObject().Select(pair => pair.Key));
         Assert.Equal((3L, 144L, "f", 48), ((long)training["step"]!, (long)training["data_position"]!, (string)training["data_fingerprint"]!, (int)training["options"]!["batch"]!));
     }
 

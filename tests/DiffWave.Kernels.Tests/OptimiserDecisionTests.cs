@@ -25,9 +25,12 @@ public class OptimiserDecisionTests
     [InlineData(3, 1, 100, 1.0 / 3)]     // divided in float64, rounded once
     public void TheScaleClipsOrForbids(double norm, double clipNorm, double largestNorm, double expected)
     {
-        Assert.Equal((float)expected, Scale(norm, [1, 2, 3], clipNorm, largestNorm));
-        Assert.Equal((float)expected, Scale(norm, [], clipNorm, largestNorm));
-        Assert.Equal((float)expected / 1024, Scale(norm, [1, 2, 3], clipNorm, largestNorm, lossScale: 1024));
+        foreach (string version in Versions)
+        {
+            Assert.Equal((float)expected, Scale(version, norm, [1, 2, 3], clipNorm, largestNorm));
+            Assert.Equal((float)expected, Scale(version, norm, [], clipNorm, largestNorm));
+            Assert.Equal((float)expected / 1024, Scale(version, 1024 * norm, [1, 2, 3], clipNorm, largestNorm, lossScale: 1024));
+        }
         Assert.Equal((float)expected, GradientNorm.ReferenceScale(norm, [1, 2, 3], new UpdateLimits(clipNorm, largestNorm, lossScale: 1)));
     }
 
@@ -41,14 +44,25 @@ public class OptimiserDecisionTests
         {
             double[] losses = new double[300];
             losses[at] = loss;
-            Assert.Equal(float.NaN, Scale(1, losses, 1, 100));
+            Assert.All(Versions, version => Assert.Equal(float.NaN, Scale(version, 1, losses, 1, 100)));
         }
     }
 
-    private static float Scale(double norm, double[] losses, double clipNorm, double largestNorm, double lossScale = 1)
+    private static readonly string[] Versions = ["gradient_norm_v1", "gradient_norm_v2"];
+
+    // One gradient other than zero is the norm. It lies in the second of three slices, and the launch comes twice: the count of blocks begins at 0 again.
+    private static float Scale(string version, double norm, double[] losses, double clipNorm, double largestNorm, double lossScale = 1)
     {
-        float[] scale = [-1];
-        OnEmulator.Launch(KernelCatalog.Find("gradient_scale_v1")!.Method, new Dim3(1), null, new[] { norm }, losses, new[] { new UpdateLimits(clipNorm, largestNorm, lossScale) }, scale);
+        float[] gradients = new float[10_000], scale = [-1];
+        double[] partial = new double[3], found = [-1];
+        gradients[5000] = (float)norm;
+        int[] finished = [0];
+        for (int launch = 0; launch < 2; launch++)
+        {
+            OnEmulator.Launch(KernelCatalog.Find(version)!.Method, new Dim3(3), null, gradients, losses, new[] { new UpdateLimits(clipNorm, largestNorm, lossScale) }, partial, finished, found, scale);
+            Assert.Equal((float)norm / lossScale, found[0]);
+            Assert.Equal(0, finished[0]);
+        }
         return scale[0];
     }
 

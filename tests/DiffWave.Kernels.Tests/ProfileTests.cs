@@ -24,6 +24,10 @@ public class ProfileTests
     [InlineData("weight_gradient_v3")]
     [InlineData("residual_block_backward_v2")]
     [InlineData("residual_block_backward_v2_bf16")]
+    [InlineData("residual_block_backward_v3")]
+    [InlineData("residual_block_backward_v3_bf16")]
+    [InlineData("residual_block_backward_v3_c256")]
+    [InlineData("residual_block_backward_v3_c256_bf16")]
     [InlineData("weight_gradient_v3_128x64")]
     [InlineData("weight_gradient_v3_bf16")]
     [InlineData("weight_gradient_v3_tf32")]
@@ -35,8 +39,8 @@ public class ProfileTests
     [InlineData("copy_rows_v2")]
     [InlineData("loss_v1")]
     [InlineData("loss_v2")]
-    [InlineData("gradient_squares_v1")]
-    [InlineData("gradient_squares_v2")]
+    [InlineData("gradient_norm_v1")]
+    [InlineData("gradient_norm_v2")]
     [InlineData("adam_v1")]
     [InlineData("adam_v2")]
     [InlineData("vector_linear_v1")]
@@ -55,6 +59,7 @@ public class ProfileTests
     [InlineData("input_projection_v2")]
     [InlineData("head_v2")]
     [InlineData("head_backward_v2")]
+    [InlineData("input_projection_backward_weights_v2")]
     public void OnlyABiasThatBeginsInsideASectorCostsOneMore(string name) => Assert.All(OnEmulator.Report(name).Global,
         site => Assert.InRange(site.Moved, site.Ideal, site.Ideal + (site.PtxText.Contains("ld.global.f32", StringComparison.Ordinal) ? site.Requests : 0)));
 
@@ -87,6 +92,10 @@ public class ProfileTests
     [InlineData("pointwise_conv_backward_v3")]
     [InlineData("pointwise_conv_backward_v3_written")]
     [InlineData("residual_block_backward_v2_bf16")]
+    [InlineData("residual_block_backward_v3")]
+    [InlineData("residual_block_backward_v3_bf16")]
+    [InlineData("residual_block_backward_v3_c256")]
+    [InlineData("residual_block_backward_v3_c256_bf16")]
     [InlineData("weight_gradient_v3_128x64")]
     [InlineData("weight_gradient_v3_bf16")]
     [InlineData("weight_gradient_v3_tf32")]
@@ -94,10 +103,11 @@ public class ProfileTests
     [InlineData("column_sum_v2")]
     [InlineData("loss_v1")]
     [InlineData("loss_v2")]
-    [InlineData("gradient_squares_v1")]
-    [InlineData("gradient_squares_v2")]
+    [InlineData("gradient_norm_v1")]
+    [InlineData("gradient_norm_v2")]
     [InlineData("vector_linear_backward_input_v1")]
     [InlineData("input_projection_backward_weights_v1")]
+    [InlineData("input_projection_backward_weights_v2")]
     public void SharedMemoryHasNoBankConflicts(string name)
     {
         IReadOnlyList<AccessSite> shared = OnEmulator.Report(name).Shared;
@@ -114,7 +124,7 @@ public class ProfileTests
     [InlineData("mel_upsampler_backward_weights_v1", "mel_upsampler_backward_weights_v2")]
     [InlineData("copy_rows_v1", "copy_rows_v2")]
     [InlineData("loss_v1", "loss_v2")]
-    [InlineData("gradient_squares_v1", "gradient_squares_v2")]
+    [InlineData("gradient_norm_v1", "gradient_norm_v2")]
     [InlineData("adam_v1", "adam_v2")]
     public void WideAccessesAreAQuarterOfTheRequests(string narrow, string wide)
     {

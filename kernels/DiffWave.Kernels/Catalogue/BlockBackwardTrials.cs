@@ -45,6 +45,11 @@ public static partial class KernelCatalog
                 Shape(1, 256, 64, 8, 1, 0, 0, 2), Shape(3, 1, 64, 1, 1, 1, 1, 3), Shape(1, 5, 64, 8, 0, 1, 0, 1), Shape(2, 129, 64, 2, 1, 0, 1, 1), Shape(1, 200, 32, 64, 1, 1, 0, 1),
                 Shape(1, 37, 32, 3, 0, 0, 1, 7), Shape(2, 70, 32, 512, 1, 0, 0, 2), Shape(1, 300, 64, 16, 0, 1, 1, 2), Shape(1, 1100, 32, 32, 1, 1, 1, 3),
             ];
+            KernelShape[] streamed =
+            [
+                .. ((KernelShape[])[Shape(1, 256, 128, 8, 1, 0, 0, 1), Shape(1, 128, 256, 4, 1, 0, 0, 1), Shape(3, 1, 128, 1, 1, 1, 1, 3), Shape(1, 5, 256, 8, 0, 1, 0, 1), Shape(2, 129, 128, 2, 0, 0, 1, 1),
+                    Shape(1, 200, 128, 64, 1, 1, 0, 3), Shape(1, 300, 128, 16, 0, 1, 1, 2), Shape(2, 67, 256, 512, 1, 0, 1, 2), Shape(1, 150, 256, 3, 1, 1, 1, 2)]).Select((shape, i) => new KernelShape([.. shape.Sizes, ("half", i / 5)])),
+            ];
             string? Problem(KernelShape shape) => Unfit(shape, "hasY", "gateFirst", "stepInResidual");
             IReadOnlyDictionary<string, object> Constants(KernelShape shape) => Flags(shape, "hasY", "gateFirst", "stepInResidual");
             var float32 = new BlockPrecision<float>(value => value, value => value, OperandBits: 24, StoredBits: 24, SumsAtOnce: 1, GateActivation);
@@ -52,29 +57,56 @@ public static partial class KernelCatalog
                 "fp16 or bf16 on tensor cores: weights stay in shared memory, tiles run along the dilation, so that dh of a tile and its halo goes through shared memory once for all three taps",
                 Method(typeof(ResidualBlockBackward), nameof(ResidualBlockBackward.BackwardV2), typeof(T), typeof(P)), shapes,
                 shape => new Dictionary<string, object>(Constants(shape)) { ["channels"] = (int)shape["channels"] }, shape => Problem(shape) ?? (shape["channels"] is not (32 or 64) ? "channels is 32 or 64" : null),
-                shape => BlockBackward(shape, TensorPrecision<T, P>(GateActivation), tensor: true)) { Name = name };
+                shape => BlockBackward(shape, TensorPrecision<T, P>(GateActivation), ResidentCut(shape))) { Name = name };
+            KernelVersion Streamed<T, P>(string name, params int[] chosen) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(ResidualBlockBackward),
+                "fp16 or bf16 on tensor cores: weights stream through a ring in shared memory, where dy, dskip and h of a tile wait to be multiplied",
+                Method(typeof(ResidualBlockBackward), nameof(ResidualBlockBackward.BackwardV3), typeof(T), typeof(P)), [.. chosen.Select(index => streamed[index])],
+                shape => new Dictionary<string, object>(Constants(shape)) { ["channels"] = (int)shape["channels"], ["tileRows"] = StreamedTileRows(shape) },
+                shape => Unfit(shape, "hasY", "gateFirst", "stepInResidual", "half") ?? (shape["channels"] is not (128 or 256) ? "channels is 128 or 256" : null),
+                shape => BlockBackward(shape, TensorPrecision<T, P>(GateActivation), StreamedCut(shape))) { Name = name };
             return
             [
                 new(nameof(ResidualBlockBackward), "float32 without rounded operands, a block a row: dh of the rows its taps read into shared memory, then the taps; the row is its tile",
                     Method(typeof(ResidualBlockBackward), nameof(ResidualBlockBackward.BackwardV1)), [shapes[0], Shape(3, 1, 16, 1, 1, 1, 1, 1), Shape(1, 5, 24, 8, 0, 1, 0, 1), Shape(2, 29, 5, 2, 1, 0, 1, 1)],
-                    Constants, Problem, shape => BlockBackward(shape, float32, tensor: false)) { Name = "residual_block_backward_v1" },
+                    Constants, Problem, shape => BlockBackward(shape, float32, null)) { Name = "residual_block_backward_v1" },
                 Tensor<Half, F16>("residual_block_backward_v2"), Tensor<BFloat16, BF16>("residual_block_backward_v2_bf16"),
+                Streamed<Half, F16>("residual_block_backward_v3", 0, 2, 4, 5, 6), Streamed<Half, F16>("residual_block_backward_v3_c256", 1, 3, 7, 8),
+                Streamed<BFloat16, BF16>("residual_block_backward_v3_bf16", 0, 2, 5), Streamed<BFloat16, BF16>("residual_block_backward_v3_c256_bf16", 1, 8),
             ];
         }
+    }
+
+    // How a version on tensor cores cuts an item into tiles.
+    private sealed record BlockBackwardCut(int TileRows, int Neighbours, int Threads, int SharedBytes);
+
+    private static BlockBackwardCut ResidentCut(KernelShape shape)
+    {
+        int neighbours = ResidualBlockBackward.NeighboursV2((int)shape["rows"], (int)shape["dilation"]);
+        return new(ResidualBlockBackward.TileRowsV2, neighbours, ResidualBlockBackward.ThreadsV2, ResidualBlockBackward.SharedBytesV2((int)shape["channels"], neighbours));
+    }
+
+    // Half of the rows as on devices with 163 KiB of shared memory a block.
+    private static int StreamedTileRows(KernelShape shape) => ResidualBlockBackward.TileRowsV3((int)shape["channels"], shape["half"] == 1 ? 163 << 10 : BlockShared);
+
+    private static BlockBackwardCut StreamedCut(KernelShape shape)
+    {
+        int channels = (int)shape["channels"], tileRows = StreamedTileRows(shape);
+        return new(tileRows, ResidualBlockBackward.NeighboursV3((int)shape["rows"], (int)shape["dilation"], channels, tileRows), ResidualBlockBackward.ThreadsV3, ResidualBlockBackward.SharedBytesV3(channels, tileRows));
     }
 
     // The gate's exponentials and quotients, and the roundings between them: relative to a factor of at most 1.
     private const double GateActivation = 1.0 / (1 << 19);
 
     // Rows around those of an item are NaN where they are read and must stay as they are where something is written. A tile of version 1 is a row.
-    private static KernelTrial BlockBackward<T>(KernelShape shape, BlockPrecision<T> precision, bool tensor) where T : unmanaged
+    private static KernelTrial BlockBackward<T>(KernelShape shape, BlockPrecision<T> precision, BlockBackwardCut? cut) where T : unmanaged
     {
         int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], dilation = (int)shape["dilation"], values = rows * channels, itemRows = rows + 2 * Margin;
         bool hasY = shape["hasY"] == 1, gateFirst = shape["gateFirst"] == 1, stepInResidual = shape["stepInResidual"] == 1;
-        int tileRows = ResidualBlockBackward.TileRowsV2, neighbours = ResidualBlockBackward.NeighboursV2(rows, dilation), tiles = tensor ? TimeTile.Count(rows, dilation, neighbours, tileRows) : rows;
+        int tileRows = cut?.TileRows ?? 1, tiles = cut is null ? rows : TimeTile.Count(rows, dilation, cut.Neighbours, tileRows);
         float[] Stored(int seed, long length, float scale) => [.. Random(seed, length, scale).Select(precision.Operand)];
         float[] dilated = Random(72, 6L * channels * channels, 2 / MathF.Sqrt(6 * channels)), output = Random(73, 2L * channels * channels, 2 / MathF.Sqrt(2 * channels)); // gradients are of the order of 1
-        float[] dY = hasY ? Stored(74, (long)batch * values, 1) : [], dSkips = Stored(75, (long)batch * values, 1), h = Stored(76, 2L * batch * values, 4);
+        float[] dY = hasY ? Stored(74, (long)batch * values, 1) : [], dSkips = Stored(75, (long)batch * values, 1);
+        float[] h = [.. Random(76, 2L * batch * values, 4).Select((value, i) => precision.Operand(i % 41 == 7 ? 10000 * value : value))]; // some far out, where exponentials leave float32
         float[] w = [.. dilated.Select(precision.Operand)], o = [.. output.Select((value, i) => precision.Operand(i < channels * channels ? value * 0.70710678f : value))];
 
         double[] z = new double[batch * values], dH = new double[2 * z.Length], dX = new double[z.Length], step = new double[batch * tiles * channels];
@@ -106,8 +138,8 @@ public static partial class KernelCatalog
 
         IEnumerable<int> RowsOfTile(int index)
         {
-            if (!tensor) return [index];
-            var tile = new TimeTile(index, rows, dilation, neighbours, tileRows);
+            if (cut is null) return [index];
+            var tile = new TimeTile(index, rows, dilation, cut.Neighbours, tileRows);
             return Enumerable.Range(0, tileRows).Select(tile.Time).Where(row => row < rows);
         }
         RowsOf<T> Read(float[] all, int width) => new(Placed([.. all.Select(precision.Round)], rows, width, itemRows, Margin, precision.Round(float.NaN)), itemRows, Margin, width);
@@ -120,15 +152,15 @@ public static partial class KernelCatalog
         KernelOutput Result(string name, RowsOf<T> rowsOf, double[] expected, double bound, string reason) => new(name, rowsOf.Array, Placed(expected, rows, rowsOf.Channels, itemRows, Margin, precision.Operand(Kept)), bound, reason);
         RowsOf<T> toH = Written(2 * channels), toZ = Written(channels), toX = Written(channels);
         float[] stepPartial = Unwritten(step.Length);
-        string sums = $"a {(tensor ? "unit cut off every eight products" : "rounding a product")}, the gate's exponentials and quotients";
+        string sums = $"a {(cut is not null ? "unit cut off every eight products" : "rounding a product")}, the gate's exponentials and quotients";
         object gradient = hasY ? Read(dY, channels) : new Rows<T>();
         KernelLaunch launch;
-        if (tensor)
+        if (cut is not null)
         {
             T[] packed = new T[BlockWeightsBackward.Size(channels)];
             BlockWeightsBackward.Reference(dilated, output, packed.AsSpan(), channels, precision.Round);
-            launch = new(new((int)shape["blocks"], 1, 1), new(ResidualBlockBackward.ThreadsV2, 1, 1), ResidualBlockBackward.SharedBytesV2(channels, neighbours), gradient, Read(dSkips, channels), Read(h, 2 * channels),
-                packed, toH, toZ, toX, stepPartial, batch * tiles, rows, dilation, neighbours);
+            launch = new(new((int)shape["blocks"], 1, 1), new(cut.Threads, 1, 1), cut.SharedBytes, gradient, Read(dSkips, channels), Read(h, 2 * channels),
+                packed, toH, toZ, toX, stepPartial, batch * tiles, rows, dilation, cut.Neighbours);
         }
         else
             launch = new(new(rows, 1, batch), new(128, 1, 1), 6 * sizeof(float) * channels, Misaligned(dilated), Misaligned(output), gradient, Read(dSkips, channels), Read(h, 2 * channels), toH, toZ, toX, stepPartial, rows, dilation);

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace DiffWave.Kernels;
 
 public static partial class KernelCatalog
@@ -21,6 +23,11 @@ public static partial class KernelCatalog
             Type op = typeof(MelUpsampler);
             KernelVersion Stored<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(MelUpsampler), "version 2 with y in 16 bits, for the last stage",
                 Method(op, nameof(MelUpsampler.ForwardV3), typeof(T), typeof(P)), fourWindows, NoConstants, shape => Inside(shape) ?? Fours(shape), shape => UpsampleForward(shape, MelUpsampler.GridV2, InType<T>)) { Name = name };
+            KernelVersion StoredInput<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(MelUpsampler), "input: version 2 with y in 16 bits, for the last stage",
+                Method(op, nameof(MelUpsampler.BackwardInputV3), typeof(T), typeof(P)), fourWholes, NoConstants, shape => Positive(shape) ?? Fours(shape),
+                shape => UpsampleBackwardInput<T>(shape, (inputs, bands) => Blocks(inputs, MelUpsampler.InputRowsV2(bands)))) { Name = name };
+            KernelVersion StoredWeights<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(MelUpsampler), "weights: version 2 with y in 16 bits, for the last stage",
+                Method(op, nameof(MelUpsampler.BackwardWeightsV3), typeof(T), typeof(P)), fourWholes, NoConstants, shape => Positive(shape) ?? Fours(shape), UpsampleBackwardWeights<T>) { Name = name };
             return
             [
                 new(nameof(MelUpsampler), "one thread an output, as the formula reads", Method(op, nameof(MelUpsampler.ForwardV1)), windows, NoConstants, Inside,
@@ -29,14 +36,16 @@ public static partial class KernelCatalog
                     Method(op, nameof(MelUpsampler.ForwardV2)), fourWindows, NoConstants, shape => Inside(shape) ?? Fours(shape), shape => UpsampleForward(shape, MelUpsampler.GridV2)) { Name = "mel_upsampler_v2" },
                 Stored<Half, F16>("mel_upsampler_v3_half"), Stored<BFloat16, BF16>("mel_upsampler_v3_bf16"),
                 new(nameof(MelUpsampler), "input: one thread an element of dx, as the formula reads", Method(op, nameof(MelUpsampler.BackwardInputV1)), wholes, NoConstants, Positive,
-                    shape => UpsampleBackwardInput(shape, (inputs, bands) => Blocks((long)inputs * bands, Threads))) { Name = "mel_upsampler_backward_input_v1" },
+                    shape => UpsampleBackwardInput<float>(shape, (inputs, bands) => Blocks((long)inputs * bands, Threads))) { Name = "mel_upsampler_backward_input_v1" },
                 new(nameof(MelUpsampler), "input: a thread four bands of an input: y and dy are read once a tap for all three rows of w, which meet their neighbours in shared memory",
                     Method(op, nameof(MelUpsampler.BackwardInputV2)), fourWholes, NoConstants, shape => Positive(shape) ?? Fours(shape),
-                    shape => UpsampleBackwardInput(shape, (inputs, bands) => Blocks(inputs, MelUpsampler.InputRowsV2(bands)))) { Name = "mel_upsampler_backward_input_v2" },
+                    shape => UpsampleBackwardInput<float>(shape, (inputs, bands) => Blocks(inputs, MelUpsampler.InputRowsV2(bands)))) { Name = "mel_upsampler_backward_input_v2" },
                 new(nameof(MelUpsampler), "weights: a block a slice, a warp a value of it, its lanes along the bands", Method(op, nameof(MelUpsampler.BackwardWeightsV1)), wholes, NoConstants, Positive,
-                    UpsampleBackwardWeights) { Name = "mel_upsampler_backward_weights_v1" },
+                    UpsampleBackwardWeights<float>) { Name = "mel_upsampler_backward_weights_v1" },
                 new(nameof(MelUpsampler), "weights: a block a slice, a warp a phase: an output row is read once for all six weights that meet it, by four bands at a time",
-                    Method(op, nameof(MelUpsampler.BackwardWeightsV2)), fourWholes, NoConstants, shape => Positive(shape) ?? Fours(shape), UpsampleBackwardWeights) { Name = "mel_upsampler_backward_weights_v2" },
+                    Method(op, nameof(MelUpsampler.BackwardWeightsV2)), fourWholes, NoConstants, shape => Positive(shape) ?? Fours(shape), UpsampleBackwardWeights<float>) { Name = "mel_upsampler_backward_weights_v2" },
+                StoredInput<Half, F16>("mel_upsampler_backward_input_v3_half"), StoredInput<BFloat16, BF16>("mel_upsampler_backward_input_v3_bf16"),
+                StoredWeights<Half, F16>("mel_upsampler_backward_weights_v3_half"), StoredWeights<BFloat16, BF16>("mel_upsampler_backward_weights_v3_bf16"),
             ];
         }
     }
@@ -78,31 +87,31 @@ public static partial class KernelCatalog
         return (batch, bands, factor, inputs, Random(11, elements, 1), Random(14, elements * factor, 1), Random(15, elements * factor, 1), Random(12, 3 * MelUpsampler.Taps(factor), 1));
     }
 
-    private static KernelTrial UpsampleBackwardInput(KernelShape shape, Func<int, int, int> blocks)
+    private static KernelTrial UpsampleBackwardInput<T>(KernelShape shape, Func<int, int, int> blocks) where T : unmanaged
     {
         var (batch, bands, factor, inputs, x, y, dy, weight) = UpsampleTape(shape);
+        var result = new RowsOf<T>((T[])Rounded<T>(y, out y), inputs * factor, 0, bands);
         float[] dx = Unwritten(x.Length), naive = new float[x.Length];
         double[] expected = new double[x.Length], magnitude = new double[x.Length];
         MelUpsampler.ReferenceBackwardInput(y, dy, weight, expected.AsSpan(), inputs, bands, factor);
         MelUpsampler.ReferenceBackwardInput(y, dy, weight, naive.AsSpan(), inputs, bands, factor);
         MelUpsampler.ReferenceBackwardInput(y, Absolute(dy), Absolute(weight), magnitude.AsSpan(), inputs, bands, factor);
-        RowsOf<float> outputs(float[] array) => new(array, inputs * factor, 0, bands);
-        return new KernelTrial([new(new(blocks(inputs, bands), 1, batch), new(Threads, 1, 1), 0, outputs(y), outputs(dy), weight, new RowsOf<float>(dx, inputs, 0, bands), inputs, factor)],
-            MelUpsampler.BackwardInputCost(batch, inputs, bands, factor), [KernelOutput.Float32("dx", dx, expected, naive, Largest(magnitude))]);
+        return new KernelTrial([new(new(blocks(inputs, bands), 1, batch), new(Threads, 1, 1), 0, result, new RowsOf<float>(dy, inputs * factor, 0, bands), weight, new RowsOf<float>(dx, inputs, 0, bands), inputs, factor)],
+            MelUpsampler.BackwardInputCost(batch, inputs, bands, factor, Unsafe.SizeOf<T>()), [KernelOutput.Float32("dx", dx, expected, naive, Largest(magnitude))]);
     }
 
-    private static KernelTrial UpsampleBackwardWeights(KernelShape shape)
+    private static KernelTrial UpsampleBackwardWeights<T>(KernelShape shape) where T : unmanaged
     {
         var (batch, bands, factor, inputs, x, y, dy, _) = UpsampleTape(shape);
+        var result = new RowsOf<T>((T[])Rounded<T>(y, out y), inputs * factor, 0, bands);
         int slices = MelUpsampler.Slices(inputs, factor), values = 3 * MelUpsampler.Taps(factor) + 1;
         float[] partial = Unwritten((long)batch * slices * values), naive = new float[partial.Length];
         double[] expected = new double[partial.Length], magnitude = new double[partial.Length];
         MelUpsampler.ReferenceBackwardWeights(x, y, dy, expected.AsSpan(), inputs, bands, factor);
         MelUpsampler.ReferenceBackwardWeights(x, y, dy, naive.AsSpan(), inputs, bands, factor);
         MelUpsampler.ReferenceBackwardWeights(Absolute(x), y, Absolute(dy), magnitude.AsSpan(), inputs, bands, factor);
-        RowsOf<float> outputs(float[] array) => new(array, inputs * factor, 0, bands);
-        return new KernelTrial([new(new(slices, 1, batch), new(Threads, 1, 1), 0, new RowsOf<float>(x, inputs, 0, bands), outputs(y), outputs(dy), partial, inputs, factor)],
-            MelUpsampler.BackwardWeightsCost(batch, inputs, bands, factor), [KernelOutput.Float32("partial", partial, expected, naive, Largest(magnitude))]);
+        return new KernelTrial([new(new(slices, 1, batch), new(Threads, 1, 1), 0, new RowsOf<float>(x, inputs, 0, bands), result, new RowsOf<float>(dy, inputs * factor, 0, bands), partial, inputs, factor)],
+            MelUpsampler.BackwardWeightsCost(batch, inputs, bands, factor, Unsafe.SizeOf<T>()), [KernelOutput.Float32("partial", partial, expected, naive, Largest(magnitude))]);
     }
 
     private static IReadOnlyList<KernelVersion> InputProjectionBackwards
@@ -115,24 +124,38 @@ public static partial class KernelCatalog
             return
             [
                 new(nameof(InputProjectionBackward), "weights: a block 32 channels of a slice, eight warps share its rows and meet in shared memory", Method(op, nameof(InputProjectionBackward.WeightsV1)),
-                    shapes, NoConstants, shape => Unfit(shape), InputProjectionWeights) { Name = "input_projection_backward_weights_v1" },
+                    shapes, NoConstants, shape => Unfit(shape), InputProjectionWeights<float>) { Name = "input_projection_backward_weights_v1" },
+                Stored<Half, F16>("input_projection_backward_weights_v2"), Stored<BFloat16, BF16>("input_projection_backward_weights_v2_bf16"),
                 new(nameof(InputProjectionBackward), "audio: a warp a row, its lanes sum a stride of the channels, shuffles join them", Method(op, nameof(InputProjectionBackward.AudioV1)), shapes,
                     NoConstants, shape => Unfit(shape), InputProjectionAudio) { Name = "input_projection_backward_audio_v1" },
             ];
+
+            KernelVersion Stored<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(InputProjectionBackward),
+                "weights from activations in 16 bits: eight channels a thread with 128-bit loads, four rows on their way at once, the threads of a slice meet in shared memory",
+                Method(op, nameof(InputProjectionBackward.WeightsV2), typeof(T), typeof(P)), [shapes[0], Shape(3, 1, 32), Shape(1, 513, 24), Shape(2, 37, 256), Shape(1, 9, 2048)], ProjectedChannels,
+                shape => Unfit(shape) ?? (shape["channels"] % 8 != 0 || shape["channels"] > 2048 ? "channels is a multiple of 8 up to 2048" : null), InputProjectionWeights<T>) { Name = name };
         }
     }
 
-    private static KernelTrial InputProjectionWeights(KernelShape shape)
+    // Rows around those of an item are NaN. A sixteenth of x is exactly zero, as ReLU leaves it.
+    private static KernelTrial InputProjectionWeights<T>(KernelShape shape) where T : unmanaged
     {
-        int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], slices = SliceSum.Slices(rows);
-        float[] audio = Random(21, (long)batch * rows, 1), x = Random(22, (long)batch * rows * channels, 1), dx = Random(23, x.Length, 1), partial = Unwritten((long)batch * slices * 2 * channels),
-            naive = new float[partial.Length];
-        double[] expected = new double[partial.Length], magnitude = new double[partial.Length];
-        InputProjectionBackward.ReferenceWeights(audio, x, dx, expected.AsSpan(), rows, channels);
-        InputProjectionBackward.ReferenceWeights(audio, x, dx, naive.AsSpan(), rows, channels);
-        InputProjectionBackward.ReferenceWeights(Absolute(audio), x, Absolute(dx), magnitude.AsSpan(), rows, channels);
-        return new KernelTrial([new(new(slices, Blocks(channels, 32), batch), new(32, Threads / 32, 1), 0, new RowsOf<float>(audio, rows, 0, 1), new RowsOf<float>(x, rows, 0, channels), new RowsOf<float>(dx, rows, 0, channels),
-            partial, rows)], InputProjectionBackward.WeightsCost(batch, rows, channels), [KernelOutput.Float32("partial", partial, expected, naive, Largest(magnitude))]);
+        int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], slices = SliceSum.Slices(rows), itemRows = rows + 2 * Margin;
+        float[] audio = Random(21, (long)batch * rows, 1), partial = Unwritten((long)batch * slices * 2 * channels);
+        Rounded<T>([.. Random(22, (long)batch * rows * channels, 1).Select((value, i) => i % 16 == 5 ? 0 : value)], out float[] x);
+        Rounded<T>(Random(23, x.Length, 1), out float[] dx);
+        F[] Expected<F>(Func<float[], float[]> map) where F : System.Numerics.IFloatingPointIeee754<F>
+        {
+            var result = new F[partial.Length];
+            InputProjectionBackward.ReferenceWeights(map(audio), x, map(dx), result.AsSpan(), rows, channels);
+            return result;
+        }
+        RowsOf<T> In(float[] values) => new((T[])Rounded<T>(Placed(values, rows, channels, itemRows, Margin, float.NaN), out _), itemRows, Margin, channels);
+        bool stored = typeof(T) != typeof(float);
+        return new KernelTrial([new(new(slices, stored ? 1 : Blocks(channels, 32), batch), stored ? new(Threads, 1, 1) : new(32, Threads / 32, 1), 0, new RowsOf<float>(Placed(audio, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1),
+                In(x), In(dx), partial, rows)],
+            InputProjectionBackward.WeightsCost(batch, rows, channels, System.Runtime.CompilerServices.Unsafe.SizeOf<T>()),
+            [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
 
     private static KernelTrial InputProjectionAudio(KernelShape shape)

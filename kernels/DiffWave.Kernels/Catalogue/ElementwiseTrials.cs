@@ -26,7 +26,7 @@ public static partial class KernelCatalog
                     Method(op, nameof(GatedActivation.ForwardV3)), fours, Channels, MultipleOfFour, shape => GatedForward(shape, 3.0 / 4096, 8 * Threads)) { Name = "gated_activation_v3" },
                 new(nameof(GatedActivation), "one thread an element, tanh and sigmoid computed again instead of stored", Method(op, nameof(GatedActivation.BackwardV1)), any, GateFirst, Positive,
                     shape => GatedBackward(shape, false)) { Name = "gated_activation_backward_v1" },
-                new(nameof(GatedActivation), "in place, four channels at a time with 128-bit loads and stores: h becomes its gradient and dy becomes y", Method(op, nameof(GatedActivation.BackwardV2)),
+                new(nameof(GatedActivation), "four channels at a time with 128-bit loads and stores; dy becomes y", Method(op, nameof(GatedActivation.BackwardV2)),
                     fours, Channels, MultipleOfFour, shape => GatedBackward(shape, true)) { Name = "gated_activation_backward_v2" },
             ];
         }
@@ -45,22 +45,22 @@ public static partial class KernelCatalog
         return new KernelTrial([new(new(Blocks(elements, perBlock), 1, 1), new(Threads, 1, 1), 0, [h, y, .. scalars])], GatedActivation.ForwardCost(rows, channels), [output]);
     }
 
-    // The gradient takes the place of h, as in the engine; version 2 also leaves y in the place of dy.
+    // Version 2 leaves y in the place of dy.
     private static KernelTrial GatedBackward(KernelShape shape, bool leavesY)
     {
         long rows = shape["rows"], elements = rows * shape["channels"];
         int channels = (int)shape["channels"];
         bool gateFirst = shape["gateFirst"] != 0;
-        float[] h = Random(1, 2 * elements, Saturating), dy = Random(2, elements, 1), naive = new float[2 * elements], naiveY = new float[elements];
+        float[] h = Random(1, 2 * elements, Saturating), dy = Random(2, elements, 1), dh = Unwritten(2 * elements), naive = new float[2 * elements], naiveY = new float[elements];
         double[] expected = new double[2 * elements], y = new double[elements];
         GatedActivation.ReferenceBackward(h, dy, expected.AsSpan(), channels, gateFirst);
         GatedActivation.ReferenceBackward(h, dy, naive.AsSpan(), channels, gateFirst);
         GatedActivation.Reference(h, y.AsSpan(), channels, gateFirst);
         GatedActivation.Reference(h, naiveY.AsSpan(), channels, gateFirst);
-        KernelOutput gradient = KernelOutput.Float32("dh", h, expected, naive, Largest(expected));
+        KernelOutput gradient = KernelOutput.Float32("dh", dh, expected, naive, Largest(expected));
         return leavesY
-            ? new KernelTrial([new(new(Blocks(elements, 8 * Threads), 1, 1), new(Threads, 1, 1), 0, h, dy)], GatedActivation.BackwardCost(rows, channels, leavesY), [gradient, KernelOutput.Float32("y", dy, y, naiveY, Largest(y))])
-            : new KernelTrial([new(new(Blocks(elements, Threads), 1, 1), new(Threads, 1, 1), 0, h, dy, h, channels)], GatedActivation.BackwardCost(rows, channels, leavesY), [gradient]);
+            ? new KernelTrial([new(new(Blocks(elements, 8 * Threads), 1, 1), new(Threads, 1, 1), 0, h, dy, dh)], GatedActivation.BackwardCost(rows, channels, leavesY), [gradient, KernelOutput.Float32("y", dy, y, naiveY, Largest(y))])
+            : new KernelTrial([new(new(Blocks(elements, Threads), 1, 1), new(Threads, 1, 1), 0, h, dy, dh, channels)], GatedActivation.BackwardCost(rows, channels, leavesY), [gradient]);
     }
 
     private static double Largest(double[] values) => values.Max(Math.Abs);

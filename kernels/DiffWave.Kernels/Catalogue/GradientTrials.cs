@@ -38,6 +38,7 @@ public static partial class KernelCatalog
                 new(nameof(HeadBackward), "eight rows of four channels a thread with 128-bit loads and stores: the weights stay in registers, the number of channels is a constant",
                     Method(head, nameof(HeadBackward.BackwardV2)), HeadShapes, ProjectedChannels, shape => Unfit(shape) ?? NotFours(shape, "channels"),
                     shape => HeadGradient(shape, Blocks(Blocks(shape["rows"], HeadBackward.RowsV2) * shape["channels"] / 4, Threads))) { Name = "head_backward_v2" },
+                WholeHeadBackward<Half, F16>("head_backward_v3"), WholeHeadBackward<BFloat16, BF16>("head_backward_v3_bf16"),
             ];
 
             Index3D AnElement(KernelShape shape, string channels) => new(Blocks(shape["rows"] * shape[channels], Threads), 1, (int)shape["batch"]);
@@ -126,7 +127,7 @@ public static partial class KernelCatalog
         int rows = (int)shape["rows"], dilation = (int)shape["dilation"];
         bool hasY = shape["hasY"] == 1, stepInResidual = shape["stepInResidual"] == 1;
         float[] weights = Random(1, 6 * channels * channels, 1), dPreGate = Random(2, items * rows * 2 * channels, 1), dY = Random(3, items * rows * channels, 1);
-        float[] dX = hasY ? [.. dY] : Unwritten(dY.Length), stepPartial = Unwritten(items * DilatedConvBackward.Tiles(rows) * channels);
+        float[] dX = Unwritten(dY.Length), stepPartial = Unwritten(items * DilatedConvBackward.Tiles(rows) * channels);
         (T[] DX, T[] Step) Expected<T>(Func<float[], float[]> map) where T : System.Numerics.IFloatingPointIeee754<T>
         {
             T[] result = [.. map(dY).Select(value => T.CreateChecked(value))], step = new T[stepPartial.Length];
@@ -135,7 +136,7 @@ public static partial class KernelCatalog
         }
         var (exact, plain, magnitude) = (Expected<double>(Same), Expected<float>(Same), Expected<double>(Absolute));
         object read = BackwardOrder(weights, 2 * (int)channels, (int)channels, packs);
-        return new KernelTrial([new(grid, group, 0, read, Whole(dPreGate, rows, 2 * channels), Whole(dX, rows, channels), stepPartial, rows, dilation)],
+        return new KernelTrial([new(grid, group, 0, read, Whole(dPreGate, rows, 2 * channels), hasY ? Whole(dY, rows, channels) : new Rows<float>(), Whole(dX, rows, channels), stepPartial, rows, dilation)],
             DilatedConvBackward.BackwardCost(items, rows, channels, dilation, hasY),
             [KernelOutput.Float32("dX", dX, exact.DX, plain.DX, Largest(magnitude.DX)), KernelOutput.Float32("stepPartial", stepPartial, exact.Step, plain.Step, Largest(magnitude.Step))]);
     }

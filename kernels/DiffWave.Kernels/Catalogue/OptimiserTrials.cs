@@ -61,52 +61,34 @@ public static partial class KernelCatalog
     {
         get
         {
-            KernelShape Shape(long n) => new(("n", n));
-            KernelShape[] arenas = [Shape(100_000), Shape(1), Shape(4095), Shape(8193)];
-            KernelShape Scale(long losses, long norm, long clip) => new(("losses", losses), ("norm", norm), ("clip", clip));
-            string? Problem(KernelShape shape) => shape["n"] is < 1 or > 1 << 30 ? "n is 1 to 2^30" : null;
+            KernelShape Shape(long n, long losses, long clip) => new(("n", n), ("losses", losses), ("clip", clip));
+            KernelShape[] shapes = [Shape(100_000, 16, 1), Shape(1, 0, 0), Shape(4095, 300, 3), Shape(8193, 1, 0), Shape(1_100_000, 2, 1)]; // the last: more slices than threads
+            string? Problem(KernelShape shape) => shape["n"] is < 1 or > 1 << 30 || shape["losses"] < 0 || shape["clip"] < 0 ? "n is 1 to 2^30, losses and clip are at least 0" : null;
             Type op = typeof(GradientNorm);
             return
             [
-                new(nameof(GradientNorm), "a block a slice, one gradient a thread at a time, a tree in shared memory", Method(op, nameof(GradientNorm.SquaresV1)), arenas, NoConstants, Problem, Squares)
-                    { Name = "gradient_squares_v1" },
-                new(nameof(GradientNorm), "four gradients a thread by 128-bit loads, sums by shuffles", Method(op, nameof(GradientNorm.SquaresV2)), arenas, NoConstants, Problem, Squares)
-                    { Name = "gradient_squares_v2" },
-                new(nameof(GradientNorm), "one block adds the slices and takes the root", Method(op, nameof(GradientNorm.NormV1)), [Shape(640), Shape(1), Shape(255), Shape(513)], NoConstants, Problem, Norm)
+                new(nameof(GradientNorm), "a block a slice, one gradient a thread at a time, a tree in shared memory", Method(op, nameof(GradientNorm.NormV1)), shapes, NoConstants, Problem, Norm)
                     { Name = "gradient_norm_v1" },
-                new(nameof(GradientNorm), "one block looks at the norm and at every loss", Method(op, nameof(GradientNorm.ScaleV1)), [Scale(16, 3, 1), Scale(0, 3, 0), Scale(300, 1, 3), Scale(300, 101, 0)],
-                    NoConstants, shape => null, ScaleOf) { Name = "gradient_scale_v1" },
+                new(nameof(GradientNorm), "four gradients a thread by 128-bit loads, sums by shuffles", Method(op, nameof(GradientNorm.NormV2)), shapes, NoConstants, Problem, Norm)
+                    { Name = "gradient_norm_v2" },
             ];
         }
     }
 
-    private static KernelTrial Squares(KernelShape shape)
+    private static KernelTrial Norm(KernelShape shape)
     {
         long n = shape["n"];
         int slices = GradientNorm.Slices(n);
-        float[] gradients = Random(35, n, 1);
-        double[] partial = UnwrittenDoubles(slices), expected = [.. gradients.Chunk(GradientNorm.SliceValues).Select(slice => GradientNorm.Reference<double>(slice))];
-        return new KernelTrial([new(new(slices, 1, 1), new(Threads, 1, 1), 0, gradients, partial)], GradientNorm.SquaresCost(n),
-            [KernelOutput.Float64("partial", partial, expected, GradientNorm.SliceValues, Largest(expected))]);
-    }
-
-    private static KernelTrial Norm(KernelShape shape)
-    {
-        double[] partial = [.. Random(36, shape["n"], 10).Select(value => (double)value * value)], norm = UnwrittenDoubles(1);
-        double expected = Math.Sqrt(partial.Sum()) / 8;
-        return new KernelTrial([new(new(1, 1, 1), new(Threads, 1, 1), 0, partial, new[] { new UpdateLimits(0, 1, 8) }, norm)], GradientNorm.NormCost(partial.Length), [KernelOutput.Float64("norm", norm, [expected], partial.Length + 1, expected)]);
-    }
-
-    // A norm beyond 100 is too large; with 300 losses and a norm of 1 one of them is NaN.
-    private static KernelTrial ScaleOf(KernelShape shape)
-    {
-        const double largest = 100;
-        double[] norm = [shape["norm"]], losses = [.. Random(37, shape["losses"], 5).Select(value => (double)value)];
-        if (losses.Length == 300 && norm[0] == 1) losses[299] = double.NaN;
-        float[] scale = [7];
-        var limits = new UpdateLimits(shape["clip"], largest, lossScale: 4);
-        return new KernelTrial([new(new(1, 1, 1), new(Threads, 1, 1), 0, norm, losses, new[] { limits }, scale)], GradientNorm.ScaleCost(losses.Length),
-            [KernelOutput.Exact("scale", scale, [GradientNorm.ReferenceScale(norm[0], losses, limits)])]);
+        var limits = new UpdateLimits(shape["clip"], 1e10, lossScale: 8);
+        float[] gradients = Random(35, n, 1), scale = Unwritten(1);
+        double[] losses = [.. Random(37, shape["losses"], 5).Select(value => (double)value)], partial = UnwrittenDoubles(slices), norm = UnwrittenDoubles(1);
+        double[] squares = [.. gradients.Chunk(GradientNorm.SliceValues).Select(slice => GradientNorm.Reference<double>(slice))];
+        double expected = Math.Sqrt(squares.Sum()) / limits.LossScale;
+        float factor = GradientNorm.ReferenceScale(expected, losses, limits);
+        int[] finished = [0];
+        return new KernelTrial([new(new(slices, 1, 1), new(Threads, 1, 1), 0, gradients, losses, new[] { limits }, partial, finished, norm, scale)], GradientNorm.NormCost(n, losses.Length),
+            [KernelOutput.Float64("norm", norm, [expected], GradientNorm.SliceValues + slices + 2, expected), KernelOutput.Float64("partial", partial, squares, GradientNorm.SliceValues, Largest(squares)),
+            KernelOutput.Float32("scale", scale, [factor], [factor], factor), KernelOutput.Exact("finished", finished, [0])]);
     }
 
     private static IReadOnlyList<KernelVersion> Adams

@@ -45,4 +45,37 @@ public static partial class KernelCatalog
         return new KernelTrial([new(new(blocks, 1, 1), new(Threads, 1, 1), Head.SharedBytesV3(channels), new RowsOf<T>((T[])held, itemRows, Margin, channels), Misaligned(skipWeight), Misaligned(skipBias), Misaligned(weight),
             Misaligned(bias), new RowsOf<float>(eps, itemRows, Margin, 1), rows, batch, scale)], Head.WholeCost((long)batch * rows, channels, 2), [output]);
     }
+
+    private static KernelVersion WholeHeadBackward<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T>
+    {
+        KernelShape Shape(long batch, long rows, long channels, long blocks) => new(("batch", batch), ("rows", rows), ("channels", channels), ("blocks", blocks));
+        return new(nameof(HeadBackward), "the hidden layer again on tensor cores as in Head, its gradient in 16 bits, and the sums of the slices for three gradients, joined over the lanes of a warp by shuffles",
+            Method(typeof(HeadBackward), nameof(HeadBackward.BackwardV3), typeof(T), typeof(P)),
+            [Shape(1, 512, 64, 1), Shape(3, 1, 32, 2), Shape(2, 600, 96, 3), Shape(1, 1100, 128, 2), Shape(2, 19, 256, 1), Shape(1, 513, 256, 3)], ProjectedChannels,
+            shape => Unfit(shape) ?? (shape["channels"] % 32 != 0 || shape["channels"] > 256 ? "channels is a multiple of 32 up to 256" : null), HeadGradientWhole<T>) { Name = name };
+    }
+
+    // Skips, S and r are whole numbers of a unit, so that the hidden layer is exact, and so is which of it is positive; some of it is zero.
+    private static KernelTrial HeadGradientWhole<T>(KernelShape shape) where T : unmanaged
+    {
+        const float scale = 0.375f;
+        int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], itemRows = rows + 2 * Margin;
+        float[] Whole(int seed, long length, float unit) => [.. Random(seed, length, 1).Select(value => MathF.Round(value / unit) * unit)];
+        float[] skips = Whole(51, (long)batch * rows * channels, 0.25f), skipWeight = Whole(52, (long)channels * channels, 0.25f), skipBias = Whole(53, channels, scale / 16);
+        float[] weight = Random(54, channels, 1), dEps = Random(55, (long)batch * rows, 1), partial = Unwritten((long)batch * SliceSum.Slices(rows) * (2 * channels + 1));
+        (F[] DHidden, F[] Partial) Expected<F>(Func<float[], float[]> map) where F : System.Numerics.IFloatingPointIeee754<F>
+        {
+            (F[] dHidden, F[] sums) = (new F[skips.Length], new F[partial.Length]);
+            HeadBackward.ReferenceWhole(skips, skipWeight, skipBias, map(weight), map(dEps), scale, rows, dHidden.AsSpan(), sums.AsSpan());
+            return (dHidden, sums);
+        }
+        var (exact, naive) = (Expected<double>(Same), Expected<float>(Same));
+        KernelOutput hidden = KernelOutput.Float32("dHidden", Placed(Unwritten(skips.Length), rows, channels, itemRows, Margin, Kept), Placed(exact.DHidden, rows, channels, itemRows, Margin, Kept),
+            Placed(naive.DHidden, rows, channels, itemRows, Margin, Kept), Largest(exact.DHidden));
+        (object toHidden, hidden) = InType<T>((float[])hidden.Array, itemRows, Margin, channels, hidden);
+        RowsOf<T> from = new((T[])Rounded<T>(Placed(skips, rows, channels, itemRows, Margin, float.NaN), out _), itemRows, Margin, channels);
+        return new KernelTrial([new(new((int)shape["blocks"], 1, 1), new(Threads, 1, 1), HeadBackward.SharedBytesV3(channels), from, Misaligned(skipWeight), Misaligned(skipBias), Misaligned(weight),
+                new RowsOf<float>(Placed(dEps, rows, 1, itemRows, Margin, float.NaN), itemRows, Margin, 1), toHidden, partial, rows, batch, scale)],
+            HeadBackward.WholeCost(batch, rows, channels), [hidden, KernelOutput.Float32("partial", partial, exact.Partial, naive.Partial, Largest(Expected<double>(Absolute).Partial))]);
+    }
 }

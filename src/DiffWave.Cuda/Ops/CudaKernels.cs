@@ -62,8 +62,6 @@ internal sealed class CudaKernels(KernelRunner runner)
     public readonly KernelVariants LabelEmbeddingBackward = new(runner, Kernels.LabelEmbedding.BackwardV1);
 
     // The optimiser.
-    public readonly KernelVariants GradientSquares = new(runner, GradientNorm.SquaresV2);
-    public readonly KernelVariants GradientNorms = new(runner, GradientNorm.NormV1);
-    public readonly KernelVariants GradientScale = new(runner, GradientNorm.ScaleV1);
+    public readonly KernelVariants GradientNorm = new(runner, Kernels.GradientNorm.NormV2);
     public readonly KernelVariants Adam = new(runner, Kernels.Adam.UpdateV2, "averaged");
 }

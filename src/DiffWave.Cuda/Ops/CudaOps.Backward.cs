@@ -17,6 +17,11 @@ public sealed partial class CudaOps
         using var range = Range(nameof(HeadBackward));
         int batch = skips.Batch, rows = skips.Rows, channels = skips.Channels;
         RefuseLongCrops(rows, 2L * channels);
+        if (backward is not null)
+        {
+            backward.Head(skips, dEps, dSkips);
+            return;
+        }
         Rows<float> hidden = HeadHidden(All(skips), batch, rows);
         AddColumnSums(hidden, All(dEps), Gradients.Head.Weight, batch, rows, 1);
         AddColumnSums(All(dEps), null, Gradients.Head.Bias, batch, rows, 1);
@@ -29,51 +34,50 @@ public sealed partial class CudaOps
     }
 
     /// <inheritdoc/>
-    public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dX, IBuffer dStepBias, IBuffer? dLabelBias)
+    public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias)
     {
         using var range = Range(nameof(ResidualBlockBackward));
+        if (backward is not null)
+        {
+            backward.ResidualBlock(layer, x, stepBias, preGate, dSkips, dY, dX, dPreGate, dStepBias, dLabelBias);
+            return;
+        }
         ModelConfig config = Weights.Config;
         DeviceArena.Layer weights = Weights.Values.Layers[layer], gradients = Gradients.Layers[layer];
         int batch = x.Batch, rows = x.Rows, channels = config.Channels, dilation = config.Dilation(layer);
         bool hasY = layer + 1 < config.Layers;
 
-        // The output projection: its residual half saw dX / sqrt(2), its skip half dSkips.
+        // The output projection: its residual half saw dY / sqrt(2), its skip half dSkips.
         Rows<float> dGated = Scratch(ScratchUse.GatedGradient, batch, rows, channels);
         var (output, weight, blocks) = Product(kernels.ResidualOutputBackwardV1, weights.Output.Weight, kernels.ResidualOutputBackwardV2, Training.Packed.Output[layer], rows, channels);
-        Launch(output.With(On(hasY)).Add(weight).Add(All(dX)).Add(All(dSkips)).Add(dGated).Add(rows), blocks, 1, batch);
-        Rows<float> gated = GateBackward(All(preGate), dGated, batch, rows);
+        Launch(output.With(On(hasY)).Add(weight).Add(All(dY)).Add(All(dSkips)).Add(dGated).Add(rows), blocks, 1, batch);
+        Rows<float> gated = GateBackward(All(preGate), dGated, All(dPreGate), batch, rows);
         if (hasY)
-        {
-            AddWeightGradient(All(dX), gated, null, gradients.Output.Weight.SubView(0, channels * channels), batch, rows, taps: 1, dilation: 1, RootHalf);
-            AddColumnSums(All(dX), null, gradients.Output.Bias.SubView(0, channels), batch, rows, RootHalf);
-        }
-        AddWeightGradient(All(dSkips), gated, null, gradients.Output.Weight.SubView(channels * channels), batch, rows, taps: 1, dilation: 1, 1);
-        AddColumnSums(All(dSkips), null, gradients.Output.Bias.SubView(channels), batch, rows, 1);
+            AddConvolutionGradient(All(dY), gated, null, new(gradients.Output.Weight.SubView(0, channels * channels), gradients.Output.Bias.SubView(0, channels)), batch, rows, taps: 1, dilation: 1, RootHalf);
+        AddConvolutionGradient(All(dSkips), gated, null, new(gradients.Output.Weight.SubView(channels * channels), gradients.Output.Bias.SubView(channels)), batch, rows, taps: 1, dilation: 1, 1);
 
         // The dilated convolution of x + step.
-        AddWeightGradient(All(preGate), All(x), All(stepBias, layer), gradients.Dilated.Weight, batch, rows, taps: 3, dilation, 1);
-        ArrayView<float> sums = ColumnSums(All(preGate), null, batch, rows, 1);
-        AddSlices(sums, gradients.Dilated.Bias, batch * SliceSum.Slices(rows));
+        ArrayView<float> sums = AddConvolutionGradient(All(dPreGate), All(x), All(stepBias, layer), gradients.Dilated, batch, rows, taps: 3, dilation, 1);
         if (dLabelBias is not null) SumSlices(sums, All(dLabelBias, layer), batch, SliceSum.Slices(rows));
         int tiles = DilatedConvBackward.Tiles(rows);
         ArrayView<float> stepSums = scratch.Take<float>(ScratchUse.StepPartial, (long)batch * tiles * channels);
         ArrayView<float> packed = Training.Packed.Dilated[layer];
         int x0 = packed.IsValid ? RowProduct.Blocks(rows, channels) : tiles, y0 = packed.IsValid ? 1 : Blocks(channels, 32);
         Launch((packed.IsValid ? kernels.DilatedConvBackwardV2 : kernels.DilatedConvBackwardV1).With(On(hasY), On(config.ResidualIncludesStepEmbedding))
-            .Add(packed.IsValid ? packed : weights.Dilated.Weight).Add(All(preGate)).Add(All(dX)).Add(stepSums).Add(rows).Add(dilation), x0, y0, batch);
+            .Add(packed.IsValid ? packed : weights.Dilated.Weight).Add(All(dPreGate)).Add(All(dY)).Add(All(dX)).Add(stepSums).Add(rows).Add(dilation), x0, y0, batch);
         SumSlices(stepSums, All(dStepBias, layer), batch, tiles);
     }
 
-    // The gradient of the gate's input takes the place of the input. Gives back the gate's result, in working memory.
-    private Rows<float> GateBackward(Rows<float> preGate, Rows<float> dGated, int batch, int rows)
+    // The gradient of the gate's input. Gives back the gate's result, in working memory.
+    private Rows<float> GateBackward(Rows<float> preGate, Rows<float> dGated, Rows<float> dPreGate, int batch, int rows)
     {
         int channels = dGated.Channels, gateFirst = On(Weights.Config.GateOrder == GateOrder.GateFirst);
         bool fours = channels % 4 == 0;
         Rows<float> gated = fours ? dGated : Scratch(ScratchUse.Gated, batch, rows, channels);
         if (!fours) Gate(preGate, gated, batch, rows);
-        foreach ((ArrayView<float> h, ArrayView<float> dZ) in Runs(preGate, dGated, batch, rows))
-            if (fours) Launch(kernels.GateBackwardV2.With(channels, gateFirst).Add(h).Add(dZ), Blocks(dZ.Length, 1024), 1);
-            else Launch(kernels.GateBackwardV1.With(gateFirst).Add(h).Add(dZ).Add(h).Add(channels), Blocks(dZ.Length), 1);
+        foreach (((ArrayView<float> h, ArrayView<float> dZ), (ArrayView<float> dH, _)) in Runs(preGate, dGated, batch, rows).Zip(Runs(dPreGate, dGated, batch, rows)))
+            if (fours) Launch(kernels.GateBackwardV2.With(channels, gateFirst).Add(h).Add(dZ).Add(dH), Blocks(dZ.Length, 1024), 1);
+            else Launch(kernels.GateBackwardV1.With(gateFirst).Add(h).Add(dZ).Add(dH).Add(channels), Blocks(dZ.Length), 1);
         return gated;
     }
 
@@ -81,10 +85,14 @@ public sealed partial class CudaOps
     public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled)
     {
         using var range = Range(nameof(ConditionerProjectionBackward));
+        if (backward is not null)
+        {
+            backward.ConditionerProjection(layer, upsampled, dConditioner, dUpsampled);
+            return;
+        }
         DeviceTensors gradients = Gradients.Layers[layer].Conditioner;
         int batch = upsampled.Batch, rows = upsampled.Rows;
-        AddWeightGradient(All(dConditioner), All(upsampled), null, gradients.Weight, batch, rows, taps: 1, dilation: 1, 1);
-        AddColumnSums(All(dConditioner), null, gradients.Bias, batch, rows, 1);
+        AddConvolutionGradient(All(dConditioner), All(upsampled), null, gradients, batch, rows, taps: 1, dilation: 1, 1);
         PointwiseBackward(Weights.Values.Layers[layer].Conditioner.Weight, Training.Packed.Conditioner[layer], All(dConditioner), All(dUpsampled), batch, rows, 1, accumulate: true);
     }
 
@@ -100,7 +108,8 @@ public sealed partial class CudaOps
 
         // What each stage reads; inner ones are computed again. Planes and their gradients stand one behind the other in working memory, in the same order.
         var planes = new Rows<float>[stages.Length + 1];
-        (planes[0], planes[^1]) = (All(mel), All(upsampled));
+        planes[0] = All(mel);
+        if (backward is null) planes[^1] = All(upsampled);
         long inner = 0;
         for (int stage = 0, rows = mel.Rows; stage < last; stage++) inner += (long)batch * (rows *= factors[stage]) * bands;
         ArrayView<float> results = scratch.Take<float>(ScratchUse.Upsampled, inner), slopes = scratch.Take<float>(ScratchUse.UpsampledGradient, inner);
@@ -117,22 +126,31 @@ public sealed partial class CudaOps
         {
             int inputs = planes[stage].ItemRows, factor = factors[stage], slices = MelUpsampler.Slices(inputs, factor);
             ArrayView<float> target = gradients[stage].Both, partial = scratch.Take<float>(ScratchUse.Partial, batch * slices * target.Length);
-            Launch((fours ? kernels.MelUpsamplerBackwardWeightsV2 : kernels.MelUpsamplerBackwardWeightsV1).With().Add(planes[stage]).Add(planes[stage + 1]).Add(dOutput).Add(partial).Add(inputs).Add(factor), slices, 1, batch);
+            if (stage == last && backward is not null) backward.UpsampleWeights(planes[stage], upsampled, dOutput, partial, inputs, factor, slices);
+            else Launch((fours ? kernels.MelUpsamplerBackwardWeightsV2 : kernels.MelUpsamplerBackwardWeightsV1).With().Add(planes[stage]).Add(planes[stage + 1]).Add(dOutput).Add(partial).Add(inputs).Add(factor), slices, 1, batch);
             AddSlices(partial, target, batch * slices);
             if (stage == 0) break; // the mel itself gets no gradient
             long values = (long)batch * inputs * bands;
             var dInput = new Rows<float>(slopes.SubView(slopes.Length - values), inputs, 0, bands);
             slopes = slopes.SubView(0, slopes.Length - values);
-            Launch((foursOfInput ? kernels.MelUpsamplerBackwardInputV2 : kernels.MelUpsamplerBackwardInputV1).With().Add(planes[stage + 1]).Add(dOutput).Add(stages[stage].Weight).Add(dInput).Add(inputs).Add(factor),
+            if (stage == last && backward is not null) backward.UpsampleInput(upsampled, dOutput, stages[stage].Weight, dInput, inputs, factor);
+            else Launch((foursOfInput ? kernels.MelUpsamplerBackwardInputV2 : kernels.MelUpsamplerBackwardInputV1).With().Add(planes[stage + 1]).Add(dOutput).Add(stages[stage].Weight).Add(dInput).Add(inputs).Add(factor),
                 foursOfInput ? Blocks(inputs, MelUpsampler.InputRowsV2(bands)) : Blocks((long)inputs * bands), 1, batch);
             dOutput = dInput;
         }
     }
 
     /// <inheritdoc/>
+    /// <exception cref="UnsupportedPrecisionException">The gradient of the audio is asked for from activations in 16 bits.</exception>
     public void InputProjectionBackward(IBuffer audio, IBuffer x, IBuffer dX, IBuffer? dAudio)
     {
         using var range = Range(nameof(InputProjectionBackward));
+        if (backward is not null)
+        {
+            if (dAudio is not null) throw new UnsupportedPrecisionException($"{Name(Precision)}: there is no kernel for the gradient of the audio; compute it in fp32");
+            backward.InputProjection(audio, x, dX);
+            return;
+        }
         int batch = x.Batch, rows = x.Rows, slices = SliceSum.Slices(rows);
         ArrayView<float> target = Gradients.Input.Both, partial = scratch.Take<float>(ScratchUse.Partial, batch * slices * target.Length);
         Launch(kernels.InputProjectionBackwardWeights.With().Add(All(audio)).Add(All(x)).Add(All(dX)).Add(partial).Add(rows), slices, Blocks(x.Channels, 32), batch);
@@ -193,11 +211,21 @@ public sealed partial class CudaOps
     private void LinearBackward(ArrayView<float> d, ArrayView<float> weight, ArrayView<float> u, ArrayView<float> dx, int batch, int layers, int inputs, int outputs, bool silu) =>
         Launch(kernels.VectorLinearBackwardInput.With(On(silu)).Add(d).Add(weight).Add(u).Add(dx).Add(layers).Add(inputs).Add(outputs).Add(Gradients.LayerStride), Blocks(inputs, 32), 1, batch);
 
+    // Adds the gradients of a convolution in the blocks, its weights and its bias. Gives back the sums of scale d over the slices of each item.
+    private ArrayView<float> AddConvolutionGradient(Rows<float> d, Rows<float> x, Rows<float>? step, DeviceTensors gradients, int batch, int rows, int taps, int dilation, float scale)
+    {
+        if (tf32Gradients is not null) return tf32Gradients.Add(d, x, step, gradients, batch, rows, taps, dilation, scale);
+        AddWeightGradient(d, x, step, gradients.Weight, batch, rows, taps, dilation, scale);
+        ArrayView<float> sums = ColumnSums(d, null, batch, rows, scale);
+        AddSlices(sums, gradients.Bias, batch * SliceSum.Slices(rows));
+        return sums;
+    }
+
     // Adds the gradient of a convolution's weights [O, I, K]: of d[t, o] (x + step)[t + shift, i].
     private void AddWeightGradient(Rows<float> d, Rows<float> x, Rows<float>? step, ArrayView<float> target, int batch, int rows, int taps, int dilation, float scale)
     {
         int inputs = x.Channels, values = d.Channels * taps * inputs, slices = SliceSum.Slices(rows);
-        int together = (int)Math.Clamp(options.PartialBytes / sizeof(float) / ((long)slices * values), 1, batch);
+        int together = ItemsTogether(slices, values, batch);
         bool fours = d.Channels % 4 == 0 && inputs % 4 == 0;
         int tiles = fours ? Blocks(d.Channels, WeightGradient.TileV2) * Blocks(taps * inputs, WeightGradient.TileV2) : Blocks(values);
         for (int item = 0; item < batch; item += together)
@@ -209,6 +237,9 @@ public sealed partial class CudaOps
             AddSlices(partial, target, items * slices, inputs, taps);
         }
     }
+
+    // Items whose partial sums of so many values a slice are made at a time.
+    private int ItemsTogether(int slices, int values, int batch) => (int)Math.Clamp(options.PartialBytes / sizeof(float) / ((long)slices * values), 1, batch);
 
     // Adds the sums of columns: the gradient of a bias, or with a weight a row that of a convolution between C channels and one.
     private void AddColumnSums(Rows<float> x, Rows<float>? weights, ArrayView<float> target, int batch, int rows, float scale) =>

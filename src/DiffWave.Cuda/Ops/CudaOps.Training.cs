@@ -16,16 +16,16 @@ public sealed partial class CudaOps
     private ArrayView<double> Losses => new((nint)losses.Address, losses.Count);
 
     /// <inheritdoc/>
-    /// <exception cref="UnsupportedPrecisionException">The precision is not fp32.</exception>
+    /// <exception cref="UnsupportedPrecisionException">The precision cannot serve the model: see <see cref="RequireTraining"/>.</exception>
     public void LoadTraining(ModelConfig config, TrainingState state)
     {
-        if (Precision != Precision.Fp32) throw new UnsupportedPrecisionException($"training computes in fp32 for now, this device was made for {Name(Precision)}");
+        RequireTraining(config);
         if (training is null || !training.Fits(config, state.Average is not null))
         {
             if (current == training?.Weights) current = null;
             training?.Free();
             training = null; // not the old one, should the next line fail
-            training = new DeviceTraining(config, state.Weights.Infos, state.Average is not null, pool);
+            training = new DeviceTraining(config, state.Weights.Infos, state.Average is not null, pool, fused?.WeightBytes(config) ?? 0, backward?.WeightBytes(config) ?? 0);
         }
         current = training.Weights;
         staging.Upload<float>(state.Weights.Arena, (ulong)training.Weights.Values.All.Address);
@@ -36,10 +36,21 @@ public sealed partial class CudaOps
         ZeroGradients();
     }
 
+    /// <summary>Refuses a model that this device has no kernels to train in its precision.</summary>
+    /// <exception cref="UnsupportedPrecisionException">It has none; the message says what to do.</exception>
+    public void RequireTraining(ModelConfig config)
+    {
+        Require(config);
+        if (tf32Gradients is not null) RequireShared(config, tf32Gradients.LeastSharedBytes);
+        if (backward is not null) RequireShared(config, backward.LeastSharedBytes(config));
+    }
+
     private void PackTraining()
     {
         Pack(kernels.WeightLayout, Training.Weights.Packed, Training.Weights.Values.LayerStride);
+        fused?.Pack(Training.Weights);
         Pack(kernels.WeightLayoutBackward, Training.Packed, Training.Weights.Values.LayerStride);
+        backward?.Pack(Training);
     }
 
     /// <inheritdoc/>
@@ -77,17 +88,16 @@ public sealed partial class CudaOps
     public double GradientNorm()
     {
         using var range = Range(nameof(GradientNorm));
-        GradientNorm(Norm);
+        GradientNorm(Norm, Scale);
         return Read(Norm);
     }
 
-    private void GradientNorm(ArrayView<double> norm)
+    private void GradientNorm(ArrayView<double> norm, ArrayView<float> scale)
     {
         ArrayView<float> gradients = Training.Gradients.All;
         int slices = Kernels.GradientNorm.Slices(gradients.Length);
         ArrayView<double> squares = scratch.Take<double>(ScratchUse.Squares, slices);
-        Launch(kernels.GradientSquares.With().Add(gradients).Add(squares), slices, 1);
-        Launch(kernels.GradientNorms.With().Add(squares).Add(Limits).Add(norm), 1, 1);
+        Launch(kernels.GradientNorm.With().Add(gradients).Add(Losses).Add(Limits).Add(squares).Add(FinishedBlocks).Add(norm).Add(scale), slices, 1);
     }
 
     /// <inheritdoc/>
@@ -96,8 +106,7 @@ public sealed partial class CudaOps
         if (!stepBegun) throw new InvalidOperationException("there are no numbers to update by: call BeginStep first");
         using var range = Range(nameof(UpdateWeights));
         DeviceTraining state = Training;
-        GradientNorm(NormOfUpdate);
-        Launch(kernels.GradientScale.With().Add(NormOfUpdate).Add(Losses).Add(Limits).Add(ScaleOfUpdate), 1, 1);
+        GradientNorm(NormOfUpdate, ScaleOfUpdate);
         ArrayView<float> weights = state.Weights.Values.All;
         Launch(kernels.Adam.With(On(state.Average.IsValid)).Add(weights).Add(state.Gradients.All).Add(state.FirstMoment).Add(state.SecondMoment).Add(state.Average).Add(ScaleOfUpdate).Add(Factors),
             Blocks(weights.Length, 1024), 1);

@@ -24,7 +24,9 @@ public sealed partial class CudaOps : IOps
     private readonly CudaKernels kernels;
     private readonly DeviceScratch scratch;
     private readonly StoredEnds? ends;   // of a network with activations in 16 bits
+    private readonly StoredBackward? backward; // of such a network
     private readonly FusedBlocks? fused; // residual blocks on tensor cores; null: version 1 and 2 in float32
+    private readonly TensorGradients<float, RowsOfTf32>? tf32Gradients; // null: in float32, or from activations in 16 bits
     private readonly ulong numbers; // the few single numbers below
     private readonly HashSet<Recording> recordings = [];
     private readonly Dictionary<(nint Function, int SharedBytes), int> atOnce = [];
@@ -47,19 +49,21 @@ public sealed partial class CudaOps : IOps
         kernels = new CudaKernels(runner);
         downloads = new Downloads(driver, stream);
         scratch = new DeviceScratch(pool, () => driver.IsCapturing(stream));
-        (ends, fused) = Precision switch
+        (ends, backward, fused) = Precision switch
         {
-            Precision.Fp16 => (new StoredEnds<Half, F16>(this), new StoredBlocks<Half, F16>(this)),
-            Precision.Bf16 => (new StoredEnds<BFloat16, BF16>(this), new StoredBlocks<BFloat16, BF16>(this)),
-            Precision.Tf32 => (null, new Tf32Blocks(this)),
-            _ => ((StoredEnds?)null, (FusedBlocks?)null),
+            Precision.Fp16 => (new StoredEnds<Half, F16>(this), new StoredBackward<Half, F16>(this), new StoredBlocks<Half, F16>(this)),
+            Precision.Bf16 => (new StoredEnds<BFloat16, BF16>(this), new StoredBackward<BFloat16, BF16>(this), new StoredBlocks<BFloat16, BF16>(this)),
+            Precision.Tf32 => (null, null, new Tf32Blocks(this)),
+            _ => ((StoredEnds?)null, (StoredBackward?)null, (FusedBlocks?)null),
         };
+        if (Precision == Precision.Tf32) tf32Gradients = new TensorGradients<float, RowsOfTf32>(this);
         try
         {
             SamplingBudget = Math.Min(pool.Budget, driver.MemoryInfo().Free) / 10 * 8;
             staging = new StagingRing(driver, stream, this.options.StagingBytes);
             numbers = pool.Allocate(NumbersBytes);
             driver.FillAsync(numbers, uint.MaxValue, NumbersBytes / sizeof(uint), stream); // norms of NaN: there was no update yet
+            driver.FillAsync((ulong)FinishedBlocks.Address, 0, 1, stream);
             SetSeed(0);
             SetLimits(clipNorm: 0, lossScale: 1, lossFactor: 1);
         }
@@ -73,7 +77,7 @@ public sealed partial class CudaOps : IOps
     /// <inheritdoc/>
     public string Device => Precision == Precision.Fp32 ? driver.DeviceText : driver.DeviceText.EndsWith(')') ? $"{driver.DeviceText[..^1]}, {Name(Precision)})" : $"{driver.DeviceText} ({Name(Precision)})";
 
-    /// <summary>What the network computes with.</summary>
+    /// <inheritdoc/>
     public Precision Precision => options.Precision;
 
     /// <inheritdoc/>
@@ -81,6 +85,9 @@ public sealed partial class CudaOps : IOps
 
     /// <inheritdoc/>
     public long SamplingBudget { get; }
+
+    /// <inheritdoc/>
+    public long TrainingBudget => options.TrainingBudget ?? SamplingBudget; // what is left is for weights, their gradients and working memory
 
     /// <inheritdoc/>
     public int ActivationBytes => ends is null ? sizeof(float) : 2;
@@ -104,7 +111,7 @@ public sealed partial class CudaOps : IOps
     /// <summary>What the device's memory is used for.</summary>
     internal DeviceMemoryPool Pool => pool;
 
-    private const int NumbersBytes = 104;
+    private const int NumbersBytes = 112;
 
     private ArrayView<ulong> Seed => new((nint)numbers, 2);
 
@@ -112,13 +119,17 @@ public sealed partial class CudaOps : IOps
 
     private ArrayView<double> NormOfUpdate => new((nint)numbers + 24, 1);
 
-    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 32, 1);
+    private ArrayView<float> Scale => new((nint)numbers + 32, 1);
 
-    private ArrayView<float> LossFactor => new((nint)numbers + 36, 1);
+    private ArrayView<float> ScaleOfUpdate => new((nint)numbers + 36, 1);
 
-    private ArrayView<UpdateLimits> Limits => new((nint)numbers + 40, 1);
+    private ArrayView<int> FinishedBlocks => new((nint)numbers + 40, 1);
 
-    private ArrayView<AdamFactors> Factors => new((nint)numbers + 64, 1);
+    private ArrayView<float> LossFactor => new((nint)numbers + 44, 1);
+
+    private ArrayView<UpdateLimits> Limits => new((nint)numbers + 48, 1);
+
+    private ArrayView<AdamFactors> Factors => new((nint)numbers + 80, 1);
 
     private DeviceWeights Weights => current ?? throw new InvalidOperationException("no weights are loaded: call Load first");
 
@@ -126,9 +137,7 @@ public sealed partial class CudaOps : IOps
     /// <exception cref="UnsupportedPrecisionException">The precision cannot serve the model: see <see cref="Problem"/>.</exception>
     public void Load(ModelConfig config, Parameters parameters)
     {
-        if (Problem(Precision, config) is { } problem) throw new UnsupportedPrecisionException(problem);
-        if (fused?.LeastSharedBytes(config) is { } bytes && bytes > driver.Device.SharedBytesPerBlock)
-            throw new UnsupportedPrecisionException($"{Name(Precision)}: at {config.Channels} channels a block takes {bytes} bytes of shared memory, {driver.Device.Name} has {driver.Device.SharedBytesPerBlock}; compute in fp32 there");
+        Require(config);
         if (loaded is null || !loaded.Fits(config))
         {
             if (current == loaded) current = null;
@@ -140,6 +149,18 @@ public sealed partial class CudaOps : IOps
         staging.Upload<float>(parameters.Arena, (ulong)loaded.Values.All.Address);
         Pack(kernels.WeightLayout, loaded.Packed, loaded.Values.LayerStride);
         fused?.Pack(loaded);
+    }
+
+    private void Require(ModelConfig config)
+    {
+        if (Problem(Precision, config) is { } problem) throw new UnsupportedPrecisionException(problem);
+        if (fused is not null) RequireShared(config, fused.LeastSharedBytes(config));
+    }
+
+    private void RequireShared(ModelConfig config, int bytes)
+    {
+        if (bytes > driver.Device.SharedBytesPerBlock)
+            throw new UnsupportedPrecisionException($"{Name(Precision)}: at {config.Channels} channels a block takes {bytes} bytes of shared memory, {driver.Device.Name} has {driver.Device.SharedBytesPerBlock}; compute in fp32 there");
     }
 
     // Brings the weights into the order of the faster kernels.
@@ -286,7 +307,9 @@ public sealed partial class CudaOps : IOps
     private static ArrayView<float> Values(IBuffer? buffer) => buffer is null ? default : ((CudaBuffer)buffer).Values<float>();
 
     // The same of any type.
-    private static Rows<T> At<T>(Window window, int row = 0) where T : unmanaged => new(((CudaBuffer)window.Buffer).Values<T>(), window.Buffer.Rows, window.Row + row, window.Buffer.Channels);
+    private static Rows<T> At<T>(Window window, int row = 0) where T : unmanaged => All<T>(window.Buffer, window.Row + row);
+
+    private static Rows<T> All<T>(IBuffer buffer, int first = 0) where T : unmanaged => new(((CudaBuffer)buffer).Values<T>(), buffer.Rows, first, buffer.Channels);
 
     // Rows as words of four bytes, whatever they hold.
     private static Rows<float> WordsAt(Window window)
@@ -302,12 +325,14 @@ public sealed partial class CudaOps : IOps
     private static Rows<float> From(Rows<float> rows, int row) => new(rows.Values, rows.ItemRows, rows.First + row, rows.Channels);
 
     // The same rows without the first items.
-    private static Rows<float> WithoutItems(Rows<float> rows, int items) => new(rows.Values.SubView((long)items * rows.ItemRows * rows.Channels), rows.ItemRows, rows.First, rows.Channels);
+    private static Rows<T> WithoutItems<T>(Rows<T> rows, int items) where T : unmanaged => new(rows.Values.SubView((long)items * rows.ItemRows * rows.Channels), rows.ItemRows, rows.First, rows.Channels);
 
     // A run of values as one row.
     private static Rows<float> AsRow(ArrayView<float> values) => new(values, 1, 0, values.IntLength);
 
-    private Rows<float> Scratch(ScratchUse use, int batch, int rows, int channels) => new(scratch.Take<float>(use, (long)batch * rows * channels), rows, 0, channels);
+    private Rows<float> Scratch(ScratchUse use, int batch, int rows, int channels) => Scratch<float>(use, batch, rows, channels);
+
+    private Rows<T> Scratch<T>(ScratchUse use, int batch, int rows, int channels) where T : unmanaged => new(scratch.Take<T>(use, (long)batch * rows * channels), rows, 0, channels);
 
     // Rows of a range that exist, in pieces whose values (so many a row) a launch can count.
     private RowPieces Pieces(TimeRange range, int rowValues) => new(range, Math.Max(1, options.LaunchValues / rowValues));

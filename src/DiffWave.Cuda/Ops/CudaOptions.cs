@@ -1,3 +1,5 @@
+using DiffWave.Engine;
+
 namespace DiffWave.Cuda;
 
 /// <summary>Choices of <see cref="CudaOps"/>.</summary>
@@ -6,11 +8,14 @@ public sealed record CudaOptions
     /// <summary>Most bytes of device memory to reserve; null: what the device has.</summary>
     public long? MemoryBudget { get; init; }
 
-    /// <summary>What the network computes with. Other precisions than <see cref="Precision.Fp32"/> take the models that <see cref="CudaOps.Problem"/> has nothing against, and no training.</summary>
+    /// <summary>What the network computes with. Other precisions than <see cref="Precision.Fp32"/> take the models that <see cref="CudaOps.Problem"/> has nothing against.</summary>
     public Precision Precision { get; init; }
 
     /// <summary>Cuts of residual blocks that were found to be the fastest; null: by rule. Results do not depend on it.</summary>
     public TileTuning? Tuning { get; init; }
+
+    /// <summary>Most bytes of the buffers of a training pass that keeps what it could compute again; null: four fifths of the memory. Results do not depend on it.</summary>
+    internal long? TrainingBudget { get; init; }
 
     /// <summary>Most values of an activation that one launch counts: kernels index inside an item in 32 bits. Results do not depend on it.</summary>
     internal int LaunchValues { get; init; } = 1 << 30;

@@ -13,6 +13,7 @@ internal enum ScratchUse
     Upsampled,
     UpsampledGradient,
     Partial,
+    BiasPartial,
     StepPartial,
     LossPartial,
     Squares,

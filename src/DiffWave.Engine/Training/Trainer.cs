@@ -5,8 +5,9 @@ namespace DiffWave.Engine;
 /// <param name="Loss">Mean over the batch's samples, before the update.</param>
 /// <param name="GradientNorm">L2 norm of all gradients before clipping.</param>
 /// <param name="LearningRate">Rate of the update.</param>
+/// <param name="LossScale">What its gradients were scaled by; 1 but in fp16.</param>
 /// <param name="Items">Diffusion step and mean loss of each crop.</param>
-public sealed record TrainingStep(long Step, double Loss, double GradientNorm, double LearningRate, IReadOnlyList<(int DiffusionStep, double Loss)> Items);
+public sealed record TrainingStep(long Step, double Loss, double GradientNorm, double LearningRate, double LossScale, IReadOnlyList<(int DiffusionStep, double Loss)> Items);
 
 /// <summary>Training met a loss or gradient that is not finite; the weights are those of the step before.</summary>
 /// <param name="step">Number of the step that failed, from 1.</param>
@@ -39,21 +40,24 @@ public sealed class Trainer : IDisposable
     /// <param name="options">How to train.</param>
     /// <param name="data">Crops.</param>
     /// <param name="state">Where to start. <see cref="TrainingState.Step"/> moves with every step; the weights and moments only with <see cref="ReadState"/>.</param>
+    /// <exception cref="ArgumentException">The device computes in another precision than the options ask for.</exception>
     /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
     public Trainer(IOps ops, ModelConfig config, TrainingOptions options, ITrainingData data, TrainingState state)
     {
+        if (ops.Precision != options.Precision) throw new ArgumentException($"{ops.Device} computes in {ops.Precision}, the options ask for {options.Precision}");
         (_ops, _options, _data, _state) = (ops, options, data, state);
         _alphaBars = [.. new NoiseSchedule(config.TrainingBetas).AlphaBars.Select(level => (float)level)];
         _pass = new TrainingPass(ops, config, options.MicroBatch, data.CropSamples, options.Recompute);
         _update = ops.Record(ops.UpdateWeights);
+        if (state.Step == 0) state.LossScale = LossScale.First(options.Precision);
         ops.LoadTraining(config, state);
     }
 
-    /// <summary>One optimiser step.</summary>
+    /// <summary>One optimiser step. One whose gradients overflow under a loss scale above 1 is done again with half of it.</summary>
     /// <exception cref="TrainingDivergedException">The loss or a gradient is not finite, or its square would not be; nothing was updated.</exception>
     public TrainingStep Step()
     {
-        int batch = _options.Batch, micro = _options.MicroBatch;
+        int batch = _options.Batch;
         long first = _state.Step * batch;
         TrainingItem[] items = [.. Enumerable.Range(0, batch).Select(i => _data.Crop(first + i))];
         int[] steps = [.. items.Select((_, i) => DiffusionStep(first + i))];
@@ -62,28 +66,40 @@ public sealed class Trainer : IDisposable
 
         long number = _state.Step + 1;
         double rate = LearningRate(number), decay = Math.Min(_options.AverageDecay, (1.0 + number) / (10 + number));
-        var update = new AdamStep(number, rate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.ClipNorm, decay);
+        var update = new AdamStep(number, rate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.ClipNorm, decay) { LossScale = _state.LossScale.Factor };
+        double loss, norm;
+        while (true)
+        {
+            Compute(update, items, steps, valid);
+            _ops.ReadLosses(sums); // everything of this step is under way; only now the host waits, for the numbers it reports
+            (loss, norm) = (sums.Sum() / valid, _ops.UpdateNorm());
+            if (!double.IsFinite(loss)) throw new TrainingDivergedException(number, $"the loss is {loss} in step {number}, at {Where(items, steps, sums)}");
+            if (double.IsFinite(norm)) break;
+            _state.LossScale = _state.LossScale.Halved ?? throw new TrainingDivergedException(number, $"the gradient norm is {norm} in step {number}");
+            update = update with { LossScale = _state.LossScale.Factor };
+        }
+        if (norm * update.GradientScale(norm) > AdamStep.LargestNorm) throw new TrainingDivergedException(number, $"the gradient norm is {norm} in step {number}, too large for Adam's second moment");
+        _state.Step = number;
+        _state.LossScale = _state.LossScale.Next(_options.Precision);
+        return new TrainingStep(number, loss, norm, rate, update.LossScale, [.. items.Select((item, i) => (steps[i], sums[i] / item.ValidSamples))]);
+    }
+
+    // Losses, gradients and the update, queued.
+    private void Compute(AdamStep update, TrainingItem[] items, int[] steps, long valid)
+    {
+        int micro = _options.MicroBatch;
 
         // Seed and numbers go ahead, so that all else is the same in every step and can be replayed.
-        _ops.SetSeed(_options.Seed, first * _data.CropSamples);
+        _ops.SetSeed(_options.Seed, _state.Step * items.Length * _data.CropSamples);
         _ops.BeginStep(update, 1f / valid);
         _ops.ZeroGradients();
-        for (int at = 0; at < batch; at += micro)
+        for (int at = 0; at < items.Length; at += micro)
         {
             var t = steps.AsSpan(at, micro);
             var noise = new NoiseDraw(NoiseStream, 0, 0, (long)at * _data.CropSamples, _data.CropSamples);
             _pass.Run(_options.Loss, items[at..(at + micro)], noise, t, Levels(t), at, backward: true);
         }
         _update.Run();
-
-        // Everything of this step is under way; only now the host waits, for the numbers it reports.
-        _ops.ReadLosses(sums);
-        double loss = sums.Sum() / valid, norm = _ops.UpdateNorm();
-        if (!double.IsFinite(loss)) throw new TrainingDivergedException(number, $"the loss is {loss} in step {number}, at {Where(items, steps, sums)}");
-        if (!double.IsFinite(norm)) throw new TrainingDivergedException(number, $"the gradient norm is {norm} in step {number}");
-        if (norm * update.GradientScale(norm) > AdamStep.LargestNorm) throw new TrainingDivergedException(number, $"the gradient norm is {norm} in step {number}, too large for Adam's second moment");
-        _state.Step = number;
-        return new TrainingStep(number, loss, norm, rate, [.. items.Select((item, i) => (steps[i], sums[i] / item.ValidSamples))]);
     }
 
     /// <summary>Brings the device's weights, moments and average into the state.</summary>

@@ -8,13 +8,13 @@ namespace DiffWave.Engine;
 /// user takes, under <c>train.</c> what only the run needs. The file holds no times and no names of machines: equal states give equal bytes.
 /// </summary>
 /// <param name="Config">The model.</param>
-/// <param name="State">Weights, moments, average and step.</param>
+/// <param name="State">Weights, moments, average, step and loss scale.</param>
 /// <param name="Options">The choices the run was made with.</param>
 /// <param name="DataFingerprint">Tells the training data from other data.</param>
 /// <param name="Card">Where the model comes from.</param>
 /// <remarks>
 /// Tensors: the weights, or their average where one is kept; <c>train.first_moment.NAME</c>, <c>train.second_moment.NAME</c>; with an average, <c>train.weights.NAME</c>.
-/// Metadata: the keys of a model, and <c>training</c>, JSON of step, options, data_fingerprint and data_position. Crops, diffusion steps and noise are pure functions of the seed and
+/// Metadata: the keys of a model, and <c>training</c>, JSON of step, options, data_fingerprint, data_position, loss_scale and loss_scale_steps (older files lack the last two: 1 and 0). Crops, diffusion steps and noise are pure functions of the seed and
 /// the number of the crop, so that one number, the position, stands for every random generator.
 /// </remarks>
 public sealed record TrainingCheckpoint(ModelConfig Config, TrainingState State, TrainingOptions Options, string DataFingerprint, ModelCard Card)
@@ -37,7 +37,10 @@ public sealed record TrainingCheckpoint(ModelConfig Config, TrainingState State,
         if (state.Average is null != (options.AverageDecay == 0)) throw new ArgumentException("the state keeps an average exactly when average_decay is above 0");
         var metadata = Checkpoint.Metadata(config, card);
         metadata[MetadataKey] = JsonSerializer.Serialize(
-            new Progress { Step = state.Step, Options = options, DataFingerprint = dataFingerprint, DataPosition = Position(state.Step, options) }, JsonOptions);
+            new Progress
+            {
+                Step = state.Step, Options = options, DataFingerprint = dataFingerprint, DataPosition = Position(state.Step, options), LossScale = state.LossScale.Factor, LossScaleSteps = state.LossScale.Steps,
+            }, JsonOptions);
         var blocks = Blocks(state).ToList();
         foreach (var (prefix, values) in blocks) Checkpoint.RequireFinite(path, state.Weights.Infos, prefix, values);
         SafetensorsFile.Write(path, metadata, blocks.SelectMany(block => Checkpoint.Tensors(state.Weights.Infos, block.Prefix, block.Values)));
@@ -55,7 +58,7 @@ public sealed record TrainingCheckpoint(ModelConfig Config, TrainingState State,
         bool average = progress.Options.AverageDecay > 0;
         string[] prefixes = average ? ["", FirstMoment, SecondMoment, Weights] : ["", FirstMoment, SecondMoment];
         Checkpoint.RequireTensors(file, Parameters.Layout(config, path), prefixes);
-        var state = new TrainingState(config, new Parameters(config), average) { Step = progress.Step };
+        var state = new TrainingState(config, new Parameters(config), average) { Step = progress.Step, LossScale = progress.Scale() };
         foreach (var (prefix, values) in Blocks(state))
         {
             foreach (ParameterInfo info in state.Weights.Infos) file.ReadFloats(prefix + info.Name, values.AsSpan(info.Offset, info.Count));
@@ -91,6 +94,7 @@ public sealed record TrainingCheckpoint(ModelConfig Config, TrainingState State,
             throw new ModelFormatException(file.Path, $"{MetadataKey}: step is {progress.Step}, expected 0 to {long.MaxValue / progress.Options.Batch}");
         if (progress.DataPosition != Position(progress.Step, progress.Options))
             throw new ModelFormatException(file.Path, $"{MetadataKey}: data_position is {progress.DataPosition}, expected step * batch, {Position(progress.Step, progress.Options)}");
+        if (progress.Scale().Problem(progress.Options.Precision) is { } wrong) throw new ModelFormatException(file.Path, $"{MetadataKey}: {wrong}");
         return progress;
     }
 
@@ -100,5 +104,8 @@ public sealed record TrainingCheckpoint(ModelConfig Config, TrainingState State,
         public required TrainingOptions Options { get; init; }
         public required string DataFingerprint { get; init; }
         public required long DataPosition { get; init; }
+        public double LossScale { get; init; } = 1;
+        public int LossScaleSteps { get; init; }
+        public LossScale Scale() => new(LossScale, LossScaleSteps);
     }
 }

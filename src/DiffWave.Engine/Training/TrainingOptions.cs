@@ -30,8 +30,10 @@ public sealed record TrainingOptions
     public double ClipNorm { get; init; }
     /// <summary>Decay of the moving average of the weights, in [0, 1); 0 keeps none. The first steps use min(decay, (1 + step) / (10 + step)).</summary>
     public double AverageDecay { get; init; }
-    /// <summary>Compute the inputs of the gates again in backward instead of keeping them: a third of the memory, about a tenth more time.</summary>
+    /// <summary>Compute the inputs of all gates again in backward instead of keeping those that fit into memory: a third of the memory, about a tenth more time.</summary>
     public bool Recompute { get; init; }
+    /// <summary>What the device computes the network with; weights, gradients and moments are float32 in all of them.</summary>
+    public Precision Precision { get; init; }
     /// <summary>Seed of the order of clips, crops, diffusion steps and noise (and of fresh weights).</summary>
     public ulong Seed { get; init; }
 
@@ -42,6 +44,7 @@ public sealed record TrainingOptions
         if (MicroBatch < 1 || Batch % MicroBatch != 0) return $"micro_batch is {MicroBatch}, expected a divisor of the batch, {Batch}";
         if (CropFrames is < 1 or > 100_000) return $"crop_frames is {CropFrames}, expected 1 to 100000";
         if (!Enum.IsDefined(Loss)) return $"loss is {(int)Loss}, expected l1 or mse";
+        if (!Enum.IsDefined(Precision)) return $"precision is {(int)Precision}, expected fp32, tf32, fp16 or bf16";
         if (!(LearningRate > 0 && LearningRate <= 1)) return FormattableString.Invariant($"learning_rate is {LearningRate}, expected above 0, at most 1");
         if (!(Beta1 >= 0 && Beta1 < 1)) return FormattableString.Invariant($"beta1 is {Beta1}, expected 0 to below 1");
         if (!(Beta2 >= 0 && Beta2 < 1)) return FormattableString.Invariant($"beta2 is {Beta2}, expected 0 to below 1");

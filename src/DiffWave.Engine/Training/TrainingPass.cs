@@ -4,8 +4,9 @@ namespace DiffWave.Engine;
 /// The network over whole crops, forward and backward: q-sample, eps(x, step, conditioners), loss, gradients. Backward is the forward list of operations in reverse.
 /// </summary>
 /// <remarks>
-/// What forward keeps, in floats a sample and item: the input of every block (C a layer), the input of every gate (2C a layer, unless recomputed), the upsampled mel (M), the sum of
-/// skips (C). The base model keeps 366 MB an item of 15,872 samples, 130 MB with recomputation, which costs one more forward block a layer. Gradients are summed over calls, so a batch
+/// What forward keeps, in activations a sample and item: the input of every block (C a layer), the input of every gate (2C a layer), the upsampled mel (M), the sum of
+/// skips (C). The inputs of the first gates are computed again in backward where they do not fit into <see cref="IOps.TrainingBudget"/>, those of all if asked, which costs one more forward block a
+/// layer and does not change a bit. The base model keeps 366 MB of floats an item of 15,872 samples, 130 MB with all gates recomputed. Gradients are summed over calls, so a batch
 /// of any size fits in the memory of one item. What a run does on the device is recorded, see <see cref="IOps.Record"/>, once for each kind, noise, first item and direction it is asked for:
 /// these should recur from step to step. Everything else is uploaded before.
 /// </remarks>
@@ -17,15 +18,15 @@ public sealed class TrainingPass : IDisposable
     private readonly IOps _ops;
     private readonly ModelConfig _config;
     private readonly int _length, _frames, _chunk;
-    private readonly bool _recompute;
     private readonly Dictionary<Work, IRecording> _recordings = [];
     private readonly List<IBuffer> _buffers = [];
     private readonly IBuffer _audio, _noise, _noisy, _eps, _dEps;
     private readonly IBuffer _alphaBars, _validSamples, _stepTable, _embedding, _stepBias, _dStepBias;
     private readonly IBuffer? _labels, _labelBias, _dLabelBias;
     private readonly IBuffer? _mel, _upsampled, _conditioner, _dUpsampled;
-    private readonly IBuffer[] _x, _preGate; // an entry a layer; one shared pre-gate when recomputed
-    private readonly IBuffer _y, _skips, _discarded, _dX, _dSkips;
+    private readonly IBuffer[] _x, _preGate; // an entry a layer; those that are computed again share a pre-gate
+    private readonly IBuffer[] _dX; // of a block's input and of its result, in turn
+    private readonly IBuffer _y, _skips, _discarded, _dPreGate, _dSkips;
 
     // What is the same in every run of a recording; null: the noise is uploaded.
     private readonly record struct Work(LossKind Kind, NoiseDraw? Noise, int FirstItem, bool Backward);
@@ -33,18 +34,24 @@ public sealed class TrainingPass : IDisposable
     /// <summary>B, items one call takes.</summary>
     public int Batch { get; }
 
+    /// <summary>Layers, the last ones, whose gates' inputs are kept for backward; those of the others are computed again.</summary>
+    public int KeptLayers { get; }
+
+    /// <summary>Bytes of all buffers of the pass.</summary>
+    public long BufferBytes { get; private set; }
+
     /// <param name="ops">The device. Its weights are loaded by <see cref="IOps.LoadTraining"/>, or <see cref="IOps.Load"/> when only losses are asked for.</param>
     /// <param name="config">The model.</param>
     /// <param name="batch">B, items one call takes.</param>
     /// <param name="length">T, samples of an item; a multiple of the hop, at most 2^24.</param>
-    /// <param name="recompute">Compute the inputs of the gates again in backward instead of keeping them.</param>
+    /// <param name="recompute">Compute the inputs of all gates again in backward, whether there is memory to keep them or not.</param>
     /// <exception cref="ArgumentException">The length is not a multiple of the hop, or larger than 2^24.</exception>
     /// <exception cref="OutOfMemoryException">The device has not enough memory.</exception>
     public TrainingPass(IOps ops, ModelConfig config, int batch, int length, bool recompute = false)
     {
         if (length <= 0 || length % config.Hop != 0) throw new ArgumentException($"crops of {length} samples, expected a multiple of the hop {config.Hop}");
         if (length > MostSamples) throw new ArgumentException($"crops of {length} samples, at most {MostSamples} can be trained on: use shorter crops");
-        (_ops, _config, Batch, _length, _recompute, _frames) = (ops, config, batch, length, recompute, length / config.Hop);
+        (_ops, _config, Batch, _length, _frames) = (ops, config, batch, length, length / config.Hop);
         int c = config.Channels, layers = config.Layers, grain = Network.ChunkGrain(config);
         _chunk = ops.PrefersWholeSignals ? length : Math.Min(length, (ChunkRows + grain - 1) / grain * grain);
         (_audio, _noise, _noisy) = (Signal(), Signal(), Signal());
@@ -55,13 +62,16 @@ public sealed class TrainingPass : IDisposable
         if (config.HasLabel) (_labels, _labelBias, _dLabelBias) = (New(1, 1), New(layers, 2 * c), New(layers, 2 * c));
         if (config.HasMel)
         {
-            (_mel, _conditioner) = (New(_frames, config.Bands), New(_chunk, 2 * c));
-            (_upsampled, _dUpsampled) = (New(length, config.Bands), New(length, config.Bands));
+            (_mel, _upsampled, _dUpsampled) = (New(_frames, config.Bands), Activation(config.Bands), New(length, config.Bands));
+            if (!ops.BlocksProjectMel) _conditioner = New(_chunk, 2 * c);
         }
-        _x = [.. Enumerable.Range(0, layers).Select(_ => New(length, c))];
-        _preGate = [.. Enumerable.Range(0, recompute ? 1 : layers).Select(_ => New(length, 2 * c))];
-        (_y, _skips, _discarded) = (New(length, c), New(length, c), New(length, c));
-        (_dX, _dSkips) = (New(length, c), New(length, c));
+        _x = [.. Enumerable.Range(0, layers).Select(_ => Activation(c))];
+        (_y, _skips, _discarded) = (Activation(c), Activation(c), Activation(c));
+        (_dX, _dPreGate, _dSkips) = ([Activation(c), Activation(c)], Activation(2 * c), Activation(c));
+        long fitting = Math.Max(0, ops.TrainingBudget - BufferBytes) / ((long)batch * length * 2 * c * ops.ActivationBytes);
+        KeptLayers = recompute ? 0 : fitting >= layers ? layers : (int)Math.Max(0, fitting - 1);
+        IBuffer? shared = KeptLayers < layers ? Activation(2 * c) : null;
+        _preGate = [.. Enumerable.Range(0, layers).Select(layer => IsKept(layer) ? Activation(2 * c) : shared!)];
     }
 
     /// <summary>Loss of a batch, with noise from the host; waits for the sums.</summary>
@@ -119,9 +129,10 @@ public sealed class TrainingPass : IDisposable
         var range = new TimeRange(0, _length, _length);
         _ops.StepEmbedding(_stepTable, _embedding, _stepBias);
         if (_labels is not null) _ops.LabelBias(_labels, _labelBias!);
+        _ops.FoldBiases(_stepBias, _labelBias);
         _ops.InputProjection(range, new Window(_noisy, 0), new Window(_x[0], 0));
         for (int layer = 0; layer < _config.Layers; layer++)
-            Block(layer, layer + 1 < _config.Layers ? _x[layer + 1] : _y, _skips, _preGate[_recompute ? 0 : layer]);
+            Block(layer, layer + 1 < _config.Layers ? _x[layer + 1] : _y, _skips, _preGate[layer]);
         _ops.Head(range, new Window(_skips, 0), new Window(_eps, 0));
     }
 
@@ -130,19 +141,21 @@ public sealed class TrainingPass : IDisposable
         _ops.HeadBackward(_skips, _dEps, _dSkips);
         bool shared = _config.Upsampler == Upsampler.Shared;
         if (_dUpsampled is not null) _ops.Clear(_dUpsampled);
+        (IBuffer dY, IBuffer dX) = (_dX[0], _dX[1]);
         for (int layer = _config.Layers - 1; layer >= 0; layer--)
         {
-            IBuffer preGate = _preGate[_recompute ? 0 : layer];
-            if (_recompute) Block(layer, _y, _discarded, preGate); // the skips go where nobody reads them
+            IBuffer preGate = _preGate[layer];
+            if (!IsKept(layer)) Block(layer, _y, _discarded, preGate); // the skips go where nobody reads them
             else if (_mel is not null && !shared) Upsample(layer);
-            _ops.ResidualBlockBackward(layer, _x[layer], _stepBias, preGate, _dSkips, _dX, _dStepBias, _dLabelBias);
+            _ops.ResidualBlockBackward(layer, _x[layer], _stepBias, preGate, _dSkips, dY, dX, _dPreGate, _dStepBias, _dLabelBias);
+            (dY, dX) = (dX, dY);
             if (_dUpsampled is null) continue;
-            _ops.ConditionerProjectionBackward(layer, _upsampled!, preGate, _dUpsampled);
+            _ops.ConditionerProjectionBackward(layer, _upsampled!, _dPreGate, _dUpsampled);
             if (shared && layer > 0) continue;
             _ops.UpsampleMelBackward(layer, _mel!, _upsampled!, _dUpsampled);
             _ops.Clear(_dUpsampled);
         }
-        _ops.InputProjectionBackward(_noisy, _x[0], _dX, null);
+        _ops.InputProjectionBackward(_noisy, _x[0], dY, null);
         _ops.StepEmbeddingBackward(_stepTable, _embedding, _dStepBias);
         if (_labels is not null) _ops.LabelBiasBackward(_labels, _dLabelBias!);
     }
@@ -154,8 +167,13 @@ public sealed class TrainingPass : IDisposable
         for (int row = 0; row < _length; row += _chunk)
         {
             var range = new TimeRange(row, Math.Min(_chunk, _length - row), _length);
-            Window? conditioner = _conditioner is null ? null : new Window(_conditioner, 0);
-            if (conditioner is { } projected) _ops.ConditionerProjection(layer, range, new Window(_upsampled!, row), projected);
+            Window? conditioner = _upsampled is null ? null : new Window(_upsampled, row);
+            if (_conditioner is not null)
+            {
+                var projected = new Window(_conditioner, 0);
+                _ops.ConditionerProjection(layer, range, new Window(_upsampled!, row), projected);
+                conditioner = projected;
+            }
             _ops.ResidualBlock(layer, range, new Window(_x[layer], row), _stepBias, _labelBias, conditioner, new Window(y, row), new Window(skips, row), new BlockTape(new Window(preGate, row)));
         }
     }
@@ -180,12 +198,17 @@ public sealed class TrainingPass : IDisposable
         }
     }
 
-    private IBuffer New(int rows, int channels) => Keep(_ops.Allocate(Batch, rows, channels));
+    private bool IsKept(int layer) => layer >= _config.Layers - KeptLayers;
 
-    private IBuffer Signal() => Keep(_ops.AllocateSignal(Batch, _length));
+    private IBuffer New(int rows, int channels) => Keep(_ops.Allocate(Batch, rows, channels), sizeof(float));
 
-    private IBuffer Keep(IBuffer buffer)
+    private IBuffer Activation(int channels) => Keep(_ops.AllocateActivation(Batch, _length, channels), _ops.ActivationBytes);
+
+    private IBuffer Signal() => Keep(_ops.AllocateSignal(Batch, _length), sizeof(float));
+
+    private IBuffer Keep(IBuffer buffer, int valueBytes)
     {
+        BufferBytes += (long)buffer.Batch * buffer.Rows * buffer.Channels * valueBytes;
         _buffers.Add(buffer);
         return buffer;
     }

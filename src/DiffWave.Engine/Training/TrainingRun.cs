@@ -98,6 +98,7 @@ public sealed class TrainingRun
                 ["step"] = step.Step, ["epoch"] = (double)step.Step * step.Items.Count / _clips, ["loss"] = step.Loss, ["grad_norm"] = step.GradientNorm,
                 ["learning_rate"] = step.LearningRate, ["step_seconds"] = Stopwatch.GetElapsedTime(begun).TotalSeconds,
             };
+            if (step.LossScale != 1) line["loss_scale"] = step.LossScale;
             Examine(line, report, cancel);
             Log(line, report);
             if (_plan.IsDue(step.Step, _plan.CheckpointEvery)) Save();

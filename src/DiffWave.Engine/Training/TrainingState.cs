@@ -6,6 +6,9 @@ public sealed class TrainingState
     /// <summary>Optimiser steps taken.</summary>
     public long Step { get; set; }
 
+    /// <summary>What gradients are scaled by; a trainer sets it before the first step.</summary>
+    public LossScale LossScale { get; set; } = new(1, 0);
+
     /// <summary>The weights being optimised.</summary>
     public Parameters Weights { get; }
 

@@ -1,7 +1,8 @@
-namespace DiffWave.Cuda;
+namespace DiffWave.Engine;
 
 /// <summary>
-/// What the network computes with when it is not trained. Sums are float32 in all of them, and so are signals, the embedding of the step and the upsampling of the mel up to its last rounding.
+/// What the network computes with. Sums are float32 in all of them, and so are signals, losses, the embedding of the step, the weights that are optimised, their gradients, and the upsampling of the
+/// mel up to its last rounding.
 /// </summary>
 public enum Precision
 {
