@@ -31,8 +31,9 @@ public static partial class ResidualBlock
     /// <param name="y">Receives [B, rows, C], another buffer than x; not touched for the last layer.</param>
     /// <param name="skips">[B, rows, C], added to; for layer 0 set.</param>
     /// <param name="h">Receives [B, rows, 2C], what the gate reads, in the model's order of halves, for the backward pass; not touched without <paramref name="keep"/>.</param>
-    /// <param name="tiles">B times <see cref="TimeTile.Count"/>.</param>
-    /// <param name="rows">Rows to compute; those that an item holds, times C or M, below 2^31.</param>
+    /// <param name="parts">With <paramref name="packed"/> the table of <see cref="PackedSignals"/>; else not read.</param>
+    /// <param name="tiles">B times <see cref="TimeTile.Count"/>, or the sum over the parts.</param>
+    /// <param name="rows">Rows to compute, of an item or of all parts together; those that an item holds, times C or M, below 2^31.</param>
     /// <param name="before">Rows of x that exist before its first one.</param>
     /// <param name="after">Rows of x that exist behind the last of the <paramref name="rows"/>.</param>
     /// <param name="dilation">d.</param>
@@ -43,9 +44,11 @@ public static partial class ResidualBlock
     /// <param name="bands">M, a multiple of 8; 0 without a mel.</param>
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
     /// <param name="keep">Whether h is kept. y and the skips have the same bits.</param>
+    /// <param name="packed">Whether the rows are parts of packed signals, whose biases are items of theirs. Every signal has the bits that it has alone.</param>
     [Kernel("residual_block_resident_v2", BlockX = ResidentThreads, MinimumSm = 80)]
     public static void ResidentV2<T, P>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips, Rows<T> h,
-        int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst, [Const] bool keep)
+        ArrayView<int> parts, int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst, [Const] bool keep,
+        [Const] bool packed)
         where T : unmanaged where P : struct, IMatrixPair<T>
     {
         ArrayView<T> shared = SharedMemory.GetDynamic<T>();
@@ -54,7 +57,6 @@ public static partial class ResidualBlock
         int team = Group.IdxX / TeamThreads, member = Group.IdxX % TeamThreads, lane = member % 32, warpRow = member / 32 * WarpRows;
         int weightValues = BlockWeights.Size(channels, bands), tileValues = (ResidentRows + 2 * neighbours) * channels, melWidth = MelWidth(bands), steps = channels / 16, melSteps = melWidth / 16;
         int read = weightValues + team * 2 * tileValues, write = read + tileValues, melAt = weightValues + Teams * 2 * tileValues + (team * ResidentRows + warpRow) * melWidth;
-        int first = -before, end = rows + after, low = dilation - before, high = end - dilation; // rows of x; rows whose tap 0 and tap 2 are among them
 
         // Lane 4 i + j holds the sums of rows i and i + 8 of a tile, each with 8 consecutive channels of 32. As a lane of ldmatrix it addresses 16 bytes of a row.
         int row = warpRow + TileRow(lane / Quad, channels), eight = lane % Quad;
@@ -62,9 +64,10 @@ public static partial class ResidualBlock
 
         for (int i = Group.IdxX * Chunk; i < weightValues; i += ResidentThreads * Chunk) Ptx.CpAsync16(ref shared[i], ref weights[(long)layer * weightValues + i]);
         int index = team * Grid.DimX + Grid.IdxX;
-        var tile = new TimeTile(index, rows, dilation, neighbours, ResidentRows);
-        CopyRows(x, shared, read, tile, neighbours, first, index < tiles ? end : first, channels);
-        for (int pass = 0; pass < Loop.Rolled(melWidth / Chunk); pass++) CopyMel(mel, shared, melAt, tile, pass, warpRow, index < tiles ? rows : 0, bands);
+        var walk = new SignalTiles(parts, tiles, rows, before, after, dilation, neighbours, ResidentRows, packed);
+        SignalTile tile = walk.At(index);
+        CopyRows(x, shared, read, tile, neighbours, index < tiles ? tile.Until : tile.Begin, channels);
+        for (int pass = 0; pass < Loop.Rolled(melWidth / Chunk); pass++) CopyMel(mel, shared, melAt, tile, pass, warpRow, index < tiles ? tile.End : 0, bands);
         Ptx.CpAsyncWaitAll();
         Group.Barrier(); // the weights are there
 
@@ -74,13 +77,14 @@ public static partial class ResidualBlock
         while (index < tiles)
         {
             index += Teams * Grid.DimX;
-            var next = new TimeTile(index, rows, dilation, neighbours, ResidentRows);
-            int nextEnd = index < tiles ? end : first, nextRows = index < tiles ? rows : 0; // behind the last tile nothing is there to be copied
-            long itemLayer = (long)tile.Item * layers + layer;
+            SignalTile next = walk.At(index);
+            int nextUntil = index < tiles ? next.Until : next.Begin, nextEnd = index < tiles ? next.End : 0; // behind the last tile nothing is there to be copied
+            int low = tile.Begin + dilation, high = tile.Until - dilation; // rows whose tap 0 and tap 2 exist
+            long itemLayer = (long)tile.Signal * layers + layer;
             Begin(sums, Fours.Of(bias.SubView(itemLayer * 2 * channels)), eight, channels, gateFirst);
             Ptx.CpAsyncWaitAll();
             Group.NamedBarrier(1 + team, TeamThreads); // the tile is there, and the team is done with the one before
-            CopyRows(x, shared, write, next, neighbours, first, nextEnd, channels);
+            CopyRows(x, shared, write, next, neighbours, nextUntil, channels);
             if (tile.Time(warpRow) < low || tile.Time(warpRow + WarpRows - 1) >= high)
                 TakeEdges(sums, Fours.Of(edges.SubView(itemLayer * 4 * channels)), tile, row, eight, low, high, channels, gateFirst);
 
@@ -91,14 +95,14 @@ public static partial class ResidualBlock
             {
                 int tapRead = read + Place(warpRow + partRow + step / steps * neighbours, part, channels);
                 MultiplyStep<T, P>(shared, Later(tapRead, step % steps, channels), channels, step, lane, sums, channels);
-                for (int pass = 0; pass < melWidth / Chunk && step == 0; pass++) CopyMel(mel, shared, melAt, next, pass, warpRow, nextRows, bands);
+                for (int pass = 0; pass < melWidth / Chunk && step == 0; pass++) CopyMel(mel, shared, melAt, next, pass, warpRow, nextEnd, bands);
             }
             if (leads) Group.NamedArrive(BothTeams, ResidentThreads);
             leads = false;
 
             // The lane's rows in the buffers, in units of its eight channels; negative where there are none. The skips arrive while the lane gates.
             ArrayView<int> at = LocalMemory.Allocate<int>(4);
-            for (int i = 0; i < 4; i++) at[i] = tile.Time(row + 8 * i) < rows ? tile.Time(row + 8 * i) * (channels / Chunk) + eight : -1;
+            for (int i = 0; i < 4; i++) at[i] = tile.Time(row + 8 * i) < tile.End ? tile.Time(row + 8 * i) * (channels / Chunk) + eight : -1;
             if (keep) Keep<T, P>(Eights(h, tile.Item, 2 * channels), at, sums, eight, channels, gateFirst);
             ArrayView<UInt4> all = Eights(skips, tile.Item, channels), skipped = LocalMemory.Allocate<UInt4>(channels / 8);
             for (int i = 0; i < channels / 8; i++)
@@ -172,7 +176,7 @@ public static partial class ResidualBlock
         rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * channels).AsAligned16().Cast<UInt4>();
 
     // The rows of x a tile reads; those that do not exist become zero.
-    private static void CopyRows<T>(Rows<T> x, ArrayView<T> shared, int to, TimeTile tile, int neighbours, int first, int end, int channels) where T : unmanaged
+    private static void CopyRows<T>(Rows<T> x, ArrayView<T> shared, int to, SignalTile tile, int neighbours, int until, int channels) where T : unmanaged
     {
         ArrayView<T> values = x.Values.SubView((long)tile.Item * x.ItemRows * channels);
         int chunks = channels / Chunk, member = Group.IdxX % TeamThreads, chunk = member % chunks;
@@ -180,18 +184,18 @@ public static partial class ResidualBlock
         for (int row = member / chunks - neighbours; row < ResidentRows + neighbours; row += TeamThreads / chunks, to += TeamThreads * Chunk)
         {
             int time = tile.Time(row);
-            Ptx.CpAsync16(ref shared[to], ref values[(x.First + time) * channels + chunk * Chunk], (uint)(time - first) < (uint)(end - first) ? 16 : 0);
+            Ptx.CpAsync16(ref shared[to], ref values[(x.First + time) * channels + chunk * Chunk], (uint)(time - tile.Begin) < (uint)(until - tile.Begin) ? 16 : 0);
         }
     }
 
     // A pass over the rows of the mel of this warp, of M' / 8: 512 bytes one after the other.
-    private static void CopyMel<T>(Rows<T> mel, ArrayView<T> shared, int to, TimeTile tile, int pass, int warpRow, int rows, int bands) where T : unmanaged
+    private static void CopyMel<T>(Rows<T> mel, ArrayView<T> shared, int to, SignalTile tile, int pass, int warpRow, int end, int bands) where T : unmanaged
     {
         int width = MelWidth(bands), chunks = width / Chunk;
         uint index = (uint)(Group.IdxX % 32 + 32 * pass);
         int row = (int)(index / (uint)chunks), chunk = (int)(index % (uint)chunks), time = tile.Time(warpRow + row);
         ArrayView<T> values = mel.Values.SubView((long)tile.Item * mel.ItemRows * bands);
-        Ptx.CpAsync16(ref shared[to + Place(row, chunk, width)], ref values[(mel.First + time) * bands + chunk * Chunk], time < rows & chunk * Chunk < bands ? 16 : 0);
+        Ptx.CpAsync16(ref shared[to + Place(row, chunk, width)], ref values[(mel.First + time) * bands + chunk * Chunk], time < end & chunk * Chunk < bands ? 16 : 0);
     }
 
     // Every row begins with the bias. In the order of fragments the filter comes first, whatever the model's order.
@@ -209,7 +213,7 @@ public static partial class ResidualBlock
     }
 
     // Rows whose tap 0 or 2 does not exist have its part of the bias taken off.
-    private static void TakeEdges(ArrayView<Float4> sums, ArrayView<Float4> edges, TimeTile tile, int row, int eight, int low, int high, int channels, bool gateFirst)
+    private static void TakeEdges(ArrayView<Float4> sums, ArrayView<Float4> edges, SignalTile tile, int row, int eight, int low, int high, int channels, bool gateFirst)
     {
         for (int edge = 0; edge < 2; edge++)
             for (int i = 0; i < channels / 8; i++)

@@ -26,8 +26,9 @@ public static partial class ResidualBlock
     /// <param name="y">Receives [B, rows, C]; not touched for the last layer. Another buffer than <paramref name="x"/>.</param>
     /// <param name="skips">[B, rows, C], added to; for layer 0 set.</param>
     /// <param name="h">Receives [B, rows, 2C], what the gate reads, in the model's order of halves, for the backward pass; not touched without <paramref name="keep"/>.</param>
-    /// <param name="tiles">B <see cref="TimeTile.Count"/>.</param>
-    /// <param name="rows">Rows to compute.</param>
+    /// <param name="parts">With <paramref name="packed"/> the table of <see cref="PackedSignals"/>; else not read.</param>
+    /// <param name="tiles">B <see cref="TimeTile.Count"/>, or the sum over the parts.</param>
+    /// <param name="rows">Rows to compute, of an item or of all parts together.</param>
     /// <param name="before">Rows that exist before the first one.</param>
     /// <param name="after">Rows that exist behind the last one.</param>
     /// <param name="dilation">d.</param>
@@ -38,9 +39,11 @@ public static partial class ResidualBlock
     /// <param name="bands">M, rows of a multiple of 16 bytes; 0 without a mel.</param>
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
     /// <param name="keep">Whether h is kept. y and the skips have the same bits.</param>
+    /// <param name="packed">Whether the rows are parts of packed signals, whose biases are items of theirs. Every signal has the bits that it has alone.</param>
     [Kernel("residual_block_streamed_v3", BlockX = StreamedThreads, MinimumSm = 80)]
     public static void StreamedV3<T, P, S>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips, Rows<T> h,
-        int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst, [Const] bool keep)
+        ArrayView<int> parts, int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst, [Const] bool keep,
+        [Const] bool packed)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<UInt4> shared = SharedMemory.GetDynamic<UInt4>();
@@ -54,25 +57,26 @@ public static partial class ResidualBlock
         int matrixRow = warpRow + FragmentRow<T>(lane % 8) + lane / 8 % 2 * 8, sumRow = warpRow + FragmentRow<T>(lane / 4), j = lane % 4;
         int bRead = warpChannel * 2 + lane;
 
-        int packed = BlockWeights.Size(channels, bands);
-        var stream = new WeightStream<S>(cut, weights.SubView((long)layer * packed, packed).AsAligned16().Cast<UInt4>(), (tiles - Grid.IdxX + Grid.DimX - 1) / Grid.DimX);
+        int size = BlockWeights.Size(channels, bands);
+        var stream = new WeightStream<S>(cut, weights.SubView((long)layer * size, size).AsAligned16().Cast<UInt4>(), (tiles - Grid.IdxX + Grid.DimX - 1) / Grid.DimX);
 
         int index = Grid.IdxX;
         if (index >= tiles) return;
-        var tile = new TimeTile(index, rows, dilation, neighbours, S.Rows);
-        CopyX<T, S>(cut, x, shared, xAt, tile, neighbours, rows, before, after);
+        var walk = new SignalTiles(parts, tiles, rows, before, after, dilation, neighbours, S.Rows, packed);
+        SignalTile tile = walk.At(index);
+        CopyX<T, S>(cut, x, shared, xAt, tile, neighbours);
         stream.Begin(shared);
         while (index < tiles)
         {
             // x of this tile came in one group with the slice of the first step of the last product before.
             Ptx.CpAsyncWaitGroup(Math.Min(S.Stages - 2, cut.TapSteps / S.Steps - 1));
             if (cut.SharesMel) Group.Barrier(); // all have multiplied the z that lies there
-            CopyMel<T, S>(cut, mel, shared, tile, rows); // in one group with the slice of the next step, long before it is needed
-            long vector = ((long)tile.Item * layers + layer) * 2 * channels;
+            CopyMel<T, S>(cut, mel, shared, tile); // in one group with the slice of the next step, long before it is needed
+            long vector = ((long)tile.Signal * layers + layer) * 2 * channels;
             for (int chunk = 0; chunk < Loop.Rolled(cut.Chunks); chunk++)
             {
                 int first = chunk * cut.ChunkChannels + warpChannel;
-                StartHidden(cut, sums, bias.SubView(vector + first + 8 * j), edges.SubView(2 * vector + first + 8 * j), gateFirst, tile, sumRow, rows, before, after);
+                StartHidden(cut, sums, bias.SubView(vector + first + 8 * j), edges.SubView(2 * vector + first + 8 * j), gateFirst, tile, sumRow);
                 int aRead = xAt + matrixRow * cut.RowPitch + lane / 16;
                 for (int tap = 0; tap < Loop.Rolled(Taps); tap++, aRead += neighbours * cut.RowPitch)
                     for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
@@ -89,13 +93,13 @@ public static partial class ResidualBlock
                 if (cut.SharesMel) Group.Barrier(); // all have multiplied the mel
                 for (int i = 0; i < sums.IntLength / 8; i++)
                 {
-                    if (keep) Keep<T, P, S>(cut, h, tile, sumRow, i, first / cut.PieceValues + P.FirstPiece(j), rows, gateFirst, sums);
+                    if (keep) Keep<T, P, S>(cut, h, tile, sumRow, i, first / cut.PieceValues + P.FirstPiece(j), gateFirst, sums);
                     Gate<T, P, S>(cut, shared, (cut.GatedAt + (sumRow + 16 * i) * cut.RowPitch + first / cut.PieceValues) * 4 + j, i, sums);
                 }
             }
 
             index += Grid.DimX;
-            var next = new TimeTile(Math.Min(index, tiles - 1), rows, dilation, neighbours, S.Rows);
+            SignalTile next = walk.At(Math.Min(index, tiles - 1));
             for (int chunk = 0; chunk < Loop.Rolled(cut.Chunks); chunk++)
             {
                 int first = chunk * cut.ChunkChannels + warpChannel;
@@ -104,37 +108,37 @@ public static partial class ResidualBlock
                 for (int step = 0; step < Loop.Rolled(cut.TapSteps); step += S.Steps)
                 {
                     stream.Await();
-                    if (step == 0 && chunk == cut.Chunks - 1 && index < tiles) CopyX<T, S>(cut, x, shared, xAt, next, neighbours, rows, before, after);
+                    if (step == 0 && chunk == cut.Chunks - 1 && index < tiles) CopyX<T, S>(cut, x, shared, xAt, next, neighbours);
                     Multiply<T, P, S>(cut, ref stream, shared, aRead + 2 * step, cut.RowPitch, 1, bRead, S.Steps, true, sums);
                 }
-                Finish<T, P, S>(cut, y, skips, tile, sumRow, first / cut.PieceValues + P.FirstPiece(j), rows, layer, layers, sums);
+                Finish<T, P, S>(cut, y, skips, tile, sumRow, first / cut.PieceValues + P.FirstPiece(j), layer, layers, sums);
             }
             tile = next;
         }
     }
 
     // Rows of x with their halo, zeros where there are none.
-    private static void CopyX<T, S>(StreamedCut<S> cut, Rows<T> x, ArrayView<UInt4> shared, int to, TimeTile tile, int neighbours, int rows, int before, int after)
+    private static void CopyX<T, S>(StreamedCut<S> cut, Rows<T> x, ArrayView<UInt4> shared, int to, SignalTile tile, int neighbours)
         where T : unmanaged where S : struct, IStreamedTile
     {
         ArrayView<UInt4> from = Pieces(x, tile.Item);
         for (int i = Group.IdxX; i < (S.Rows + 2 * neighbours) * cut.RowPieces; i += StreamedThreads)
         {
             int row = i / cut.RowPieces, piece = i % cut.RowPieces, time = tile.Time(row - neighbours);
-            bool exists = time >= -before & time < rows + after;
+            bool exists = time >= tile.Begin & time < tile.Until;
             Ptx.CpAsync16(ref shared[to + row * cut.RowPitch + piece], ref from[(exists ? time : 0) * cut.RowPieces + piece], exists ? 16 : 0);
         }
     }
 
     // Rows of mel, zeros where there are none and up to whole steps.
-    private static void CopyMel<T, S>(StreamedCut<S> cut, Rows<T> mel, ArrayView<UInt4> shared, TimeTile tile, int rows) where T : unmanaged where S : struct, IStreamedTile
+    private static void CopyMel<T, S>(StreamedCut<S> cut, Rows<T> mel, ArrayView<UInt4> shared, SignalTile tile) where T : unmanaged where S : struct, IStreamedTile
     {
         if (cut.MelSteps == 0) return;
         ArrayView<UInt4> from = Pieces(mel, tile.Item);
         for (int i = Group.IdxX; i < Loop.Rolled(S.Rows * cut.MelPitch); i += StreamedThreads)
         {
             int row = i / cut.MelPitch, piece = i % cut.MelPitch, time = tile.Time(row);
-            bool exists = time < rows & piece < cut.MelPieces;
+            bool exists = time < tile.End & piece < cut.MelPieces;
             Ptx.CpAsync16(ref shared[cut.MelAt + cut.MelPlace(row, piece)], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
         }
     }
@@ -144,7 +148,7 @@ public static partial class ResidualBlock
         rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * rows.Channels).AsAligned16().Cast<UInt4>();
 
     // The bias, without what the taps outside would add to it.
-    private static void StartHidden<S>(StreamedCut<S> cut, ArrayView<Float4> sums, ArrayView<float> bias, ArrayView<float> edges, bool gateFirst, TimeTile tile, int sumRow, int rows, int before, int after)
+    private static void StartHidden<S>(StreamedCut<S> cut, ArrayView<Float4> sums, ArrayView<float> bias, ArrayView<float> edges, bool gateFirst, SignalTile tile, int sumRow)
         where S : struct, IStreamedTile
     {
         ArrayView<Float4> start = LocalMemory.Allocate<Float4>(4);
@@ -154,13 +158,13 @@ public static partial class ResidualBlock
             Float2 pair = Pair(start, i % 8);
             sums[i] = new Float4(pair.X, pair.Y, pair.X, pair.Y);
         }
-        if (tile.First - tile.Dilation >= -before && tile.Time(S.Rows - 1) + tile.Dilation < rows + after) return;
+        if (tile.First - tile.Dilation >= tile.Begin && tile.Time(S.Rows - 1) + tile.Dilation < tile.Until) return;
         for (int tap = 0; tap < Taps; tap += 2)
         {
             LoadHalves(edges.SubView(tap * cut.Channels), start, cut.Channels, gateFirst);
             for (int i = 0; i < sums.IntLength / 8; i++)
             {
-                float upper = Outside(tile, sumRow + 16 * i, tap, rows, before, after), lower = Outside(tile, sumRow + 16 * i + 8, tap, rows, before, after);
+                float upper = Outside(tile, sumRow + 16 * i, tap), lower = Outside(tile, sumRow + 16 * i + 8, tap);
                 for (int f = 0; f < 8; f++)
                 {
                     Float2 edge = Pair(start, f);
@@ -171,10 +175,10 @@ public static partial class ResidualBlock
         }
     }
 
-    private static float Outside(TimeTile tile, int row, int tap, int rows, int before, int after)
+    private static float Outside(SignalTile tile, int row, int tap)
     {
         int time = tile.Time(row) + (tap - 1) * tile.Dilation;
-        return time < -before | time >= rows + after ? 1 : 0;
+        return time < tile.Begin | time >= tile.Until ? 1 : 0;
     }
 
     // The output's bias, and in the residual half x.
@@ -248,7 +252,7 @@ public static partial class ResidualBlock
     }
 
     // 16 rows of h as the gate is about to read them, but rounded and in the model's order of halves.
-    private static void Keep<T, P, S>(StreamedCut<S> cut, Rows<T> h, TimeTile tile, int sumRow, int i, int piece, int rows, bool gateFirst, ArrayView<Float4> sums)
+    private static void Keep<T, P, S>(StreamedCut<S> cut, Rows<T> h, SignalTile tile, int sumRow, int i, int piece, bool gateFirst, ArrayView<Float4> sums)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<UInt4> target = Pieces(h, tile.Item), pieces = LocalMemory.Allocate<UInt4>(cut.LanePieces);
@@ -262,14 +266,14 @@ public static partial class ResidualBlock
                 P.Arrange(values);
                 P.Pack(values, pieces);
                 int at = (2 * time + (gateFirst ? 1 - half : half)) * cut.RowPieces + piece;
-                if (time < rows)
+                if (time < tile.End)
                     for (int p = 0; p < cut.LanePieces; p++) target[at + p * P.PieceStride] = pieces[p];
             }
         }
     }
 
     // y and the skips. The skips there are asked for first and arrive while y is made.
-    private static void Finish<T, P, S>(StreamedCut<S> cut, Rows<T> y, Rows<T> skips, TimeTile tile, int sumRow, int piece, int rows, int layer, int layers, ArrayView<Float4> sums)
+    private static void Finish<T, P, S>(StreamedCut<S> cut, Rows<T> y, Rows<T> skips, SignalTile tile, int sumRow, int piece, int layer, int layers, ArrayView<Float4> sums)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         int pairRows = sums.IntLength / 4;
@@ -279,7 +283,7 @@ public static partial class ResidualBlock
             for (int i = 0; i < pairRows; i++)
             {
                 int time = tile.Time(sumRow + 8 * i);
-                if (time >= rows) continue;
+                if (time >= tile.End) continue;
                 for (int p = 0; p < cut.LanePieces; p++) before[i * cut.LanePieces + p] = target[time * cut.RowPieces + piece + p * P.PieceStride];
             }
         if (layer < layers - 1)
@@ -291,7 +295,7 @@ public static partial class ResidualBlock
                 P.Arrange(values);
                 P.Pack(values, pieces);
                 int time = tile.Time(sumRow + 8 * i);
-                if (time >= rows) continue;
+                if (time >= tile.End) continue;
                 for (int p = 0; p < cut.LanePieces; p++) output[time * cut.RowPieces + piece + p * P.PieceStride] = pieces[p];
             }
         }
@@ -306,7 +310,7 @@ public static partial class ResidualBlock
             }
             P.Pack(values, pieces);
             int time = tile.Time(sumRow + 8 * i);
-            if (time >= rows) continue;
+            if (time >= tile.End) continue;
             for (int p = 0; p < cut.LanePieces; p++) target[time * cut.RowPieces + piece + p * P.PieceStride] = pieces[p];
         }
     }

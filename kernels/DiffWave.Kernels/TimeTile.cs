@@ -41,6 +41,22 @@ public readonly struct TimeTile
         First = tile / across * (dilation * (tileRows >> shift)) + (tile % across << shift);
     }
 
+    /// <summary>A tile of a signal that lies from a row on.</summary>
+    /// <param name="index">0 to <see cref="Count"/> - 1.</param>
+    /// <param name="row">The signal's first row: times count from where it counts.</param>
+    /// <param name="rows">Rows of the signal.</param>
+    /// <param name="dilation">d.</param>
+    /// <param name="neighbours">q, by <see cref="Neighbours"/>.</param>
+    /// <param name="tileRows">R.</param>
+    public TimeTile(int index, int row, int rows, int dilation, int neighbours, int tileRows)
+    {
+        shift = BitOperations.Log2((uint)neighbours);
+        Dilation = dilation;
+        int across = Across(Math.Min(rows, dilation), shift);
+        Item = 0;
+        First = row + index / across * (dilation * (tileRows >> shift)) + (index % across << shift);
+    }
+
     /// <summary>Time of a local row, counted from the first row of the launch.</summary>
     /// <param name="row">-q to R + q - 1.</param>
     public int Time(int row) => First + (row >> shift) * Dilation + (row & (1 << shift) - 1);
@@ -53,15 +69,18 @@ public readonly struct TimeTile
     /// <param name="tileRows">R, a power of two up to 1024.</param>
     /// <returns>A divisor of d and R, at most 64.</returns>
     /// <exception cref="ArgumentOutOfRangeException">An argument outside its range.</exception>
-    public static int Neighbours(int rows, int dilation, int tileRows)
+    public static int Neighbours(int rows, int dilation, int tileRows) => Cheapest([rows], dilation, tileRows);
+
+    // The same for signals of one launch.
+    internal static int Cheapest(ReadOnlySpan<int> rows, int dilation, int tileRows)
     {
-        Check(rows, dilation, tileRows);
         int best = 1;
         long least = long.MaxValue;
         for (int q = 1; q <= Math.Min(tileRows, MostNeighbours) && dilation % q == 0; q *= 2)
         {
             // tiles R / rows + 2 q / R, both times rows R.
-            long cost = (long)Count(rows, dilation, q, tileRows) * tileRows * tileRows + 2L * q * rows;
+            long cost = 0;
+            foreach (int each in rows) cost += (long)Count(each, dilation, q, tileRows) * tileRows * tileRows + 2L * q * each;
             if (cost <= least) (best, least) = (q, cost);
         }
         return best;

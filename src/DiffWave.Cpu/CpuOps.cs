@@ -38,6 +38,8 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
 
     public bool BlocksProjectMel => false;
 
+    public int WindowRows(ModelConfig config, int batch, int rows) => 0;
+
     public long WorkingRowBytes(ModelConfig config) => 0; // tiles near the caches
 
     private PackedWeights Weights => _weights ?? throw new InvalidOperationException("no weights are loaded: call Load first");

@@ -89,6 +89,15 @@ public interface IOps : IDisposable
     /// </summary>
     bool BlocksProjectMel { get; }
 
+    /// <summary>
+    /// Rows of whole signals that the layers of a network are to take before the next ones, so that what they hand on stays in the device's cache; 0: all of them. Asked only of a device whose results do
+    /// not depend on how a signal is cut.
+    /// </summary>
+    /// <param name="config">The model.</param>
+    /// <param name="batch">B, items side by side.</param>
+    /// <param name="rows">Rows of an item.</param>
+    int WindowRows(ModelConfig config, int batch, int rows);
+
     /// <summary>Bytes a row and item that the operations of the network take besides the buffers they are given.</summary>
     long WorkingRowBytes(ModelConfig config);
 

@@ -2,22 +2,12 @@ using DiffWave.Audio;
 
 namespace DiffWave.Engine;
 
-/// <summary>Where a network finds what its blocks take of a mel.</summary>
-public interface IMelConditioner
-{
-    /// <summary>What a layer takes of the mel at the times of <paramref name="range"/>.</summary>
-    /// <param name="layer">The layer.</param>
-    /// <param name="range">Times.</param>
-    /// <param name="compute">Whether to compute it; false where an earlier network did and it is kept.</param>
-    Window Rows(int layer, TimeRange range, bool compute);
-}
-
 /// <summary>
 /// What the blocks take of a mel: what it adds before the gate, [B, rows, 2C] a layer, or where a device's blocks project it themselves the upsampled mel, [B, rows, M], one for all layers that
 /// share an upsampler. It does not depend on x or the diffusion step, so networks that follow each other along a signal share it: the first computes a chunk, the others, each a lag
 /// behind, read it from a ring, where time t stands at row t modulo the ring. When nothing is kept each network computes its own.
 /// </summary>
-public sealed class MelConditioner : IMelConditioner, IDisposable
+public sealed class MelConditioner : IDisposable
 {
     /// <summary>The upsampler's reach in frames: one input row on each side a stage.</summary>
     internal const int MarginFrames = 3;
@@ -110,7 +100,10 @@ public sealed class MelConditioner : IMelConditioner, IDisposable
         }
     }
 
-    /// <inheritdoc/>
+    /// <summary>What a layer takes of the mel at the times of <paramref name="range"/>.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="range">Times.</param>
+    /// <param name="compute">Whether to compute it; false where an earlier network did and it is kept.</param>
     public Window Rows(int layer, TimeRange range, bool compute)
     {
         IBuffer ring = _rings[_rings.Length > 1 ? layer : 0];

@@ -5,17 +5,16 @@ namespace DiffWave.Engine;
 /// <summary>
 /// The noise-predicting network eps(x, step, conditioners), moving along a signal. Each call of <see cref="Advance"/> takes the next chunk of x and gives a chunk of eps
 /// that lies <see cref="Lag"/> samples behind, because every layer trails the one before it by its dilation. Between calls a layer keeps only the last 2 d rows of its input, so
-/// memory does not grow with the signal, no sample is computed twice, and the result is that of the uncut network. A network for whole signals is called once a
-/// signal, at front 0, and keeps nothing.
+/// memory does not grow with the signal, no sample is computed twice, and the result is that of the uncut network. <see cref="WholeNetwork"/> is the network over signals held whole.
 /// </summary>
 public sealed class Network : IDisposable
 {
     private readonly IOps _ops;
     private readonly ModelConfig _config;
-    private readonly TimeRange _signal;
+    private readonly long _length;
     private readonly int _history;
     private readonly NetworkWorkspace _work;
-    private readonly IBuffer[] _histories;   // a layer: [B, 2 d, C]; none for whole signals
+    private readonly IBuffer[] _histories;   // a layer: [B, 2 d, C]
     private readonly IBuffer _skips;         // [B, Lag + chunk, C], row 0 stands Lag behind the front
 
     /// <summary>Rows taken and given by one call.</summary>
@@ -24,32 +23,18 @@ public sealed class Network : IDisposable
     /// <summary>Samples by which the output trails the input: the sum of all dilations.</summary>
     public int Lag { get; }
 
-    /// <summary>A network that moves along a signal.</summary>
     /// <param name="ops">The device; the model's weights are loaded.</param>
     /// <param name="config">The model.</param>
     /// <param name="length">T, length of the signal.</param>
     /// <param name="work">Buffers that networks working in turn share; they fix the batch and the chunk.</param>
-    public Network(IOps ops, ModelConfig config, long length, NetworkWorkspace work) : this(ops, config, new TimeRange(0, work.ChunkRows, length), work, whole: false) { }
-
-    /// <summary>A network for whole signals.</summary>
-    /// <param name="ops">The device; the model's weights are loaded.</param>
-    /// <param name="config">The model.</param>
-    /// <param name="signals">All rows of the signals.</param>
-    /// <param name="work">Its buffers, for a chunk that covers the signals and the lag.</param>
-    /// <exception cref="ArgumentException">The chunk is too short.</exception>
-    public Network(IOps ops, ModelConfig config, TimeRange signals, NetworkWorkspace work) : this(ops, config, signals, work, whole: true)
+    public Network(IOps ops, ModelConfig config, long length, NetworkWorkspace work)
     {
-        if (ChunkRows < signals.Length + Lag) throw new ArgumentException($"a chunk of {ChunkRows} rows does not cover {signals.Length} samples and the lag of {Lag}");
-    }
-
-    private Network(IOps ops, ModelConfig config, TimeRange signal, NetworkWorkspace work, bool whole)
-    {
-        (_ops, _config, _signal, _work) = (ops, config, signal, work);
+        (_ops, _config, _length, _work) = (ops, config, length, work);
         ChunkRows = work.ChunkRows;
         Lag = config.ContextRows;
         _history = work.History;
         int batch = work.X.Batch;
-        _histories = whole ? [] : [.. Enumerable.Range(0, config.Layers).Select(layer => ops.AllocateActivation(batch, 2 * config.Dilation(layer), config.Channels))];
+        _histories = [.. Enumerable.Range(0, config.Layers).Select(layer => ops.AllocateActivation(batch, 2 * config.Dilation(layer), config.Channels))];
         _skips = ops.AllocateActivation(batch, Lag + ChunkRows, config.Channels);
     }
 
@@ -63,26 +48,23 @@ public sealed class Network : IDisposable
     /// <param name="mel">The mel conditioner, or null.</param>
     /// <param name="computeMel">Whether its rows are to be computed: true when no network before this one has passed this front, or nothing is kept.</param>
     /// <param name="eps">Out: [B, chunk, 1] at times front - Lag ...</param>
-    public void Advance(long front, Window audio, StepCondition step, IMelConditioner? mel, bool computeMel, Window eps)
+    public void Advance(long front, Window audio, StepCondition step, MelConditioner? mel, bool computeMel, Window eps)
     {
         IBuffer x = _work.X, y = _work.Y;
-        TimeRange range = _signal with { First = front, Count = ChunkRows };
+        var range = new TimeRange(front, ChunkRows, _length);
         _ops.InputProjection(range, audio, new Window(x, _history));
         for (int layer = 0; layer < _config.Layers; layer++)
         {
             int d = _config.Dilation(layer);
-            if (_histories.Length > 0)
-            {
-                _ops.Copy(new Window(_histories[layer], 0), new Window(x, _history - 2 * d), 2 * d);
-                _ops.Copy(new Window(x, _history + ChunkRows - 2 * d), new Window(_histories[layer], 0), 2 * d);
-            }
+            _ops.Copy(new Window(_histories[layer], 0), new Window(x, _history - 2 * d), 2 * d);
+            _ops.Copy(new Window(x, _history + ChunkRows - 2 * d), new Window(_histories[layer], 0), 2 * d);
             range = range with { First = range.First - d };
             _ops.ResidualBlock(layer, range, new Window(x, _history - d), step.StepBias, step.LabelBias, mel?.Rows(layer, range, computeMel),
                 new Window(y, _history), new Window(_skips, (int)(range.First - front) + Lag));
             (x, y) = (y, x);
         }
         _ops.Head(range, new Window(_skips, 0), eps);
-        if (_histories.Length > 0) _ops.Copy(new Window(_skips, ChunkRows), new Window(_skips, 0), Lag);
+        _ops.Copy(new Window(_skips, ChunkRows), new Window(_skips, 0), Lag);
     }
 
     /// <summary>Evaluates the network on whole signals held in memory; for tests and checks.</summary>

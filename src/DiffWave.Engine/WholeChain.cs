@@ -23,7 +23,7 @@ internal sealed class WholeChain : IDisposable
         public static Shape? Of(ModelConfig config, IOps ops, SamplerRequest request, int first, int count, long budget)
         {
             long rows = 0;
-            for (int item = first; item < first + count; item++) rows += request.Lengths[item] + config.ContextRows + 3L * Network.ChunkGrain(config); // as an item of its own
+            for (int item = first; item < first + count; item++) rows += request.Lengths[item];
             if (rows > int.MaxValue / 2) return null;
             // x, y and skips; working memory; signals; what becomes of the mel, for a layer at a time or for all.
             long others = 3L * config.Channels * ops.ActivationBytes + ops.WorkingRowBytes(config) + 4 * sizeof(float);
@@ -44,7 +44,7 @@ internal sealed class WholeChain : IDisposable
     private readonly IOps _ops;
     private readonly Disposables _owned = new();
     private readonly WholeSignals _signals;
-    private readonly Network _network;
+    private readonly WholeNetwork _network;
     private readonly StepCondition[] _conditions;
     private readonly WholeMel? _mel;
     private readonly IBuffer _x, _eps, _noise;
@@ -62,12 +62,11 @@ internal sealed class WholeChain : IDisposable
         _signals = new WholeSignals(shape.Lengths, sideBySide: shape.Frames.Distinct().Count() <= 1);
         try
         {
-            int grain = Network.ChunkGrain(config), chunk = (_signals.Rows + config.ContextRows + grain - 1) / grain * grain;
-            _network = _owned.Add(new Network(ops, config, _signals.Range, _owned.Add(new NetworkWorkspace(ops, config, _signals.Batch, chunk))));
             _conditions = [.. shape.Steps.Select(step => _owned.Add(new StepCondition(ops, config, [.. Enumerable.Repeat(step.Step, shape.Lengths.Count)])))];
             _mel = config.HasMel ? _owned.Add(new WholeMel(ops, config, _signals, shape.Frames, shape.KeepsMel)) : null;
+            _network = _owned.Add(new WholeNetwork(ops, config, _signals, windows: _mel is null or { Keeps: true }));
             _x = _owned.Add(ops.AllocateSignal(_signals.Batch, _signals.Rows));
-            _eps = _owned.Add(ops.AllocateSignal(_signals.Batch, chunk));
+            _eps = _owned.Add(ops.AllocateSignal(_signals.Batch, _signals.Rows));
             _noise = _owned.Add(ops.AllocateSignal(_signals.Batch, _signals.Rows));
             _recording = _owned.Add(ops.Record(Steps));
         }
@@ -121,16 +120,16 @@ internal sealed class WholeChain : IDisposable
 
     private void Steps()
     {
-        Window x = new(_x, 0), noise = new(_noise, 0);
+        Window x = new(_x, 0), eps = new(_eps, 0), noise = new(_noise, 0);
         Noise(Made.Steps.Count, x);
         for (int s = 0; s < Made.Steps.Count; s++)
         {
             _run!.Cancel.ThrowIfCancellationRequested();
             SamplerStep step = Made.Steps[s];
             _conditions[s].Compute();
-            _network.Advance(0, x, _conditions[s], _mel, computeMel: s == 0 || _mel is { Keeps: false }, new Window(_eps, 0));
+            _network.Evaluate(x, _conditions[s], _mel, computeMel: s == 0 || _mel is { Keeps: false }, eps);
             if (step.Sigma != 0) Noise(step.Index, noise);
-            _ops.ReverseStep(_signals.Range, x, new Window(_eps, _network.Lag), noise, step.Scale, step.EpsWeight, step.Sigma, _config.ClampSamples, x);
+            _ops.ReverseStep(_signals.Range, x, eps, noise, step.Scale, step.EpsWeight, step.Sigma, _config.ClampSamples, x);
             _run.Report(_first, Made.Lengths.Count, (s + 1.0) / (Made.Steps.Count + 1));
         }
     }

@@ -6,7 +6,7 @@ namespace DiffWave.Engine;
 /// What the blocks take of the mels of whole signals, as <see cref="MelConditioner"/> gives it along a signal: computed for all rows at once, at the first layer that needs it, and upsampled once for
 /// all layers that share an upsampler.
 /// </summary>
-internal sealed class WholeMel : IMelConditioner, IDisposable
+internal sealed class WholeMel : IDisposable
 {
     private readonly IOps _ops;
     private readonly ModelConfig _config;
@@ -63,7 +63,10 @@ internal sealed class WholeMel : IMelConditioner, IDisposable
         }
     }
 
-    /// <inheritdoc/>
+    /// <summary>What a layer takes of the mels at the times of <paramref name="range"/>.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="range">Times, all of them within the signals.</param>
+    /// <param name="compute">Whether to compute it, for all rows.</param>
     public Window Rows(int layer, TimeRange range, bool compute)
     {
         IBuffer rows = _rows[_rows.Length > 1 ? layer : 0];
@@ -72,7 +75,7 @@ internal sealed class WholeMel : IMelConditioner, IDisposable
             if (layer == 0 || _config.Upsampler == Upsampler.PerLayer) Upsample(layer, _upsampled ?? rows);
             if (_upsampled is not null) _ops.ConditionerProjection(layer, _signals.Range, new Window(_upsampled, 0), new Window(rows, 0));
         }
-        return new Window(rows, (int)((range.First % rows.Rows + rows.Rows) % rows.Rows));
+        return new Window(rows, (int)range.First);
     }
 
     private void Upsample(int layer, IBuffer upsampled)

@@ -12,6 +12,7 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public long TrainingBudget => ops.TrainingBudget;
     public int ActivationBytes => ops.ActivationBytes;
     public bool BlocksProjectMel => ops.BlocksProjectMel;
+    public int WindowRows(ModelConfig config, int batch, int rows) => ops.WindowRows(config, batch, rows);
     public long WorkingRowBytes(ModelConfig config) => ops.WorkingRowBytes(config);
     public IRecording Record(Action operations) => ops.Record(operations);
     public void SetSeed(ulong seed, long first) => ops.SetSeed(seed, first);

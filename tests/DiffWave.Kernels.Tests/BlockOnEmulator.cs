@@ -33,13 +33,13 @@ internal sealed record BlockKernel(MethodInfo Kernel, int Threads, int TileRows,
 /// <summary>The first of two layers over two items on a device of its own.</summary>
 internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged where P : struct, IMatrixOperand<T>
 {
-    private const int Items = 2, Layers = 2;
+    private const int Items = 2, Layers = 2, Signals = 4; // biases for so many
 
     private readonly BlockKernel version;
     private readonly int channels, bands, rows, dilation;
     private readonly EmulatedDriver driver = new(new EmulatorOptions());
     private readonly KernelRunner runner;
-    private readonly LoadedKernel kernel, keeping;
+    private readonly LoadedKernel kernel, keeping, packing;
     private readonly Random random = new(7);
     private readonly ArrayView<T> x, mel, weights, y, skips, h;
     private readonly ArrayView<float> bias, edges, outputBias;
@@ -47,11 +47,12 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
     public BlockOnEmulator(BlockKernel version, int channels, int bands, int rows, int dilation)
     {
         (this.version, this.channels, this.bands, this.rows, this.dilation, runner) = (version, channels, bands, rows, dilation, new KernelRunner(driver));
-        LoadedKernel Load(bool keep) => runner.Load(version.Kernel, new Dictionary<string, object> { ["channels"] = channels, ["bands"] = bands, ["gateFirst"] = false, ["keep"] = keep });
-        (kernel, keeping) = (Load(false), Load(true));
+        LoadedKernel Load(bool keep, bool packed) =>
+            runner.Load(version.Kernel, new Dictionary<string, object> { ["channels"] = channels, ["bands"] = bands, ["gateFirst"] = false, ["keep"] = keep, ["packed"] = packed });
+        (kernel, keeping, packing) = (Load(false, false), Load(true, false), Load(true, true));
         (x, mel, weights) = (Values(Items * rows * channels, 1), Values(Items * rows * bands, 1), Values(Layers * BlockWeights.Size(channels, bands), 0.2f));
         (y, skips, h) = (Values(Items * rows * channels, 1), Values(Items * rows * channels, 1), Values(2 * Items * rows * channels, 1));
-        (bias, edges, outputBias) = (Floats(Items * Layers * 2 * channels), Floats(Items * Layers * 4 * channels), Floats(Items * Layers * 2 * channels));
+        (bias, edges, outputBias) = (Floats(Signals * Layers * 2 * channels), Floats(Signals * Layers * 4 * channels), Floats(Signals * Layers * 2 * channels));
         None = MemoryMarshal.AsBytes(Enumerable.Repeat(P.Round(float.NaN), Items * rows * channels).ToArray().AsSpan()).ToArray();
         Clear();
     }
@@ -65,8 +66,49 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
         int count = end - first, neighbours = version.Neighbours(count, dilation);
         Rows<T> From(ArrayView<T> values, int width) => new(values, rows, first, width);
         runner.Launch(keep ? keeping : kernel, new Dim3(blocks), new Dim3(version.Threads), version.SharedBytes(neighbours), 0, From(x, channels), From(mel, bands), weights,
-            bias, edges, outputBias, From(y, channels), From(skips, channels), keep ? From(h, 2 * channels) : default, Items * TimeTile.Count(count, dilation, neighbours, version.TileRows), count, first, rows - end, dilation, neighbours, 0, Layers);
+            bias, edges, outputBias, From(y, channels), From(skips, channels), keep ? From(h, 2 * channels) : default, default(ArrayView<int>), Items * TimeTile.Count(count, dilation, neighbours, version.TileRows), count, first, rows - end, dilation, neighbours, 0, Layers);
         driver.Synchronize();
+    }
+
+    // Both items as one of twice the rows: part of the packed signals of these lengths, or one of them as an item alone.
+    private void LaunchOne(int[] lengths, int signal, int first, int end, int blocks, bool packed)
+    {
+        int signalStart = lengths.Take(signal).Sum(), dataEnd = packed ? lengths.Sum() : signalStart + lengths[signal], count = end - first;
+        int[] starts = [.. lengths.Select((_, s) => lengths.Take(s).Sum())], parts = [.. lengths.Index().Skip(signal).Where(part => starts[part.Index] < end).Select(part => Math.Min(end, starts[part.Index] + part.Item) - Math.Max(first, starts[part.Index]))];
+        int neighbours = packed ? Math.Min(version.Neighbours(count, dilation), PackedSignals.Neighbours(parts, dilation, version.TileRows)) : version.Neighbours(count, dilation);
+        int after = packed ? Math.Min(dilation, starts[signal + parts.Length - 1] + lengths[signal + parts.Length - 1] - end) : dataEnd - end;
+        Rows<T> From(ArrayView<T> values, int width) => new(values, Items * rows, first, width);
+        ArrayView<float> Of(ArrayView<float> all) => all.SubView(all.Length / Signals * signal);
+        runner.Launch(packed ? packing : keeping, new Dim3(blocks), new Dim3(version.Threads), version.SharedBytes(neighbours), 0, From(x, channels), From(mel, bands), weights,
+            Of(bias), Of(edges), Of(outputBias), From(y, channels), From(skips, channels), From(h, 2 * channels), packed ? OnDevice(PackedSignals.Table(parts, dilation, neighbours, version.TileRows)) : default(ArrayView<int>),
+            parts.Sum(part => TimeTile.Count(part, dilation, neighbours, version.TileRows)), count, Math.Min(dilation, first - signalStart), after, dilation, neighbours, 0, Layers);
+        driver.Synchronize();
+    }
+
+    /// <summary>Packed signals have the bits that each has alone, whatever the blocks, and in pieces that begin and end inside a signal too.</summary>
+    public void AssertPackedSignalsHaveTheBitsTheyHaveAlone(int[] lengths, int[] cuts)
+    {
+        Assert.Equal((Signals, Items * rows), (lengths.Length, lengths.Sum()));
+        for (int signal = 0, first = 0; signal < Signals; first += lengths[signal++]) LaunchOne(lengths, signal, first, first + lengths[signal], 1, packed: false);
+        (byte[] Y, byte[] Skips, byte[] H) alone = (Y(), Skips(), Read(h));
+        Assert.DoesNotContain(MemoryMarshal.Cast<byte, T>(alone.Y).ToArray(), value => float.IsNaN(P.Widen(value)));
+        foreach (int blocks in new[] { 1, 2, 5, 12 })
+        {
+            Clear();
+            LaunchOne(lengths, 0, 0, Items * rows, blocks, packed: true);
+            AssertSame();
+        }
+        Clear();
+        foreach (var (first, end) in cuts.Prepend(0).Zip(cuts.Append(Items * rows)))
+            LaunchOne(lengths, Enumerable.Range(0, Signals).Last(signal => lengths.Take(signal).Sum() <= first), first, end, 2, packed: true);
+        AssertSame();
+
+        void AssertSame()
+        {
+            Assert.Equal(alone.Y, Y());
+            Assert.Equal(alone.Skips, Skips());
+            Assert.Equal(alone.H, Read(h));
+        }
     }
 
     /// <summary>The same bits whether h is kept or not; the same h for other blocks and a signal cut in two.</summary>
@@ -77,7 +119,7 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
         byte[] kept = Read(h);
         Assert.Equal(expectedY, Y());
         Assert.Equal(expectedSkips, Skips());
-        driver.CopyToDevice((ulong)h.Address, new byte[kept.Length]);
+        Clear();
         Launch(0, rows / 3, 1, keep: true);
         Launch(rows / 3, rows, 2, keep: true);
         Assert.Equal(kept, Read(h));
@@ -116,6 +158,7 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
     {
         driver.CopyToDevice((ulong)y.Address, None);
         driver.CopyToDevice((ulong)skips.Address, None);
+        driver.CopyToDevice((ulong)h.Address, [.. None, .. None]);
     }
 
     public byte[] Y() => Read(y);

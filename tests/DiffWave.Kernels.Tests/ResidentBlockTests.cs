@@ -17,6 +17,7 @@ public class ResidentBlockTests
     [InlineData("residual_block_resident_v2", "channels=32,bands=0,layer=2")]
     [InlineData("residual_block_resident_v2_kept", "dilation=1")]
     [InlineData("residual_block_resident_v2_bf16_kept", "channels=32,bands=16,gateFirst=1")]
+    [InlineData("residual_block_resident_v2_packed", "dilation=64")]
     public void MovesWholeSectorsWithoutBankConflicts(string name, string sizes)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
@@ -93,6 +94,17 @@ public class ResidentBlockTests
     {
         using BlockOnEmulator<Half, F16> block = Of(dilation);
         block.AssertBitsDoNotDependOnPieces(cuts);
+    }
+
+    // A piece that is a whole signal, pieces inside one, and pieces over several.
+    [Theory]
+    [InlineData(1)]
+    [InlineData(8)]
+    [InlineData(512)]
+    public void PackedSignalsHaveTheBitsTheyHaveAlone(int dilation)
+    {
+        using BlockOnEmulator<Half, F16> block = Of(dilation);
+        block.AssertPackedSignalsHaveTheBitsTheyHaveAlone([200, 1, 37, 362], [50, 150, 200, 220, 500]);
     }
 
     private static BlockOnEmulator<Half, F16> Of(int dilation)

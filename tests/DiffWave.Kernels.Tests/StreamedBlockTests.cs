@@ -24,6 +24,7 @@ public class StreamedBlockTests
     [InlineData("residual_block_streamed_v3_kept", "")]
     [InlineData("residual_block_streamed_v3_bf16_c256_kept", "gateFirst=1")]
     [InlineData("residual_block_streamed_v3_tf32_c64_kept", "gateFirst=1,layer=0")]
+    [InlineData("residual_block_streamed_v3_packed", "dilation=64")]
     public void MovesWholeSectorsWithoutBankConflicts(string name, string sizes)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
@@ -145,6 +146,18 @@ public class StreamedBlockTests
         half.AssertBitsDoNotDependOnPieces(cuts);
         using BlockOnEmulator<float, TF32> single = Of<float, TF32, StreamedTile64Channels>(64, dilation);
         single.AssertBitsDoNotDependOnPieces(cuts);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(16)]
+    public void PackedSignalsHaveTheBitsTheyHaveAlone(int dilation)
+    {
+        int[] lengths = [200, 1, 37, 362], cuts = [50, 150, 200, 220, 500];
+        using BlockOnEmulator<BFloat16, BF16> half = Of<BFloat16, BF16, StreamedTile128>(128, dilation);
+        half.AssertPackedSignalsHaveTheBitsTheyHaveAlone(lengths, cuts);
+        using BlockOnEmulator<float, TF32> single = Of<float, TF32, StreamedTile32Channels>(32, dilation);
+        single.AssertPackedSignalsHaveTheBitsTheyHaveAlone(lengths, cuts);
     }
 
     private static BlockOnEmulator<T, P> Of<T, P, S>(int channels, int dilation) where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile

@@ -76,6 +76,43 @@ public class TimeTileTests
             }
     }
 
+    // Every row of every part is in one tile of its own part.
+    [Theory]
+    [InlineData(new[] { 300, 1, 64, 2000 }, 8, 8, 128)]
+    [InlineData(new[] { 5, 5, 5 }, 512, 64, 64)]
+    [InlineData(new[] { 77 }, 3, 1, 16)]
+    public void TheTilesOfPackedSignalsCoverEachRowOnce(int[] parts, int dilation, int neighbours, int tileRows)
+    {
+        int[] table = PackedSignals.Table(parts, dilation, neighbours, tileRows);
+        var seen = new byte[parts.Sum()];
+        Assert.Equal(4 * parts.Length, table.Length);
+        for (int part = 0, tiles = 0, row = 0; part < parts.Length; part++)
+        {
+            int count = TimeTile.Count(parts[part], dilation, neighbours, tileRows), end = row + parts[part];
+            Assert.Equal([tiles, tiles += count, row, end], table[(4 * part)..(4 * part + 4)]);
+            for (int index = 0; index < count; index++)
+            {
+                var tile = new TimeTile(index, row, parts[part], dilation, neighbours, tileRows);
+                Assert.InRange(tile.First, row, end - 1);
+                for (int local = 0; local < tileRows; local++)
+                    if (tile.Time(local) < end) seen[tile.Time(local)]++;
+            }
+            row = end;
+        }
+        Assert.DoesNotContain(seen, times => times != 1);
+    }
+
+    [Fact]
+    public void PackedSignalsShareTheNeighboursThatCostLeast()
+    {
+        int[] parts = [220500, 700, 1];
+        double Cost(int q) => parts.Sum(rows => (double)TimeTile.Count(rows, 512, q, 128) * 128 * 128 + 2.0 * q * rows);
+        int chosen = PackedSignals.Neighbours(parts, 512, 128);
+        for (int q = 1; q <= 64; q *= 2) Assert.True(Cost(chosen) <= Cost(q));
+        Assert.Equal(TimeTile.Neighbours(700, 512, 128), PackedSignals.Neighbours([700], 512, 128));
+        Assert.Contains("1 to 2^30 rows", Assert.Throws<ArgumentOutOfRangeException>(() => PackedSignals.Neighbours([5, 0], 1, 64)).Message);
+    }
+
     [Fact]
     public void WhatIsOutOfRangeIsRefused()
     {

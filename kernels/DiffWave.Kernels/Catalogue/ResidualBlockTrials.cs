@@ -21,7 +21,7 @@ public static partial class KernelCatalog
         }
     }
 
-    private const int BlockLayers = 3;
+    private const int BlockLayers = 3, BlockShared = 227 << 10; // bytes of shared memory that a block of sm_90 may have
 
     // layer: 0, the first, 1 or 2, the last.
     private static KernelShape BlockShape(long batch, long rows, long channels, long bands, long dilation, long before, long after, long layer, long gateFirst) => new(("batch", batch), ("rows", rows),
@@ -44,9 +44,26 @@ public static partial class KernelCatalog
     private static string? BlockProblem(KernelShape shape) => shape["batch"] < 1 || shape["rows"] < 1 || shape["channels"] < 1 || shape["dilation"] < 1 ? "batch, rows, channels and dilation are at least 1"
         : shape["layer"] is < 0 or >= BlockLayers ? "layer is 0, 1 or 2, the last" : NoFlag(shape, "gateFirst");
 
-    // Of the versions on tensor cores.
-    private static IReadOnlyDictionary<string, object> BlockConstants(KernelShape shape, bool keep) =>
-        new Dictionary<string, object> { ["channels"] = (int)shape["channels"], ["bands"] = (int)shape["bands"], ["gateFirst"] = shape["gateFirst"] != 0, ["keep"] = keep };
+    // Shapes of packed signals: batch is their number, and each has other rows. Several tiles and one, fewer rows than the dilation, a part of a signal at either end, a single signal, many of a few rows.
+    private static IReadOnlyList<KernelShape> PackedShapes(int channels, int bands) =>
+    [
+        BlockShape(3, 200, channels, bands, 8, 8, 8, 1, 0),
+        BlockShape(5, 300, channels, bands, 64, 10, 3, 0, 1),
+        BlockShape(1, 70, channels, 0, 512, 100, 600, 2, 0),
+        BlockShape(8, 3, channels, bands, 2, 0, 0, 1, 1),
+    ];
+
+    private static int[] PackedRows(KernelShape shape) =>
+        [.. Enumerable.Range(0, (int)shape["batch"]).Select(signal => signal % 3 == 1 ? 1 : Math.Max(1, (int)shape["rows"] / (signal % 3 + 1) + signal))];
+
+    // Constants of the versions on tensor cores that a shape does not decide.
+    private readonly record struct BlockVariant(bool Keep = false, bool Packed = false)
+    {
+        public IReadOnlyDictionary<string, object> Constants(KernelShape shape) => new Dictionary<string, object>
+        {
+            ["channels"] = (int)shape["channels"], ["bands"] = (int)shape["bands"], ["gateFirst"] = shape["gateFirst"] != 0, ["keep"] = Keep, ["packed"] = Packed,
+        };
+    }
 
     // How a version stores and rounds. The products of SumsAtOnce operands are added to a sum with one rounding, or with one unit cut off.
     private sealed record BlockPrecision<T>(Func<float, T> Round, Func<T, float> Widen, int OperandBits, int StoredBits, int SumsAtOnce, double GateError) where T : unmanaged
@@ -69,12 +86,15 @@ public static partial class KernelCatalog
         private readonly BlockPrecision<T> precision;
         private readonly bool gateFirst;
         private readonly float[] x, mel, skipsBefore;
+        private readonly int[] signals; // rows of each of the packed signals, empty for a batch
 
-        public BlockTrial(KernelShape shape, BlockPrecision<T> precision, bool keep = false)
+        public BlockTrial(KernelShape shape, BlockPrecision<T> precision, BlockVariant variant = default)
         {
             this.precision = precision;
+            signals = variant.Packed ? PackedRows(shape) : [];
             (Batch, Rows, Channels, Bands, Dilation) = ((int)shape["batch"], (int)shape["rows"], (int)shape["channels"], (int)shape["bands"], (int)shape["dilation"]);
             (Before, After, Layer, gateFirst) = ((int)shape["before"], (int)shape["after"], (int)shape["layer"], shape["gateFirst"] != 0);
+            if (variant.Packed) (Batch, Rows) = (1, signals.Sum());
             int held = Before + Rows + After, outputs = 2 * Channels;
             float scale = 2 / MathF.Sqrt(3 * Channels), outputScale = 2 / MathF.Sqrt(Channels); // h and z are of the order of 1
             Weights = new(Random(61, 3L * outputs * Channels, scale), Random(62, (long)outputs * Bands, scale), Random(63, (long)outputs * Channels, outputScale));
@@ -88,7 +108,7 @@ public static partial class KernelCatalog
             Y = new(Placed(InStorage(Filled(Last ? Kept : float.NaN, Channels)), Rows, Channels, itemRows, Margin, kept), itemRows, Margin, Channels);
             Skips = new(Placed(InStorage(Layer == 0 ? Filled(float.NaN, Channels) : skipsBefore), Rows, Channels, itemRows, Margin, kept), itemRows, Margin, Channels);
 
-            H = keep ? new RowsOf<T>(Placed(InStorage(Filled(float.NaN, outputs)), Rows, outputs, itemRows, Margin, kept), itemRows, Margin, outputs) : new Rows<T>();
+            H = variant.Keep ? new RowsOf<T>(Placed(InStorage(Filled(float.NaN, outputs)), Rows, outputs, itemRows, Margin, kept), itemRows, Margin, outputs) : new Rows<T>();
 
             float[] Filled(float value, int width)
             {
@@ -98,7 +118,7 @@ public static partial class KernelCatalog
             }
         }
 
-        public int Batch { get; }
+        public int Batch { get; private init; }
 
         public int Rows { get; }
 
@@ -126,6 +146,16 @@ public static partial class KernelCatalog
         public float[] Edges { get; }
 
         public float[] OutputBias { get; }
+
+        // q, the number of tiles and their table, which is empty for a batch.
+        public (int Neighbours, int Tiles, object Parts) Tiles(int tileRows, Func<int, int> sharedBytes)
+        {
+            int[] rows = signals.Length > 0 ? signals : [Rows];
+            int neighbours = PackedSignals.Neighbours(rows, Dilation, tileRows);
+            while (sharedBytes(neighbours) > BlockShared) neighbours /= 2;
+            int tiles = Batch * rows.Sum(each => TimeTile.Count(each, Dilation, neighbours, tileRows));
+            return (neighbours, tiles, signals.Length > 0 ? PackedSignals.Table(rows, Dilation, neighbours, tileRows) : new ArrayView<int>());
+        }
 
         public RowsOf<T> X { get; }
 
@@ -166,10 +196,19 @@ public static partial class KernelCatalog
         {
             int size = Rows * Channels, held = (Before + Rows + After) * Channels, outputs = 2 * Channels;
             TResult[] y = new TResult[Batch * size], skips = new TResult[y.Length], h = new TResult[2 * y.Length], z = new TResult[size];
-            for (int item = 0; item < Batch; item++)
-                ResidualBlock.Reference(x.AsSpan(item * held, held), mel.AsSpan(item * Rows * Bands, Rows * Bands), Weights, At(Bias, item, outputs), At(Edges, item, 2 * outputs), At(OutputBias, item, outputs),
-                    Layer == 0 ? [] : skipsBefore.AsSpan(item * size, size), h.AsSpan(2 * item * size, 2 * size), z, y.AsSpan(item * size, size), skips.AsSpan(item * size, size), Before, Dilation, gateFirst, precision.Operand);
+            for (int item = 0; item < Batch && signals.Length == 0; item++) Signal(item, item * held, item * size, size, Before, After);
+            for (int signal = 0, first = 0; signal < signals.Length; first += signals[signal++] * Channels)
+            {
+                int before = signal == 0 ? Before : 0, after = signal == signals.Length - 1 ? After : 0;
+                Signal(signal, first + (Before - before) * Channels, first, signals[signal] * Channels, before, after);
+            }
             return (h, y, skips);
+
+            // Values of x from one on, and of the others.
+            void Signal(int item, int firstHeld, int first, int count, int before, int after) =>
+                ResidualBlock.Reference(x.AsSpan(firstHeld, count + (before + after) * Channels), mel.AsSpan(first / Channels * Bands, count / Channels * Bands), Weights, At(Bias, item, outputs), At(Edges, item, 2 * outputs),
+                    At(OutputBias, item, outputs), Layer == 0 ? [] : skipsBefore.AsSpan(first, count), h.AsSpan(2 * first, 2 * count), z, y.AsSpan(first, count), skips.AsSpan(first, count), before, Dilation, gateFirst,
+                    precision.Operand);
         }
 
         private TResult[] Framed<TResult>(TResult[] values) where TResult : System.Numerics.INumberBase<TResult> =>
@@ -219,8 +258,9 @@ public static partial class KernelCatalog
         // [B, L, count], for this layer alone.
         private float[] OfLayer(int seed, int count)
         {
-            float[] values = Unwritten((long)Batch * BlockLayers * count), random = Random(seed, (long)Batch * count, 0.5f);
-            for (int item = 0; item < Batch; item++) Array.Copy(random, item * count, values, (item * BlockLayers + Layer) * count, count);
+            int items = Math.Max(Batch, signals.Length);
+            float[] values = Unwritten((long)items * BlockLayers * count), random = Random(seed, (long)items * count, 0.5f);
+            for (int item = 0; item < items; item++) Array.Copy(random, item * count, values, (item * BlockLayers + Layer) * count, count);
             return values;
         }
 

@@ -96,6 +96,9 @@ public sealed partial class CudaOps : IOps
     public bool BlocksProjectMel => fused is not null;
 
     /// <inheritdoc/>
+    public int WindowRows(ModelConfig config, int batch, int rows) => options.WindowRows ?? (fused is null ? 0 : WindowRule.Rows(driver.Device, config, ActivationBytes, batch, rows));
+
+    /// <inheritdoc/>
     public long WorkingRowBytes(ModelConfig config)
     {
         long gate = fused is null ? 3L * config.Channels : 0, hidden = ends is null ? config.Channels : 0, upsampler = 2L * config.Bands; // input and output; of the head; two stages

@@ -20,6 +20,9 @@ public sealed record CudaOptions
     /// <summary>Most values of an activation that one launch counts: kernels index inside an item in 32 bits. Results do not depend on it.</summary>
     internal int LaunchValues { get; init; } = 1 << 30;
 
+    /// <summary>Rows of a window of the layers over whole signals, see <see cref="CudaOps.WindowRows"/>; null: as suits the device. Results do not depend on it.</summary>
+    internal int? WindowRows { get; init; }
+
     /// <summary>Most bytes of the partial sums of weight gradients, where one item at a time does not need more. Results do not depend on it.</summary>
     internal long PartialBytes { get; init; } = 256L << 20;
 
