@@ -10,7 +10,7 @@ public static partial class ResidualBlockBackward
 
     // A warp computes 32 rows of a tile with all C columns. Lane 4 i + j has rows i, i + 8, i + 16 and i + 24 of them, and of each group of 32 channels the 16 bytes of channels 8 j to 8 j + 7.
     private const int Warps = ThreadsV2 / 32, WarpRows = TileRowsV2 / Warps, LaneRows = WarpRows / 8, Eight = 8, MostNeighbours = 16;
-    private const float Log2E = 1.44269504f;
+    private const float Log2E = 1.44269504f, MostExponent = 60;
 
     /// <summary>q for a launch of version 2: that of <see cref="TimeTile.Neighbours"/>, at most 16, so that two blocks fit on a multiprocessor.</summary>
     /// <param name="rows">Rows of an item.</param>
@@ -65,36 +65,39 @@ public static partial class ResidualBlockBackward
         int index = Grid.IdxX;
         var tile = new TimeTile(index, rows, dilation, neighbours, TileRowsV2);
         SetTimes(times, tile, row, index < tiles ? rows : 0);
-        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups, 0, LaneRows);
-        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups, 0, LaneRows);
+        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups);
+        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups);
         Ptx.CpAsyncWaitAll();
         Group.Barrier(); // the weights are there
         while (index < tiles)
         {
-            // What the upper half of this lane's rows kept arrives while the halo is computed, of which two warps share 16 rows with 64 channels, a group each; the lower half while the upper one is differentiated.
+            // What this lane's rows kept arrives where their dh will lie, while the halo is computed, of which two warps share 16 rows with 64 channels, a group each, and while its own rows are multiplied.
             ArrayView<UInt4> hs = Of(h, tile.Item, 2 * channels), dHs = Of(dH, tile.Item, 2 * channels), zs = Of(z, tile.Item, channels);
-            ArrayView<UInt4> filters = LocalMemory.Allocate<UInt4>(LaneRows * groups), gates = LocalMemory.Allocate<UInt4>(LaneRows * groups);
-            Load(hs, times, filters, 2 * width, filter + eight, groups, 0, LaneRows / 2);
-            Load(hs, times, gates, 2 * width, gate + eight, groups, 0, LaneRows / 2);
+            for (int r = 0; r < LaneRows; r++)
+                for (int chunk = 0; chunk < 2 * width; chunk += 4)
+                    Ptx.CpAsync16(ref eights[(write ^ chunk) + r * 16 * width], ref hs[Math.Max(0, times[r]) * 2 * width + chunk + eight], times[r] >= 0 ? 16 : 0);
             if (warp / groups * 16 < 2 * neighbours)
                 Halo<T, P>(eights, gradients / Eight, tile, warp / groups * 16 + lane / 4, warp % groups, neighbours, rows, dY, dSkips, hs, filter, gate, lane, channels, hasY);
 
             ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(channels / 4); // [2 tiles of 16 rows][C / 8 tiles of columns]
             if (hasY) ProjectBack<T, P>(eights, dYs, sums, 0, lane, groups);
             ProjectBack<T, P>(eights, dSs, sums, steps, lane, groups);
-            Load(hs, times, filters, 2 * width, filter + eight, groups, LaneRows / 2, LaneRows);
-            Load(hs, times, gates, 2 * width, gate + eight, groups, LaneRows / 2, LaneRows);
+            Ptx.CpAsyncWaitAll();
             for (int r = 0; r < LaneRows; r++)
+            {
+                Warp.Barrier(); // keeps ptxas from computing several rows at once in more registers than there are
                 for (int g = 0; g < groups; g++)
                 {
-                    UInt4 gated = Differentiate<T, P>(ref filters[r * groups + g], ref gates[r * groups + g], sums, r / 2 * width + 4 * g, r % 2);
-                    eights[(write ^ 4 * g + filter) + r * 16 * width] = filters[r * groups + g];
-                    eights[(write ^ 4 * g + gate) + r * 16 * width] = gates[r * groups + g];
+                    ref UInt4 filters = ref eights[(write ^ 4 * g + filter) + r * 16 * width], gates = ref eights[(write ^ 4 * g + gate) + r * 16 * width];
+                    UInt4 dFilters = filters, dGates = gates, gated = Differentiate<T, P>(ref dFilters, ref dGates, sums, r / 2 * width + 4 * g, r % 2);
+                    filters = dFilters;
+                    gates = dGates;
                     if (times[r] < 0) continue;
-                    dHs[times[r] * 2 * width + 4 * g + filter + eight] = filters[r * groups + g];
-                    dHs[times[r] * 2 * width + 4 * g + gate + eight] = gates[r * groups + g];
+                    dHs[times[r] * 2 * width + 4 * g + filter + eight] = dFilters;
+                    dHs[times[r] * 2 * width + 4 * g + gate + eight] = dGates;
                     zs[times[r] * width + 4 * g + eight] = gated;
                 }
+            }
             Group.Barrier(); // dh of the whole tile is there
 
             // The next tile's dskip arrives while this one's taps are multiplied, its dy when this one's has been added.
@@ -105,7 +108,7 @@ public static partial class ResidualBlockBackward
             index += Grid.DimX;
             tile = new TimeTile(index, rows, dilation, neighbours, TileRowsV2);
             SetTimes(times, tile, row, index < tiles ? rows : 0);
-            Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups, 0, LaneRows);
+            Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups);
             for (int i = 0; i < channels / 4; i++) sums[i] = new Float4(0, 0, 0, 0);
             for (int tap = 0; tap < Loop.Rolled(Taps); tap++)
             {
@@ -124,12 +127,12 @@ public static partial class ResidualBlockBackward
                     UInt4 result = Finish<T, P>(dYs[r * groups + g], sums, r / 2 * width + 4 * g, r % 2, step8, Eight * g, own[r] >= 0, hasY, stepInResidual);
                     if (own[r] >= 0) dXs[own[r] * width + 4 * g + eight] = result;
                 }
-            if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups, 0, LaneRows);
-            for (int i = 0; i < Eight * groups; i++)
-                for (int lanes = 4; lanes < 32; lanes *= 2) step8[i] += Warp.ShuffleXor(step8[i], lanes);
-            if (lane < 4)
-                for (int i = 0; i < 2 * groups; i++)
-                    Fours.Of(stepSums)[(warp * channels + i / 2 * 32 + Eight * eight) / 4 + i % 2] = new Float4(step8[4 * i], step8[4 * i + 1], step8[4 * i + 2], step8[4 * i + 3]);
+            if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups);
+            for (int g = 0; g < groups; g++)
+            {
+                EightLanes.Sum(step8.SubView(Eight * g, Eight), lane);
+                stepSums[warp * channels + 32 * g + Eight * eight + lane / 4] = step8[Eight * g];
+            }
             Group.Barrier(); // the sums of all warps are there, and everybody is done with dh
             if (thread < channels)
             {
@@ -157,9 +160,9 @@ public static partial class ResidualBlockBackward
     }
 
     // [rows][groups], zero for rows that do not exist.
-    private static void Load(ArrayView<UInt4> source, ArrayView<int> times, ArrayView<UInt4> to, int width, int first, int groups, int firstRow, int end)
+    private static void Load(ArrayView<UInt4> source, ArrayView<int> times, ArrayView<UInt4> to, int width, int first, int groups)
     {
-        for (int r = firstRow; r < end; r++)
+        for (int r = 0; r < times.IntLength; r++)
         {
             for (int g = 0; g < groups; g++) to[r * groups + g] = new UInt4(0, 0, 0, 0);
             if (times[r] >= 0)
@@ -179,10 +182,10 @@ public static partial class ResidualBlockBackward
             times[r] = at < 2 * neighbours && (uint)time < (uint)rows ? time : -1;
         }
         ArrayView<UInt4> dYs = LocalMemory.Allocate<UInt4>(2 * groups), dSs = LocalMemory.Allocate<UInt4>(2 * groups), filters = LocalMemory.Allocate<UInt4>(2), gates = LocalMemory.Allocate<UInt4>(2);
-        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups, 0, 2);
-        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups, 0, 2);
-        Load(h, times, filters, 2 * width, 4 * group + filter + eight, 1, 0, 2);
-        Load(h, times, gates, 2 * width, 4 * group + gate + eight, 1, 0, 2);
+        if (hasY) Load(Of(dY, tile.Item, channels), times, dYs, width, eight, groups);
+        Load(Of(dSkips, tile.Item, channels), times, dSs, width, eight, groups);
+        Load(h, times, filters, 2 * width, 4 * group + filter + eight, 1);
+        Load(h, times, gates, 2 * width, 4 * group + gate + eight, 1);
         ArrayView<Float4> sums = LocalMemory.Allocate<Float4>(4);
         for (int step = hasY ? 0 : steps; step < 2 * steps; step++)
         {
@@ -251,12 +254,14 @@ public static partial class ResidualBlockBackward
         products = P.Pack(product.X, product.Y);
     }
 
-    // With u = sigmoid(2 filter), tanh = 2 u - 1 and its derivative is 4 u (1 - u). An infinite exponential gives 0, as it should.
+    // With u = sigmoid(2 filter), tanh = 2 u - 1 and its derivative is 4 u (1 - u). Both sigmoids come of one reciprocal, of the product of their denominators, which exponents up to 60 keep finite: a sigmoid of
+    // 2^-60 is 0 beside everything it is added to.
     private static void Differentiate(ref float filter, ref float gate, ref float product)
     {
-        float u = Ptx.RcpApproxFtz(1 + Ptx.Ex2ApproxFtz(-2 * Log2E * filter)), s = Ptx.RcpApproxFtz(1 + Ptx.Ex2ApproxFtz(-Log2E * gate)), ds = product * s, z = (2 * u - 1) * s;
-        filter = 4 * ds * (u * (1 - u));
-        gate = product * z * (1 - s);
+        float a = 1 + Ptx.Ex2ApproxFtz(MathF.Min(MostExponent, -2 * Log2E * filter)), b = 1 + Ptx.Ex2ApproxFtz(MathF.Min(MostExponent, -Log2E * gate)), both = Ptx.RcpApproxFtz(a * b);
+        float u = both * b, s = both * a, ds = product * s, z = (2 * u - 1) * s, dProduct = product * z;
+        filter = 4 * ds * (u - u * u);
+        gate = dProduct - dProduct * s;
         product = z;
     }
 

@@ -107,6 +107,7 @@ public static partial class ResidualBlockBackward
             ArrayView<UInt4> dHs = Of(dH, tile.Item, 2 * channels), zs = Of(z, tile.Item, channels), dXs = Of(dX, tile.Item, channels);
             for (int r = 0; r < places.IntLength; r++)
             {
+                if (r % 2 == 0) Warp.Barrier(); // as in version 2
                 ref UInt4 filters = ref shared[gradients + (places[r] ^ across4 + filter)], gates = ref shared[gradients + (places[r] ^ across4 + gate)];
                 UInt4 dFilters = filters, dGates = gates, gated = Differentiate<T, P>(ref dFilters, ref dGates, sums, r / 2 * 4, r % 2);
                 filters = dFilters;

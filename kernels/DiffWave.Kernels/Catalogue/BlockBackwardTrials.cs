@@ -86,7 +86,7 @@ public static partial class KernelCatalog
     }
 
     // Half of the rows as on devices with 163 KiB of shared memory a block.
-    private static int StreamedTileRows(KernelShape shape) => ResidualBlockBackward.TileRowsV3((int)shape["channels"], shape["half"] == 1 ? 163 << 10 : StreamedShared);
+    private static int StreamedTileRows(KernelShape shape) => ResidualBlockBackward.TileRowsV3((int)shape["channels"], shape["half"] == 1 ? 163 << 10 : BlockShared);
 
     private static BlockBackwardCut StreamedCut(KernelShape shape)
     {
@@ -105,7 +105,8 @@ public static partial class KernelCatalog
         int tileRows = cut?.TileRows ?? 1, tiles = cut is null ? rows : TimeTile.Count(rows, dilation, cut.Neighbours, tileRows);
         float[] Stored(int seed, long length, float scale) => [.. Random(seed, length, scale).Select(precision.Operand)];
         float[] dilated = Random(72, 6L * channels * channels, 2 / MathF.Sqrt(6 * channels)), output = Random(73, 2L * channels * channels, 2 / MathF.Sqrt(2 * channels)); // gradients are of the order of 1
-        float[] dY = hasY ? Stored(74, (long)batch * values, 1) : [], dSkips = Stored(75, (long)batch * values, 1), h = Stored(76, 2L * batch * values, 4);
+        float[] dY = hasY ? Stored(74, (long)batch * values, 1) : [], dSkips = Stored(75, (long)batch * values, 1);
+        float[] h = [.. Random(76, 2L * batch * values, 4).Select((value, i) => precision.Operand(i % 41 == 7 ? 10000 * value : value))]; // some far out, where exponentials leave float32
         float[] w = [.. dilated.Select(precision.Operand)], o = [.. output.Select((value, i) => precision.Operand(i < channels * channels ? value * 0.70710678f : value))];
 
         double[] z = new double[batch * values], dH = new double[2 * z.Length], dX = new double[z.Length], step = new double[batch * tiles * channels];
