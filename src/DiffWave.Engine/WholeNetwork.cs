@@ -45,8 +45,7 @@ internal sealed class WholeNetwork : IDisposable
     /// <param name="eps">Out: [B, rows, 1].</param>
     public void Evaluate(Window audio, StepCondition step, WholeMel? mel, bool computeMel, Window eps)
     {
-        int rows = _signals.Rows;
-        for (int start = 0; start < rows; start += Math.Min(_windowRows, rows - start))
+        for (int start = 0; start < _signals.Rows; start = IsLast(start) ? _signals.Rows : start + _windowRows)
         {
             TimeRange range = Range(start, 0);
             _ops.InputProjection(range, At(audio, range), new Window(_x, (int)range.First));
@@ -62,11 +61,13 @@ internal sealed class WholeNetwork : IDisposable
         }
     }
 
+    // A rest of less than half a window goes with the one before it.
+    private bool IsLast(int start) => _signals.Rows - start < 1.5 * _windowRows;
+
     // The rows of a window, moved back by what a layer trails.
     private TimeRange Range(int start, int trail)
     {
-        bool isLast = _signals.Rows - start <= _windowRows;
-        int first = Math.Max(0, start - trail), end = isLast ? _signals.Rows : Math.Max(0, start + _windowRows - trail);
+        int first = Math.Max(0, start - trail), end = IsLast(start) ? _signals.Rows : Math.Max(0, start + _windowRows - trail);
         return _signals.Range with { First = first, Count = end - first };
     }
 

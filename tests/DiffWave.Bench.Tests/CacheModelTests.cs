@@ -30,4 +30,14 @@ public class CacheModelTests
 
     [Fact]
     public void ABufferLargerThanTheCacheNeverStays() => Assert.Equal([1500, 1500], Dram([Read(1, 1500)], [Read(1, 1500)]));
+
+    // Two pieces of one buffer, one after the other: each is still there when the second launch on it comes, but not when the round begins again.
+    [Fact]
+    public void PiecesComeAndGoByThemselves()
+    {
+        static Touch Piece(int piece, double read, double written) => new(1, read, written) { Piece = piece };
+        Assert.Equal([800, 800, 800, 800], Dram([Piece(0, 800, 0)], [Piece(1, 800, 0)], [Piece(0, 800, 0)], [Piece(1, 800, 0)]));
+        Assert.Equal([800, 0, 800, 0], Dram([Piece(0, 800, 0)], [Piece(0, 800, 0)], [Piece(1, 800, 0)], [Piece(1, 800, 0)]));
+        Assert.Equal([0, 800, 0, 800], Dram([Piece(0, 0, 800)], [Piece(0, 800, 800)], [Piece(1, 0, 800)], [Piece(1, 800, 800)])); // written back once
+    }
 }

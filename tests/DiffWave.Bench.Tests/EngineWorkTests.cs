@@ -1,5 +1,6 @@
 using DiffWave.Bench.Costs;
 using DiffWave.Cuda;
+using DiffWave.Engine;
 
 namespace DiffWave.Bench.Tests;
 
@@ -66,6 +67,25 @@ public class EngineWorkTests
         Assert.All(blocks, i => Assert.Equal((TensorKind.F16, 2L * gpu.Multiprocessors), (counted.Log[i].Tensor, counted.Log[i].Grid.Size))); // shared memory is there for two at C = 32
         foreach (Count count in new[] { Count.TensorFlops, Count.Tensor, Count.Special, Count.Barriers }) Assert.Equal(Counted(count), Scaled(count), 1e-9 * Counted(count));
         foreach (Count count in new[] { Count.Issued, Count.SharedWavefronts, Count.GlobalWavefronts, Count.Sectors }) Assert.InRange(Scaled(count) / Counted(count), 0.95, 1.05);
+    }
+
+    // The same GPU but for its device memory: where that is slow, the engine takes windows. They execute what all rows at once do, but for the halo and the weights of more launches, and move less.
+    [Fact]
+    public void WindowsExecuteTheSameAndMoveLess()
+    {
+        var work = new SynthesisWork("small", 1, 64, Full: false, Precision.Fp16);
+        GpuModel fast = GpuModel.Find("h100") with { Multiprocessors = 4, L2Bytes = 4 << 20 }, slow = fast with { DramBandwidth = 1e10 };
+        EngineWork whole = EngineWork.Of(fast, work, countFrames: 16), windows = EngineWork.Of(slow, work, countFrames: 16);
+        int Blocks(EngineWork of) => of.Launches.Count(launch => launch.Tiles > 0);
+        int evaluations = work.Config.Layers * work.Steps.Count;
+        Assert.Equal((evaluations, 3 * evaluations), (Blocks(whole), Blocks(windows))); // of 11 waves of 512 rows
+        Assert.Empty(windows.Doubts);
+        double Sum(EngineWork of, Count count) => of.Launches.Sum(launch => launch[count]);
+        foreach (Count count in new[] { Count.TensorFlops, Count.Special, Count.Issued, Count.SharedWavefronts, Count.Sectors }) Assert.InRange(Sum(windows, count) / Sum(whole, count), 0.97, 1.25);
+        double Touched(EngineWork of) => of.Launches.Sum(launch => launch.Touches.Sum(touch => touch.Read + touch.Written));
+        Assert.InRange(Touched(windows) / Touched(whole), 0.99, 1.15);
+        double Dram(EngineWork of) => CacheModel.DramBytes([.. of.Launches.Select(launch => launch.Touches)], slow.L2Bytes).Sum();
+        Assert.InRange(Dram(windows) / Dram(whole), 0, 0.2);
     }
 
     [Fact]

@@ -38,12 +38,12 @@ public class KernelSheetTests
     [InlineData("packed", 40)] // aligned to 8
     [InlineData("tiles", 56)]
     [InlineData("til", -1)]
-    public void ParametersAreFoundInThePtx(string name, int offset) => Assert.Equal(offset, LaunchRecorder.OffsetOf("""
+    public void ParametersAreFoundInThePtx(string name, int offset) => Assert.Equal(offset, LaunchRecorder.Layout("""
         .visible .entry k(
             .param .align 8 .b8 param_x[32],
             .param .f32 param_scale,
             .param .align 8 .b8 param_packed[16],
             .param .s32 param_tiles
         )
-        """, name));
+        """).Where(parameter => parameter.Name == name).Select(parameter => parameter.Offset).FirstOrDefault(-1));
 }

@@ -23,26 +23,27 @@ internal sealed record EngineWork(IReadOnlyList<LaunchWork> Launches, long HostB
         using LaunchRecorder? two = full.Log.Any(launch => launch.Tiles > 0) ? Recorded(workload.Sized(1, countFrames / 2), 2) : null; // tells what blocks that walk tiles do once each
         IReadOnlyList<RecordedLaunch> wide = (two ?? small).Log;
         int hop = workload.Config.Hop;
-        (long, long, long) rows = (countFrames / 2 * hop, countFrames * hop, workload.Samples);
-        RequireSame(small.Log, full.Log);
-        RequireSame(large.Log, full.Log);
-        LaunchWork[] launches = [.. full.Log.Select((launch, i) => LaunchWork.Extrapolate(new(small.Log[i], large.Log[i], wide[i]), launch, rows, workload.Batch, full.SizeOf))];
-        string[] doubts = [.. full.Log.Select((launch, i) => Doubt(small.Log[i], large.Log[i], launch, rows, workload.Batch)).OfType<string>().Distinct()];
+        RequireSame(small.Log, large.Log);
+        var windows = new WindowedWork(small.Log, full.Log);
+        (long, long, long) Rows(RecordedLaunch launch) => (countFrames / 2 * hop, countFrames * hop, windows.IsWindow(launch) ? launch.Rows : workload.Samples);
+        LaunchWork[] launches = [.. full.Log.Zip(windows.Counted, (launch, i) =>
+            windows.InPieces(LaunchWork.Extrapolate(new(small.Log[i], large.Log[i], wide[i]), launch, Rows(launch), workload.Batch, full.SizeOf), launch))];
+        string[] doubts = [.. full.Log.Zip(windows.Counted, (launch, i) => Doubt(small.Log[i], large.Log[i], launch, Rows(launch), workload.Batch)).OfType<string>().Distinct()];
         return new EngineWork(launches, full.HostBytes, doubts);
     }
 
-    private static void RequireSame(IReadOnlyList<RecordedLaunch> counted, IReadOnlyList<RecordedLaunch> full)
+    private static void RequireSame(IReadOnlyList<RecordedLaunch> small, IReadOnlyList<RecordedLaunch> large)
     {
-        int same = counted.Zip(full).TakeWhile(pair => pair.First.Kernel == pair.Second.Kernel).Count();
-        if (same == counted.Count && same == full.Count) return;
+        int same = small.Zip(large).TakeWhile(pair => pair.First.Kernel == pair.Second.Kernel).Count();
+        if (same == small.Count && same == large.Count) return;
         string Name(IReadOnlyList<RecordedLaunch> log) => same < log.Count ? log[same].Kernel : "nothing more";
-        throw new InvalidOperationException($"launch {same} is {Name(full)}, at the length that is counted {Name(counted)}: count at a length nearer to the full one");
+        throw new InvalidOperationException($"launch {same} is {Name(large)}, at half the length that is counted {Name(small)}: count at a longer one");
     }
 
     // A grid that grows with the rows below and no longer above means that what a block does once was counted as if it grew.
     private static string? Doubt(RecordedLaunch small, RecordedLaunch large, RecordedLaunch full, (long Small, long Large, long Full) rows, int batch)
     {
-        if (small.Grid == large.Grid) return null;
+        if (small.Grid == large.Grid || small.Tiles > 0) return null; // tiles that are walked are scaled by their number
         double times = (double)(rows.Full - rows.Small) / (rows.Large - rows.Small);
         double expected = batch * (small.Grid.Size + (large.Grid.Size - small.Grid.Size) * times);
         return Math.Abs(full.Grid.Size - expected) > batch * (Math.Abs(times) + 1) + expected / 50 // a grid is rounded up to whole blocks

@@ -103,8 +103,11 @@ internal sealed record GpuModel
     /// <summary>What mma.sync can reach, FLOP/s.</summary>
     public double TensorFlops(TensorKind kind) => MmaShare * (kind == TensorKind.TF32 ? Tensor32Flops : Tensor16Flops);
 
+    private const int BusBytes = 1024; // with the clock that gives the bandwidth
+
     /// <summary>The device as a driver would show it to the engine.</summary>
     /// <param name="like">A device of the same architecture, for its limits.</param>
     public CudaDeviceInfo Describe(CudaDeviceInfo like) =>
-        like with { Name = Name, Multiprocessors = Multiprocessors, ClockKilohertz = (int)(Clock / 1e3), MemoryBytes = MemoryBytes, L2Bytes = (int)L2Bytes };
+        like with { Name = Name, Multiprocessors = Multiprocessors, ClockKilohertz = (int)(Clock / 1e3), MemoryBytes = MemoryBytes, L2Bytes = (int)L2Bytes,
+            MemoryClockKilohertz = (int)(DramBandwidth / 2e3 / BusBytes), MemoryBusBits = 8 * BusBytes };
 }

@@ -22,6 +22,15 @@ internal sealed record RecordedLaunch(string Kernel, Dim3 Grid, Dim3 Block, Tens
     /// <summary>Tiles its blocks walk, where the kernel has a parameter of that name; else 0.</summary>
     public int Tiles { get; init; }
 
+    /// <summary>Rows of an item that it works on, where the kernel has a parameter of that name; else 0.</summary>
+    public int Rows { get; init; }
+
+    /// <summary>The layer, where the kernel has a parameter of that name; else -1.</summary>
+    public int Layer { get; init; } = -1;
+
+    /// <summary>For each buffer that is given as rows of an activation: the first of them, and how many an item has.</summary>
+    public IReadOnlyDictionary<ulong, (int First, int ItemRows)> Views { get; init; } = new Dictionary<ulong, (int, int)>();
+
     /// <summary>Whether it may begin while the launch before it still runs.</summary>
     public bool IsEarly { get; init; }
 
@@ -43,7 +52,7 @@ internal sealed partial class LaunchRecorder : ForwardingDriver
     private readonly SortedList<ulong, long> buffers = [];
     private readonly Dictionary<ulong, long> sizes = [];
     private readonly Dictionary<nint, string> modules = [];
-    private readonly Dictionary<nint, (string Entry, TensorKind Tensor, int TilesOffset)> functions = [];
+    private readonly Dictionary<nint, (string Entry, TensorKind Tensor, IReadOnlyList<(string Name, int Offset, int Bytes)> Layout)> functions = [];
     private readonly Dictionary<string, (LaunchReport Report, IReadOnlyList<ulong> Buffers)> counted = [];
     private readonly Dictionary<nint, List<Action>> graphs = [];
     private readonly List<RecordedLaunch> log = [];
@@ -166,10 +175,9 @@ internal sealed partial class LaunchRecorder : ForwardingDriver
         return instruction.Contains(".tf32", StringComparison.Ordinal) ? TensorKind.TF32 : instruction.Contains(".bf16", StringComparison.Ordinal) ? TensorKind.BF16 : TensorKind.F16;
     }
 
-    /// <summary>Where a parameter lies in the arguments of a module's only kernel, or -1.</summary>
+    /// <summary>Where the parameters lie in the arguments of a module's only kernel.</summary>
     /// <param name="ptx">The module, with parameters named as in C#.</param>
-    /// <param name="name">Name of the parameter.</param>
-    public static int OffsetOf(string ptx, string name)
+    public static IEnumerable<(string Name, int Offset, int Bytes)> Layout(string ptx)
     {
         int offset = 0;
         foreach (Match parameter in Parameters().Matches(ptx))
@@ -177,10 +185,9 @@ internal sealed partial class LaunchRecorder : ForwardingDriver
             int size = parameter.Groups["bytes"].Success ? int.Parse(parameter.Groups["bytes"].ValueSpan, CultureInfo.InvariantCulture) : int.Parse(parameter.Groups["bits"].ValueSpan, CultureInfo.InvariantCulture) / 8;
             int align = parameter.Groups["align"].Success ? int.Parse(parameter.Groups["align"].ValueSpan, CultureInfo.InvariantCulture) : size;
             offset = (offset + align - 1) / align * align;
-            if (parameter.Groups["name"].ValueSpan.SequenceEqual(name)) return offset;
+            yield return (parameter.Groups["name"].Value, offset, size);
             offset += size;
         }
-        return -1;
     }
 
     [GeneratedRegex(@"^\s*\.param (\.align (?<align>\d+) )?\.[a-z](?<bits>\d+) param_(?<name>\w+)(\[(?<bytes>\d+)\])?", RegexOptions.Multiline)]
@@ -189,7 +196,7 @@ internal sealed partial class LaunchRecorder : ForwardingDriver
     public override nint GetFunction(nint module, string entryName)
     {
         nint function = emulator.GetFunction(module, entryName);
-        functions[function] = (entryName, TensorOf(modules[module]), OffsetOf(modules[module], "tiles"));
+        functions[function] = (entryName, TensorOf(modules[module]), [.. Layout(modules[module])]);
         return function;
     }
 
@@ -200,10 +207,10 @@ internal sealed partial class LaunchRecorder : ForwardingDriver
         {
             if (!IsRecording) return;
             ulong[] pointed = Pointed(packed);
-            var (entry, tensor, tilesOffset) = functions[function];
+            var (entry, tensor, layout) = functions[function];
             var launch = new RecordedLaunch(entry, grid, block, tensor, pointed)
             {
-                IsEarly = early, Tiles = tilesOffset < 0 ? 0 : BinaryPrimitives.ReadInt32LittleEndian(packed.AsSpan(tilesOffset)),
+                IsEarly = early, Tiles = Number(packed, layout, "tiles") ?? 0, Rows = Number(packed, layout, "rows") ?? 0, Layer = Number(packed, layout, "layer") ?? -1, Views = ViewsOf(packed, layout, pointed),
             };
             if (counts)
             {
@@ -290,6 +297,24 @@ internal sealed partial class LaunchRecorder : ForwardingDriver
         var pointed = new ulong[arguments.Length / 8];
         for (int word = 0; word < pointed.Length; word++) pointed[word] = Buffer(BinaryPrimitives.ReadUInt64LittleEndian(arguments.AsSpan(8 * word)));
         return pointed;
+    }
+
+    private static int? Number(byte[] arguments, IReadOnlyList<(string Name, int Offset, int Bytes)> layout, string name)
+    {
+        foreach (var parameter in layout)
+            if (parameter.Name == name && parameter.Bytes == sizeof(int)) return BinaryPrimitives.ReadInt32LittleEndian(arguments.AsSpan(parameter.Offset));
+        return null;
+    }
+
+    // Rows<T> is a view, the rows of an item, the first row and the channels; nothing else is as large.
+    private static Dictionary<ulong, (int First, int ItemRows)> ViewsOf(byte[] arguments, IReadOnlyList<(string Name, int Offset, int Bytes)> layout, ulong[] pointed)
+    {
+        const int View = 16, Smallest = View + 3 * sizeof(int);
+        var views = new Dictionary<ulong, (int, int)>();
+        foreach (var (_, offset, bytes) in layout)
+            if (bytes >= Smallest && pointed[offset / 8] is not 0 and var buffer)
+                views[buffer] = (BinaryPrimitives.ReadInt32LittleEndian(arguments.AsSpan(offset + View + sizeof(int))), BinaryPrimitives.ReadInt32LittleEndian(arguments.AsSpan(offset + View)));
+        return views;
     }
 
     private static string Scalars(byte[] arguments, ulong[] pointed)

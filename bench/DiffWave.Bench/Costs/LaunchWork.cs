@@ -45,6 +45,9 @@ internal enum Count
 /// <param name="Written">Distinct bytes written.</param>
 internal readonly record struct Touch(ulong Buffer, double Read, double Written)
 {
+    /// <summary>Which piece of the buffer, see <see cref="WindowedWork"/>; 0 where it counts as a whole.</summary>
+    public int Piece { get; init; }
+
     /// <summary>Bytes it takes in a cache, as if what is written were also read or the other way round.</summary>
     public double Bytes => Math.Max(Read, Written);
 }
