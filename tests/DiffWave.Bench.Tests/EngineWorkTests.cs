@@ -1,5 +1,6 @@
 using DiffWave.Bench.Costs;
 using DiffWave.Cuda;
+using DiffWave.Engine;
 
 namespace DiffWave.Bench.Tests;
 

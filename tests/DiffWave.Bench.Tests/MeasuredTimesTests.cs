@@ -1,6 +1,7 @@
 using System.Text.Json;
 using DiffWave.Bench.Costs;
 using DiffWave.Cuda;
+using DiffWave.Engine;
 using DiffWave.Emulator;
 
 namespace DiffWave.Bench.Tests;

@@ -1,4 +1,5 @@
 using DiffWave.Cpu.Tests;
+using DiffWave.Emulator;
 using DiffWave.Engine;
 
 namespace DiffWave.Cuda.Tests;
@@ -83,5 +84,36 @@ public class CudaBlockTests
             })];
             return (Read(preGate, 5), Read(ys, 0), Read(sums, 0));
         }
+    }
+
+    [Fact]
+    public void PackedSignalsAreOneLaunchALayer()
+    {
+        using var driver = new EmulatedDriver(new EmulatorOptions { Reports = true });
+        using var ops = new CudaOps(driver, new CudaOptions { Precision = Precision.Fp16 });
+        ModelConfig config = Setup.Config(32);
+        ops.Load(config, Setup.Weights(config));
+        var signals = new Segments([150, 1, 40]);
+        using IBuffer x = ops.AllocateActivation(1, 191, 32), y = ops.AllocateActivation(1, 191, 32), skips = ops.AllocateActivation(1, 191, 32), step = ops.Allocate(3, config.Layers, 32);
+        ops.FoldBiases(step, null);
+        void Block(Segments all, int first, int count) =>
+            ops.ResidualBlock(2, new TimeRange(first, count, 191, all), new Window(x, first), step, null, null, new Window(y, first), new Window(skips, first));
+        int Launches(Action action)
+        {
+            driver.Synchronize();
+            driver.ClearReports();
+            action();
+            driver.Synchronize();
+            return driver.Reports.Count;
+        }
+        Assert.Equal(1, Launches(() => Block(signals, 0, 191)));
+        using IRecording recording = ops.Record(() => Block(signals, 100, 60));
+        for (int run = 0; run < 3; run++) Assert.Equal(1, Launches(recording.Run));
+        Assert.Equal(1, Launches(() => Block(signals, 150, 1)));
+        using IRecording changing = ops.Record(() => Block(new Segments([90, 101]), 0, 191));
+        changing.Run();
+        Assert.Contains("packed signals that it did not have", Assert.Throws<InvalidOperationException>(changing.Run).Message, StringComparison.Ordinal);
+        Assert.Contains("keep no inner activations", Assert.Throws<ArgumentException>(() =>
+            ops.ResidualBlock(2, new TimeRange(0, 191, 191, signals), new Window(x, 0), step, null, null, new Window(y, 0), new Window(skips, 0), new BlockTape(new Window(x, 0)))).Message, StringComparison.Ordinal);
     }
 }

@@ -156,12 +156,17 @@ public sealed partial class CudaOps
     public void ResidualBlock(int layer, TimeRange range, Window x, IBuffer stepBias, IBuffer? labelBias, Window? conditioner, Window y, Window skips, BlockTape? tape = null)
     {
         using var named = Range(nameof(ResidualBlock));
+        if (range.Segments is not null && tape is not null) throw new ArgumentException("signals one behind the other keep no inner activations");
+        if (fused is not null)
+        {
+            fused.ResidualBlock(layer, range, x, (CudaBuffer)stepBias, conditioner, y, skips, tape);
+            return;
+        }
         if (range.Segments is null)
         {
             ResidualBlock(layer, range, x, (CudaBuffer)stepBias, (CudaBuffer?)labelBias, conditioner, y, skips, tape, firstItem: 0);
             return;
         }
-        if (tape is not null) throw new ArgumentException("signals one behind the other keep no inner activations");
         foreach ((int signal, TimeRange times, int row) in range.Segments.Parts(range))
             ResidualBlock(layer, times, Later(x, row), (CudaBuffer)stepBias, (CudaBuffer?)labelBias, conditioner is { } window ? Later(window, row) : null, Later(y, row), Later(skips, row), null, firstItem: signal);
 
@@ -171,11 +176,6 @@ public sealed partial class CudaOps
     // With the biases from an item on.
     private void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, CudaBuffer? labelBias, Window? conditioner, Window y, Window skips, BlockTape? tape, int firstItem)
     {
-        if (fused is not null)
-        {
-            fused.ResidualBlock(layer, range, x, stepBias, firstItem, conditioner, y, skips, tape);
-            return;
-        }
         ModelConfig config = Weights.Config;
         DeviceArena.Layer weights = Weights.Values.Layers[layer];
         int batch = x.Buffer.Batch, channels = config.Channels, dilation = config.Dilation(layer);

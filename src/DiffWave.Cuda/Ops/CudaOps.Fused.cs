@@ -9,7 +9,7 @@ public sealed partial class CudaOps
 {
     private const int LeastSm = 80; // with tensor cores for every precision
 
-    private static readonly string[] BlockConstants = ["channels", "bands", "gateFirst", "keep"];
+    private static readonly string[] BlockConstants = ["channels", "bands", "gateFirst", "keep", "packed"];
 
     private static ReadOnlySpan<int> FusedChannels => [32, 64, 128, 256];
 
@@ -38,7 +38,7 @@ public sealed partial class CudaOps
 
         public abstract void FoldBiases(CudaBuffer stepBias, IBuffer? labelBias);
 
-        public abstract void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, int firstItem, Window? mel, Window y, Window skips, BlockTape? tape);
+        public abstract void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, Window? mel, Window y, Window skips, BlockTape? tape);
 
         /// <summary>Every cut of a layer's launch on this device, the one that is taken without tuning first.</summary>
         public abstract IReadOnlyList<BlockCut> Cuts(int layer, int batch, int rows);
@@ -51,11 +51,18 @@ public sealed partial class CudaOps
     private sealed record BlockTile(string Name, KernelVariants Kernel, int Rows, Func<int, int> SharedBytes)
     {
         // Below a limit of shared memory; 0 where not even q = 1 is.
-        public int UsualNeighbours(int rows, int dilation, int sharedLimit)
+        public int UsualNeighbours(int[] rows, int dilation, int sharedLimit)
         {
-            int q = TimeTile.Neighbours(rows, dilation, Rows);
+            int q = PackedSignals.Neighbours(rows, dilation, Rows);
             while (q > 0 && SharedBytes(q) > sharedLimit) q /= 2;
             return q;
+        }
+
+        public int Count(int batch, int[] rows, int dilation, int neighbours)
+        {
+            long tiles = 0;
+            foreach (int each in rows) tiles += TimeTile.Count(each, dilation, neighbours, Rows);
+            return checked((int)(batch * tiles));
         }
 
         public IEnumerable<int> Neighbours(int dilation, int sharedLimit)
@@ -64,8 +71,15 @@ public sealed partial class CudaOps
         }
     }
 
-    // Rows of a layer that one launch computes, and what they lie in; h only where it is kept.
-    private readonly record struct BlockLaunch<T>(Rows<T> X, Rows<T> Mel, Rows<T> Y, Rows<T> Skips, Rows<T>? H, FoldedBias Bias, int Layer, int Batch, int Rows, int Before, int After) where T : unmanaged;
+    // Rows of a layer that one launch computes, and what they lie in; h only where it is kept. Of packed signals (and else none) the time of the first row; rows: of each of them, or of every item.
+    private readonly record struct BlockLaunch<T>(Rows<T> X, Rows<T> Mel, Rows<T> Y, Rows<T> Skips, Rows<T>? H, FoldedBias Bias, int Layer, int Batch, int[] Rows, int Before, int After, Segments? Signals, long First)
+        where T : unmanaged
+    {
+        public int AllRows => Rows.Sum();
+    }
+
+    private ArrayView<int> PackedTable(PackedTable key, int[] rows) =>
+        tables.Take(key, () => PackedSignals.Table(rows, key.Dilation, key.Neighbours, key.TileRows), (values, address) => staging.Upload<int>(values, address));
 
     // The biases of all layers: [B, L, 2C], [B, L, 2, 2C], [B, L, 2C], each from an item on.
     private readonly struct FoldedBias(ArrayView<float> all, int batch, int firstItem = 0)
@@ -115,12 +129,11 @@ public sealed partial class CudaOps
                 .Add(channels).Add(layers).Add(weights.LayerStride), Blocks(2L * channels * layers, BlockBias.OutputsV1), 1, stepBias.Batch);
         }
 
-        public override void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, int firstItem, Window? mel, Window y, Window skips, BlockTape? tape)
+        public override void ResidualBlock(int layer, TimeRange range, Window x, CudaBuffer stepBias, Window? mel, Window y, Window skips, BlockTape? tape)
         {
             if (mel is not null != Config.HasMel) throw new ArgumentException($"the model {(Config.HasMel ? "needs the upsampled mel" : "has no mel")}");
             if (tape is { Gated: not null }) throw new UnsupportedPrecisionException($"{Name(Ops.Precision)}: the fused residual block keeps what its gate reads, not what comes out of it; compute in fp32 to see that");
             if (stepBias.Folded is not { } folded) throw new InvalidOperationException("the biases are not folded: call FoldBiases when step and label biases are computed");
-            var bias = new FoldedBias(folded.Values<float>(), folded.Batch, firstItem);
             foreach ((int piece, int pieceRows) in Ops.Pieces(range, 2 * Config.Channels))
                 for (int first = piece, count; first < piece + pieceRows; first += count)
                 {
@@ -132,10 +145,13 @@ public sealed partial class CudaOps
                         count = Math.Min(count, ring.Buffer.Rows - row);
                         melRows = At<T>(ring with { Row = row });
                     }
-                    long time = range.First + first;
+                    TimeRange times = range with { First = range.First + first, Count = count };
+                    (int Signal, TimeRange Times, int Row)[] parts = range.Segments is { } signals ? [.. signals.Parts(times)] : [(0, times, 0)];
+                    TimeRange begin = parts[0].Times, end = parts[^1].Times;
                     int dilation = Config.Dilation(layer);
-                    Launch(new BlockLaunch<T>(At<T>(x, first), melRows, At<T>(y, first), At<T>(skips, first), tape is { } kept ? At<T>(kept.PreGate, first) : null, bias, layer, x.Buffer.Batch, count,
-                        (int)Math.Min(time, dilation), (int)Math.Min(range.Length - time - count, dilation)));
+                    Launch(new BlockLaunch<T>(At<T>(x, first), melRows, At<T>(y, first), At<T>(skips, first), tape is { } kept ? At<T>(kept.PreGate, first) : null,
+                        new FoldedBias(folded.Values<float>(), folded.Batch, parts[0].Signal), layer, x.Buffer.Batch, [.. parts.Select(part => part.Times.Count)],
+                        (int)Math.Min(begin.First, dilation), (int)Math.Min(end.Length - end.First - end.Count, dilation), range.Segments, times.First));
                 }
         }
 
@@ -146,25 +162,25 @@ public sealed partial class CudaOps
 
         public override IReadOnlyList<BlockCut> Cuts(int layer, int batch, int rows)
         {
-            (BlockTile tile, int neighbours) = Usual(layer, batch, rows);
+            (BlockTile tile, int neighbours) = Usual(layer, batch, [rows]);
             var usual = new BlockCut(tile.Name, neighbours);
             return [usual, .. TilesOf(Config).SelectMany(other => other.Neighbours(Config.Dilation(layer), SharedLimit).Select(q => new BlockCut(other.Name, q))).Where(cut => cut != usual)];
         }
 
         // The largest tile of which there are at least two for each multiprocessor; else the smallest.
-        private (BlockTile, int Neighbours) Usual(int layer, int batch, int rows)
+        private (BlockTile, int Neighbours) Usual(int layer, int batch, int[] rows)
         {
             int dilation = Config.Dilation(layer);
             (BlockTile Tile, int Neighbours)[] fitting = [.. TilesOf(Config).Select(tile => (tile, tile.UsualNeighbours(rows, dilation, SharedLimit))).Where(cut => cut.Item2 > 0)];
             foreach ((BlockTile tile, int neighbours) in fitting)
-                if ((long)batch * TimeTile.Count(rows, dilation, neighbours, tile.Rows) >= 2L * Ops.driver.Device.Multiprocessors) return (tile, neighbours);
+                if (tile.Count(batch, rows, dilation, neighbours) >= 2L * Ops.driver.Device.Multiprocessors) return (tile, neighbours);
             return fitting[^1];
         }
 
         private (BlockTile, int Neighbours) Cut(BlockLaunch<T> block)
         {
             int dilation = Config.Dilation(block.Layer);
-            var shape = new BlockShape(Ops.Precision, Config.Channels, Config.Bands, dilation, BlockShape.Rounded((long)block.Batch * block.Rows));
+            var shape = new BlockShape(Ops.Precision, Config.Channels, Config.Bands, dilation, BlockShape.Rounded((long)block.Batch * block.AllRows));
             if ((Forced ?? Ops.options.Tuning?.Find(shape)) is { } cut && TilesOf(Config).FirstOrDefault(tile => tile.Name == cut.Tile) is { } known && known.Neighbours(dilation, SharedLimit).Contains(cut.Neighbours))
                 return (known, cut.Neighbours);
             return Usual(block.Layer, block.Batch, block.Rows);
@@ -181,10 +197,12 @@ public sealed partial class CudaOps
         private void Launch(BlockLaunch<T> block)
         {
             (BlockTile tile, int neighbours) = Cut(block);
-            int dilation = Config.Dilation(block.Layer), sharedBytes = tile.SharedBytes(neighbours), tiles = checked(block.Batch * TimeTile.Count(block.Rows, dilation, neighbours, tile.Rows));
+            int dilation = Config.Dilation(block.Layer), sharedBytes = tile.SharedBytes(neighbours), tiles = tile.Count(block.Batch, block.Rows, dilation, neighbours);
+            ArrayView<int> parts = block.Signals is { } signals ? Ops.PackedTable(new(signals, block.First, block.AllRows, dilation, neighbours, tile.Rows), block.Rows) : default;
             ArrayView<T> weights = new((nint)Ops.Weights.Blocks, WeightValues(Config) * Config.Layers);
-            KernelArguments arguments = tile.Kernel.With(Config.Channels, Config.Bands, On(Config.GateOrder == GateOrder.GateFirst), On(block.H is not null)).Add(block.X).Add(block.Mel).Add(weights).Add(block.Bias.Bias).Add(block.Bias.Edges)
-                .Add(block.Bias.Output).Add(block.Y).Add(block.Skips).Add(block.H ?? default).Add(tiles).Add(block.Rows).Add(block.Before).Add(block.After).Add(dilation).Add(neighbours).Add(block.Layer).Add(Config.Layers);
+            KernelArguments arguments = tile.Kernel.With(Config.Channels, Config.Bands, On(Config.GateOrder == GateOrder.GateFirst), On(block.H is not null), On(block.Signals is not null))
+                .Add(block.X).Add(block.Mel).Add(weights).Add(block.Bias.Bias).Add(block.Bias.Edges).Add(block.Bias.Output).Add(block.Y).Add(block.Skips).Add(block.H ?? default).Add(parts)
+                .Add(tiles).Add(block.AllRows).Add(block.Before).Add(block.After).Add(dilation).Add(neighbours).Add(block.Layer).Add(Config.Layers);
             Ops.runner.Launch(arguments, new Dim3(Math.Min(tiles, Ops.AtOnce(arguments.Kernel, sharedBytes))), Ops.stream, sharedBytes);
         }
     }

@@ -14,9 +14,9 @@ public sealed partial class CudaOps
     }
 
     // Everything a graph has addresses of, besides the buffers of its operations.
-    private readonly record struct Places(DeviceWeights? Weights, DeviceTraining? Training, (ulong Address, int Count) Losses, int Scratch);
+    private readonly record struct Places(DeviceWeights? Weights, DeviceTraining? Training, (ulong Address, int Count) Losses, int Scratch, int Tables);
 
-    private Places CurrentPlaces => new(current, training, losses, scratch.Version);
+    private Places CurrentPlaces => new(current, training, losses, scratch.Version, tables.Version);
 
     // The first run calls the operations, so that every kernel is loaded and all working memory is there; the second captures them. When weights or working memory have moved, it starts again.
     private sealed class Recording(CudaOps ops, Action operations) : IRecording

@@ -23,6 +23,7 @@ public sealed partial class CudaOps : IOps
     private readonly KernelRunner runner;
     private readonly CudaKernels kernels;
     private readonly DeviceScratch scratch;
+    private readonly PackedTables tables;
     private readonly StoredEnds? ends;   // of a network with activations in 16 bits
     private readonly StoredBackward? backward; // of such a network
     private readonly FusedBlocks? fused; // residual blocks on tensor cores; null: version 1 and 2 in float32
@@ -49,6 +50,7 @@ public sealed partial class CudaOps : IOps
         kernels = new CudaKernels(runner);
         downloads = new Downloads(driver, stream);
         scratch = new DeviceScratch(pool, () => driver.IsCapturing(stream));
+        tables = new PackedTables(pool, () => driver.IsCapturing(stream));
         (ends, backward, fused) = Precision switch
         {
             Precision.Fp16 => (new StoredEnds<Half, F16>(this), new StoredBackward<Half, F16>(this), new StoredBlocks<Half, F16>(this)),
