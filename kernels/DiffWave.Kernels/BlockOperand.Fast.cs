@@ -45,61 +45,39 @@ public interface IBlockOperand<T> : IMatrixOperand<T> where T : unmanaged
     static abstract void Pack(ArrayView<Float2> pairs, ArrayView<UInt4> pieces);
 }
 
-public readonly partial struct F16 : IBlockOperand<Half>
+/// <summary>The same for numbers of 16 bits, two in a word: a lane's eight channels are one access. The gate is the hardware's tanh, with an absolute error up to 2^-11 + 2^-12.</summary>
+/// <typeparam name="T">Half or BFloat16.</typeparam>
+/// <typeparam name="P">The operand itself.</typeparam>
+public interface IBlockPair<T, P> : IBlockOperand<T>, IMatrixPair<T> where T : unmanaged where P : struct, IMatrixPair<T>
 {
-    /// <inheritdoc/>
-    public static UInt4 Operand(UInt4 stored) => stored;
+    static UInt4 IBlockOperand<T>.Operand(UInt4 stored) => stored;
 
-    /// <summary>tanh(filter) sigmoid(gate) by the hardware's tanh: absolute error up to 2^-11 + 2^-12.</summary>
-    /// <inheritdoc/>
-    public static float Gate(float filter, float gate) => GatedActivation.Approximate(filter, gate);
+    static float IBlockOperand<T>.Gate(float filter, float gate) => GatedActivation.Approximate(filter, gate);
 
-    /// <inheritdoc/>
-    public static void StoreGated(ArrayView<uint> words, int word, Float2 pair) => words[word] = Pack(pair.X, pair.Y);
+    static void IBlockOperand<T>.StoreGated(ArrayView<uint> words, int word, Float2 pair) => words[word] = P.Pack(pair.X, pair.Y);
 
-    /// <inheritdoc/>
-    public static int FirstPiece(int j) => j;
+    static int IBlockOperand<T>.FirstPiece(int j) => j;
 
-    /// <inheritdoc/>
-    public static int PieceStride => 0;
+    static int IBlockOperand<T>.PieceStride => 0;
 
-    /// <inheritdoc/>
-    public static void Arrange(ArrayView<Float2> pairs) { }
+    static void IBlockOperand<T>.Arrange(ArrayView<Float2> pairs) { }
 
-    /// <inheritdoc/>
-    public static void Unpack(ArrayView<UInt4> pieces, int first, ArrayView<Float2> pairs) => PairPieces<Half, F16>.Unpack(pieces[first], pairs);
+    static void IBlockOperand<T>.Unpack(ArrayView<UInt4> pieces, int first, ArrayView<Float2> pairs)
+    {
+        UInt4 piece = pieces[first];
+        pairs[0] = P.Unpack(piece.X);
+        pairs[1] = P.Unpack(piece.Y);
+        pairs[2] = P.Unpack(piece.Z);
+        pairs[3] = P.Unpack(piece.W);
+    }
 
-    /// <inheritdoc/>
-    public static void Pack(ArrayView<Float2> pairs, ArrayView<UInt4> pieces) => pieces[0] = PairPieces<Half, F16>.Pack(pairs);
+    static void IBlockOperand<T>.Pack(ArrayView<Float2> pairs, ArrayView<UInt4> pieces) =>
+        pieces[0] = new(P.Pack(pairs[0].X, pairs[0].Y), P.Pack(pairs[1].X, pairs[1].Y), P.Pack(pairs[2].X, pairs[2].Y), P.Pack(pairs[3].X, pairs[3].Y));
 }
 
-public readonly partial struct BF16 : IBlockOperand<BFloat16>
-{
-    /// <inheritdoc/>
-    public static UInt4 Operand(UInt4 stored) => stored;
+public readonly partial struct F16 : IBlockPair<Half, F16>;
 
-    /// <summary>tanh(filter) sigmoid(gate) by the hardware's tanh: absolute error up to 2^-11 + 2^-12.</summary>
-    /// <inheritdoc/>
-    public static float Gate(float filter, float gate) => GatedActivation.Approximate(filter, gate);
-
-    /// <inheritdoc/>
-    public static void StoreGated(ArrayView<uint> words, int word, Float2 pair) => words[word] = Pack(pair.X, pair.Y);
-
-    /// <inheritdoc/>
-    public static int FirstPiece(int j) => j;
-
-    /// <inheritdoc/>
-    public static int PieceStride => 0;
-
-    /// <inheritdoc/>
-    public static void Arrange(ArrayView<Float2> pairs) { }
-
-    /// <inheritdoc/>
-    public static void Unpack(ArrayView<UInt4> pieces, int first, ArrayView<Float2> pairs) => PairPieces<BFloat16, BF16>.Unpack(pieces[first], pairs);
-
-    /// <inheritdoc/>
-    public static void Pack(ArrayView<Float2> pairs, ArrayView<UInt4> pieces) => pieces[0] = PairPieces<BFloat16, BF16>.Pack(pairs);
-}
+public readonly partial struct BF16 : IBlockPair<BFloat16, BF16>;
 
 public readonly partial struct TF32 : IBlockOperand<float>
 {
@@ -162,18 +140,4 @@ public readonly partial struct TF32 : IBlockOperand<float>
         for (int i = 0; i < 2; i++)
             pieces[i] = new UInt4(Interop.FloatAsInt(pairs[2 * i].X), Interop.FloatAsInt(pairs[2 * i].Y), Interop.FloatAsInt(pairs[2 * i + 1].X), Interop.FloatAsInt(pairs[2 * i + 1].Y));
     }
-}
-
-// Eight numbers of 16 bits in four words.
-internal static class PairPieces<T, P> where T : unmanaged where P : struct, IMatrixPair<T>
-{
-    public static void Unpack(UInt4 piece, ArrayView<Float2> pairs)
-    {
-        pairs[0] = P.Unpack(piece.X);
-        pairs[1] = P.Unpack(piece.Y);
-        pairs[2] = P.Unpack(piece.Z);
-        pairs[3] = P.Unpack(piece.W);
-    }
-
-    public static UInt4 Pack(ArrayView<Float2> pairs) => new(P.Pack(pairs[0].X, pairs[0].Y), P.Pack(pairs[1].X, pairs[1].Y), P.Pack(pairs[2].X, pairs[2].Y), P.Pack(pairs[3].X, pairs[3].Y));
 }
