@@ -13,12 +13,12 @@ namespace DiffWave.Bench;
 /// <param name="PeakName">What the peak is.</param>
 internal sealed record BenchDevice(IOps Ops, ICudaDriver? Driver, Func<double?> Peak, string PeakName) : IDisposable
 {
-    /// <summary>Opens <c>cpu</c>, <c>cuda</c>, <c>cuda:N</c> or <c>emulator</c>.</summary>
-    public static BenchDevice Open(string device, int threads, SimdLevel level, Precision precision = Precision.Fp32)
+    /// <summary>Opens <c>cpu</c>, <c>cuda</c>, <c>cuda:N</c> or <c>emulator</c>, which checks every access unless told not to.</summary>
+    public static BenchDevice Open(string device, int threads, SimdLevel level, Precision precision = Precision.Fp32, bool checks = true)
     {
         if (device == "cpu" && precision != Precision.Fp32) throw new ArgumentException($"precision {precision.ToString().ToLowerInvariant()}: the CPU computes in fp32");
         if (device == "cpu") return new BenchDevice(CpuDevice.Create(threads, level), null, () => FmaPeak.Measure(threads), "FMA peak");
-        ICudaDriver driver = OpenDriver(device);
+        ICudaDriver driver = OpenDriver(device, checks);
         try { return new BenchDevice(new CudaOps(driver, new CudaOptions { Precision = precision }), driver, () => device == "emulator" ? null : driver.Device.PeakFloat32Flops, "float32 peak by data sheet"); }
         catch
         {
@@ -28,7 +28,7 @@ internal sealed record BenchDevice(IOps Ops, ICudaDriver? Driver, Func<double?> 
     }
 
     /// <summary>Opens the driver of <c>cuda</c>, <c>cuda:N</c> or <c>emulator</c>.</summary>
-    public static ICudaDriver OpenDriver(string device) => device == "emulator" ? new EmulatedDriver() : NvidiaDriver.Open(Index(device));
+    public static ICudaDriver OpenDriver(string device, bool checks = true) => device == "emulator" ? new EmulatedDriver(new EmulatorOptions { Checks = checks }) : NvidiaDriver.Open(Index(device));
 
     /// <summary>True on the CPU, which is fastest with a crop at a time.</summary>
     public bool IsCpu => Driver is null;

@@ -23,22 +23,23 @@ internal static class GpuBench
             };
             result["kernels"] = KernelResources.Run(driver, rounds);
             List<Dictionary<string, object>> launches = [];
-            foreach (Workload workload in Syntheses(preset, seconds, batch).Append(new TrainingWork(preset, batch, CropFrames, Recompute: false, Precision.Fp32)))
+            foreach (Workload workload in Syntheses(preset, seconds, batch).Concat(Precisions(preset).Select(precision => new TrainingWork(preset, batch, CropFrames, Recompute: false, precision))))
                 if (Tried(() => LaunchTimes.Run(driver, workload)) is { } times) launches.Add(times);
             if (launches.Count > 0) result["launches"] = launches;
         }
         result["synthesis"] = Syntheses(preset, seconds, batch).Select(work => Tried(() => SynthesisBench.Run(device, preset, seconds, work.Batch, full: false, 1, default, rounds, null, work.Precision)))
             .OfType<Dictionary<string, object>>().ToArray();
-        result["training"] = TrainingBench.Run(device, preset, batch, CropFrames, recompute: false, 1, default, rounds, null);
+        result["training"] = Precisions(preset).Select(precision => Tried(() => TrainingBench.Run(device, preset, batch, CropFrames, recompute: false, 1, default, rounds, null, precision))).OfType<Dictionary<string, object>>().ToArray();
         return result;
     }
 
     // One clip and a batch, in every precision that has kernels for the model.
     private static IEnumerable<Workload> Syntheses(string preset, double seconds, int batch) =>
-        from precision in Enum.GetValues<Precision>()
-        where CudaOps.Problem(precision, ModelConfig.Preset(preset)) is null
+        from precision in Precisions(preset)
         from clips in new[] { 1, batch }.Distinct()
         select new SynthesisWork(preset, clips, Workload.FramesOf(preset, seconds), Full: false, precision);
+
+    private static IEnumerable<Precision> Precisions(string preset) => Enum.GetValues<Precision>().Where(precision => CudaOps.Problem(precision, ModelConfig.Preset(preset)) is null);
 
     // A result, or null and a line where the device has no kernels for the precision.
     private static Dictionary<string, object>? Tried(Func<Dictionary<string, object>?> run)

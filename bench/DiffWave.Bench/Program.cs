@@ -34,9 +34,9 @@ synthesis.SetAction(p => Save(p.GetValue(json), "synthesis", SynthesisBench.Run(
 var batch = new Option<int>("--batch") { Description = "crops a step", DefaultValueFactory = _ => 4 };
 var cropFrames = new Option<int>("--crop-frames") { Description = "mel frames a crop", DefaultValueFactory = _ => 62 };
 var recompute = new Option<bool>("--recompute") { Description = "compute the inputs of the gates again in backward instead of keeping them" };
-var training = new Command("training", "optimiser steps: time, memory, and the ratio to PyTorch, both checked to compute the same") { device, preset, batch, cropFrames, recompute, threads, level, rounds, python, script, mode, json };
+var training = new Command("training", "optimiser steps: time, memory, and the ratio to PyTorch, both checked to compute the same") { device, preset, batch, cropFrames, recompute, inPrecision, threads, level, rounds, python, script, mode, json };
 training.SetAction(p => Save(p.GetValue(json), "training", TrainingBench.Run(p.GetValue(device)!, p.GetValue(preset)!, p.GetValue(batch), p.GetValue(cropFrames), p.GetValue(recompute), p.GetValue(threads), p.GetValue(level),
-    p.GetValue(rounds), Peer(p))));
+    p.GetValue(rounds), Peer(p), p.GetValue(inPrecision))));
 
 var compiler = new Command("compiler", "milliseconds from C# to PTX, for every kernel of the catalogue") { rounds, json };
 compiler.SetAction(p => Save(p.GetValue(json), "compiler", KernelToolsBench.Compile(p.GetValue(rounds))));
@@ -50,8 +50,11 @@ gpu.SetAction(p => Save(p.GetValue(json), "gpu", GpuBench.Run(p.GetValue(gpuDevi
 var precisionDevice = new Option<string>("--device") { Description = "cuda, cuda:N or emulator", DefaultValueFactory = _ => "emulator" };
 var models = new Option<string[]>("--models") { Description = "presets, with random weights, and folders of voices (voice.safetensors, clip.wav)", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => ["src/DiffWave.Cli/Voice", "base"] };
 var shortSeconds = new Option<double>("--seconds") { Description = "length of the signal, in whole frames", DefaultValueFactory = _ => 0.05 };
-var precision = new Command("precision", "what tf32, fp16 and bf16 cost in accuracy: predicted noise and audio beside fp32") { precisionDevice, models, shortSeconds, json };
-precision.SetAction(p => Save(p.GetValue(json), "precision", PrecisionBench.Run(p.GetValue(precisionDevice)!, p.GetValue(models)!, p.GetValue(shortSeconds))));
+var trainingSteps = new Option<int>("--training-steps") { Description = "train a small model for so many steps in each precision instead", HelpName = "N" };
+var trainingData = new Option<string>("--training-data") { Description = "recordings to train it on", DefaultValueFactory = _ => "tests/Fixtures/audio/speech.wav" };
+var precision = new Command("precision", "what tf32, fp16 and bf16 cost in accuracy: predicted noise and audio beside fp32, or losses of a training") { precisionDevice, models, shortSeconds, trainingSteps, trainingData, json };
+precision.SetAction(p => Save(p.GetValue(json), "precision", p.GetValue(trainingSteps) is > 0 and int taken ? TrainingPrecisionBench.Run(p.GetValue(precisionDevice)!, p.GetValue(trainingData)!, taken)
+    : PrecisionBench.Run(p.GetValue(precisionDevice)!, p.GetValue(models)!, p.GetValue(shortSeconds))));
 
 var gpuName = new Option<string>("--gpu") { Description = $"the GPU: {string.Join(", ", GpuModel.All.Select(gpu => gpu.Name))}", DefaultValueFactory = _ => "h100" };
 var costSeconds = new Option<double>("--seconds") { Description = "length of the clip", DefaultValueFactory = _ => 10 };

@@ -15,7 +15,7 @@ internal static class TrainingBench
 
     private static readonly TrainingOptions Adam = new();
 
-    public static Dictionary<string, object> Run(string device, string preset, int batch, int frames, bool recompute, int threads, SimdLevel level, int rounds, TorchSetting? torch)
+    public static Dictionary<string, object> Run(string device, string preset, int batch, int frames, bool recompute, int threads, SimdLevel level, int rounds, TorchSetting? torch, Precision precision = Precision.Fp32)
     {
         var config = ModelConfig.Preset(preset);
         int length = (Adam with { CropFrames = frames }).CropSamples(config);
@@ -24,7 +24,7 @@ internal static class TrainingBench
         Parameters weights = Initializer.Create(config, seed: 1);
         PhiloxNoise.Fill(1, 0, 1, 0, weights["output_projection.weight"]); // starts at zero, and then only its own gradient is not zero
 
-        using var on = BenchDevice.Open(device, threads, level);
+        using var on = BenchDevice.Open(device, threads, level, precision);
         using var files = torch is null ? null : new PeerFiles(config, weights, crops);
         using var peer = files is null ? null : new TorchPeer(torch!, on.IsCpu, $"--train \"{files.Batch}\" --weights \"{files.Weights}\" --cycle {config.DilationCycle}", threads);
         IOps ops = on.Ops;
@@ -37,7 +37,7 @@ internal static class TrainingBench
         {
             long start = Stopwatch.GetTimestamp();
             double[] sums = new double[batch];
-            ops.BeginStep(new AdamStep(++taken, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, ClipNorm: 0, AverageDecay: 0), 1f / (batch * length));
+            ops.BeginStep(new AdamStep(++taken, Adam.LearningRate, Adam.Beta1, Adam.Beta2, Adam.Epsilon, ClipNorm: 0, AverageDecay: 0, LossScale.First(precision).Factor), 1f / (batch * length));
             ops.ZeroGradients();
             for (int at = 0; at < batch; at += micro)
             {
@@ -54,7 +54,7 @@ internal static class TrainingBench
         if (peer is not null)
         {
             Console.WriteLine($"peer: PyTorch {peer.Version}, {torch!.Describe(on.IsCpu, threads)}");
-            RequireSame(first.Loss, first.Norm, peer, torch.Mode == "fp32");
+            RequireSame(first.Loss, first.Norm, peer, torch.Mode == "fp32" && precision == Precision.Fp32);
             if (!on.IsCpu)
                 for (int i = 0; i < 3; i++) peer.Send("step"); // its libraries try their algorithms, torch.compile compiles and records
         }
@@ -64,7 +64,7 @@ internal static class TrainingBench
 
         var result = new Dictionary<string, object>
         {
-            ["preset"] = preset, ["batch"] = batch, ["crop_samples"] = length, ["recompute"] = recompute, ["device"] = ops.Device, ["samples_per_second"] = samples / measured.Seconds,
+            ["preset"] = preset, ["batch"] = batch, ["crop_samples"] = length, ["recompute"] = recompute, ["precision"] = precision.ToString().ToLowerInvariant(), ["device"] = ops.Device, ["samples_per_second"] = samples / measured.Seconds,
             ["first_loss"] = first.Loss, ["first_gradient_norm"] = first.Norm,
         };
         measured.AddTo(result, peer is null ? null : new() { ["torch"] = peer.Version, ["mode"] = torch!.Mode });

@@ -54,7 +54,7 @@ internal sealed class GoldenCheckTraining
         }
         if (file.Precision != Precision.Fp32)
         {
-            file.Note("losses, gradients: training computes in fp32 for now");
+            file.Note("losses, gradients: compared in fp32 only");
             return;
         }
         file.Compare("noise_level", [.. new NoiseSchedule(model.Config.TrainingBetas).AlphaBars.Select(level => (float)level)], GoldenCheckBounds.OneUlp);

@@ -25,7 +25,7 @@ internal sealed record MeasuredTimes(string Device, double? Whole, IReadOnlyDict
         JsonElement[] whole = workload switch
         {
             SynthesisWork synthesis => [.. Entries("synthesis").Where(run => Is(run) && Int(run, "steps") == synthesis.Steps.Count && run.GetProperty("precision").GetString() == workload.PrecisionText && Math.Abs(Double(run, "audio_seconds") - audio) < 1e-6 * audio)],
-            TrainingWork training => [.. Entries("training").Where(run => Is(run) && Int(run, "crop_samples") == training.Samples && run.GetProperty("recompute").GetBoolean() == training.Recompute)],
+            TrainingWork training => [.. Entries("training").Where(run => Is(run) && Int(run, "crop_samples") == training.Samples && run.GetProperty("recompute").GetBoolean() == training.Recompute && run.GetProperty("precision").GetString() == workload.PrecisionText)],
             _ => [],
         };
         JsonElement[] timed = [.. Entries("launches").Where(run => run.GetProperty("workload").GetString() == workload.Text)];

@@ -112,7 +112,7 @@ internal sealed record TrainingWork(string Preset, int Batch, int Frames, bool R
                     pass = new TrainingPass(ops, Config, Batch, Samples, Recompute);
                 }
                 if (step > Warm) watch(true);
-                ops.BeginStep(new AdamStep(step, adam.LearningRate, adam.Beta1, adam.Beta2, adam.Epsilon, ClipNorm: 0, AverageDecay: 0), 1f / ((long)Batch * Samples));
+                ops.BeginStep(new AdamStep(step, adam.LearningRate, adam.Beta1, adam.Beta2, adam.Epsilon, ClipNorm: 0, AverageDecay: 0, LossScale.First(Precision).Factor), 1f / ((long)Batch * Samples));
                 ops.ZeroGradients();
                 pass.Run(LossKind.L1, items, new NoiseDraw(0, 1, 0, 0, 0), new int[Batch], [.. Enumerable.Repeat(0.5f, Batch)], 0, backward: true);
                 if (replayed) update.Run();
