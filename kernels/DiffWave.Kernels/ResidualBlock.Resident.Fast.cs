@@ -45,10 +45,13 @@ public static partial class ResidualBlock
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
     /// <param name="keep">Whether h is kept. y and the skips have the same bits.</param>
     /// <param name="packed">Whether the rows are parts of packed signals, whose biases are items of theirs. Every signal has the bits that it has alone.</param>
+    /// <param name="early">
+    /// Whether it may be launched early, on sm_90 and later: everything but the weights and the table of packed signals, which the kernel right before it must not have written, is touched after the kernels before it are complete.
+    /// </param>
     [Kernel("residual_block_resident_v2", BlockX = ResidentThreads, MinimumSm = 80)]
     public static void ResidentV2<T, P>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips, Rows<T> h,
         ArrayView<int> parts, int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst, [Const] bool keep,
-        [Const] bool packed)
+        [Const] bool packed, [Const] bool early)
         where T : unmanaged where P : struct, IMatrixPair<T>
     {
         ArrayView<T> shared = SharedMemory.GetDynamic<T>();
@@ -66,6 +69,7 @@ public static partial class ResidualBlock
         int index = team * Grid.DimX + Grid.IdxX;
         var walk = new SignalTiles(parts, tiles, rows, before, after, dilation, neighbours, ResidentRows, packed);
         SignalTile tile = walk.At(index);
+        if (early) BeginAfterOthers();
         CopyRows(x, shared, read, tile, neighbours, index < tiles ? tile.Until : tile.Begin, channels);
         for (int pass = 0; pass < Loop.Rolled(melWidth / Chunk); pass++) CopyMel(mel, shared, melAt, tile, pass, warpRow, index < tiles ? tile.End : 0, bands);
         Ptx.CpAsyncWaitAll();
@@ -135,6 +139,13 @@ public static partial class ResidualBlock
             tile = next;
             (read, write) = (write, read);
         }
+    }
+
+    // The next kernel may have multiprocessors from here on: not before, since what it touches before it waits itself must not be written by kernels before this one.
+    private static void BeginAfterOthers()
+    {
+        Ptx.GridDependencyWait();
+        Ptx.GridDependencyLaunch();
     }
 
     /// <summary>Dynamic shared memory of the resident version in bytes: the weights, two tiles of x and one of the mel a team.</summary>

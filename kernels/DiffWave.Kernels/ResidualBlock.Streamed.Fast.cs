@@ -40,10 +40,13 @@ public static partial class ResidualBlock
     /// <param name="gateFirst">Whether the first half of h, and so of bias and edges, is the gate.</param>
     /// <param name="keep">Whether h is kept. y and the skips have the same bits.</param>
     /// <param name="packed">Whether the rows are parts of packed signals, whose biases are items of theirs. Every signal has the bits that it has alone.</param>
+    /// <param name="early">
+    /// Whether it may be launched early, on sm_90 and later: everything but the weights and the table of packed signals, which the kernel right before it must not have written, is touched after the kernels before it are complete.
+    /// </param>
     [Kernel("residual_block_streamed_v3", BlockX = StreamedThreads, MinimumSm = 80)]
     public static void StreamedV3<T, P, S>(Rows<T> x, Rows<T> mel, ArrayView<T> weights, ArrayView<float> bias, ArrayView<float> edges, ArrayView<float> outputBias, Rows<T> y, Rows<T> skips, Rows<T> h,
         ArrayView<int> parts, int tiles, int rows, int before, int after, int dilation, int neighbours, int layer, int layers, [Const] int channels, [Const] int bands, [Const] bool gateFirst, [Const] bool keep,
-        [Const] bool packed)
+        [Const] bool packed, [Const] bool early)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         ArrayView<UInt4> shared = SharedMemory.GetDynamic<UInt4>();
@@ -64,8 +67,11 @@ public static partial class ResidualBlock
         if (index >= tiles) return;
         var walk = new SignalTiles(parts, tiles, rows, before, after, dilation, neighbours, S.Rows, packed);
         SignalTile tile = walk.At(index);
+        if (early) stream.BeginBefore(shared);
+        if (early) BeginAfterOthers();
         CopyX<T, S>(cut, x, shared, xAt, tile, neighbours);
-        stream.Begin(shared);
+        if (early) stream.EndBefore();
+        else stream.Begin(shared);
         while (index < tiles)
         {
             // x of this tile came in one group with the slice of the first step of the last product before.

@@ -186,10 +186,25 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
     // Where the slice lies that is to be multiplied.
     public int Slice { get; private set; }
 
-    // The slices before the first step.
+    // The slices before the first step; what was copied before them comes with the first.
     public void Begin(ArrayView<UInt4> shared)
     {
         for (int stage = 0; stage < S.Stages - 1; stage++) Copy(shared, stage * cut.SliceChunks);
+    }
+
+    // The same in two parts: what is copied between them comes with all slices.
+    public void BeginBefore(ArrayView<UInt4> shared)
+    {
+        for (int stage = 0; stage < S.Stages - 1; stage++)
+        {
+            CopySlice(shared, stage * cut.SliceChunks);
+            Advance();
+        }
+    }
+
+    public readonly void EndBefore()
+    {
+        for (int stage = 0; stage < S.Stages - 1; stage++) Ptx.CpAsyncCommit();
     }
 
     // Until all threads are done with the slice before and have copied the next one, and whatever they copied before it.
@@ -203,14 +218,25 @@ internal struct WeightStream<S> where S : struct, IStreamedTile
     // The copy of a later slice, in place of the one before.
     public void Copy(ArrayView<UInt4> shared) => Copy(shared, Slice == 0 ? (S.Stages - 1) * cut.SliceChunks : Slice - cut.SliceChunks);
 
-    // One group of asynchronous copies: a whole slice, even where a product has fewer steps left, or nothing behind the last. A step has halves of HalfChunks, PackedHalf apart.
+    // One group of asynchronous copies.
     private void Copy(ArrayView<UInt4> shared, int to)
+    {
+        CopySlice(shared, to);
+        Ptx.CpAsyncCommit();
+        Advance();
+    }
+
+    // A whole slice, even where a product has fewer steps left, or nothing behind the last. A step has halves of HalfChunks, PackedHalf apart.
+    private readonly void CopySlice(ArrayView<UInt4> shared, int to)
     {
         int thread = Group.IdxX, source = from + thread / cut.HalfChunks * cut.PackedHalf + thread % cut.HalfChunks;
         if (left > 0)
             for (int i = 0; i < cut.SliceChunks / 256; i++)
                 Ptx.CpAsync16(ref shared[to + thread + 256 * i], ref weights[source + i * (256 / cut.HalfChunks * cut.PackedHalf)]);
-        Ptx.CpAsyncCommit();
+    }
+
+    private void Advance()
+    {
         from += S.Steps * 2 * cut.PackedHalf;
         left -= S.Steps;
         if (left > 0) return;

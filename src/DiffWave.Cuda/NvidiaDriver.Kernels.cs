@@ -124,6 +124,8 @@ public sealed unsafe partial class NvidiaDriver
         return blocks;
     }
 
+    private const int RecordsEarlyLaunches = 12030; // drivers before CUDA 12.3 cannot record them
+
     /// <inheritdoc/>
     public void Launch(nint function, Dim3 grid, Dim3 block, int dynamicSharedBytes, nint stream, ReadOnlySpan<byte> arguments, bool early = false)
     {
@@ -133,7 +135,7 @@ public sealed unsafe partial class NvidiaDriver
         {
             // A list of what follows: 1 the packed parameters, 2 their size, 0 the end.
             void** extra = stackalloc void*[] { (void*)1, packed, (void*)2, &size, (void*)0 };
-            if (early)
+            if (early && api.Version >= RecordsEarlyLaunches)
             {
                 var attribute = new NvidiaLibrary.LaunchAttribute { Id = NvidiaLibrary.LaunchAttribute.ProgrammaticStreamSerialization, Value = 1 };
                 var config = new NvidiaLibrary.LaunchConfig

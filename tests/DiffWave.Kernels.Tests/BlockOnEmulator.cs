@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
+using DiffWave.Compiler;
 using DiffWave.Cuda;
 using DiffWave.Device;
 using DiffWave.Emulator;
@@ -39,7 +40,7 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
     private readonly int channels, bands, rows, dilation;
     private readonly EmulatedDriver driver = new(new EmulatorOptions());
     private readonly KernelRunner runner;
-    private readonly LoadedKernel kernel, keeping, packing;
+    private readonly LoadedKernel kernel, keeping, packing, beginning;
     private readonly Random random = new(7);
     private readonly ArrayView<T> x, mel, weights, y, skips, h;
     private readonly ArrayView<float> bias, edges, outputBias;
@@ -47,9 +48,9 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
     public BlockOnEmulator(BlockKernel version, int channels, int bands, int rows, int dilation)
     {
         (this.version, this.channels, this.bands, this.rows, this.dilation, runner) = (version, channels, bands, rows, dilation, new KernelRunner(driver));
-        LoadedKernel Load(bool keep, bool packed) =>
-            runner.Load(version.Kernel, new Dictionary<string, object> { ["channels"] = channels, ["bands"] = bands, ["gateFirst"] = false, ["keep"] = keep, ["packed"] = packed });
-        (kernel, keeping, packing) = (Load(false, false), Load(true, false), Load(true, true));
+        LoadedKernel Load(bool keep, bool packed, bool early = false) =>
+            runner.Load(version.Kernel, new Dictionary<string, object> { ["channels"] = channels, ["bands"] = bands, ["gateFirst"] = false, ["keep"] = keep, ["packed"] = packed, ["early"] = early });
+        (kernel, keeping, packing, beginning) = (Load(false, false), Load(true, false), Load(true, true), Load(false, false, early: true));
         (x, mel, weights) = (Values(Items * rows * channels, 1), Values(Items * rows * bands, 1), Values(Layers * BlockWeights.Size(channels, bands), 0.2f));
         (y, skips, h) = (Values(Items * rows * channels, 1), Values(Items * rows * channels, 1), Values(2 * Items * rows * channels, 1));
         (bias, edges, outputBias) = (Floats(Signals * Layers * 2 * channels), Floats(Signals * Layers * 4 * channels), Floats(Signals * Layers * 2 * channels));
@@ -61,13 +62,46 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
     public byte[] None { get; }
 
     // Rows first to before end; the others exist as well.
-    public void Launch(int first, int end, int blocks, bool keep = false)
+    public void Launch(int first, int end, int blocks, bool keep = false, bool early = false)
     {
         int count = end - first, neighbours = version.Neighbours(count, dilation);
         Rows<T> From(ArrayView<T> values, int width) => new(values, rows, first, width);
-        runner.Launch(keep ? keeping : kernel, new Dim3(blocks), new Dim3(version.Threads), version.SharedBytes(neighbours), 0, From(x, channels), From(mel, bands), weights,
-            bias, edges, outputBias, From(y, channels), From(skips, channels), keep ? From(h, 2 * channels) : default, default(ArrayView<int>), Items * TimeTile.Count(count, dilation, neighbours, version.TileRows), count, first, rows - end, dilation, neighbours, 0, Layers);
+        Launch(keep ? keeping : early ? beginning : kernel, blocks, neighbours, early, From(x, channels), From(mel, bands), weights, bias, edges, outputBias, From(y, channels), From(skips, channels), keep ? From(h, 2 * channels) : default, default(ArrayView<int>), Items * TimeTile.Count(count, dilation, neighbours, version.TileRows), count, first, rows - end, dilation, neighbours, 0, Layers);
+    }
+
+    private void Launch(LoadedKernel chosen, int blocks, int neighbours, bool early, params object[] arguments) => Launch(chosen.Function, chosen.Compiled, blocks, neighbours, early, arguments);
+
+    private void Launch(nint function, CompiledKernel compiled, int blocks, int neighbours, bool early, params object[] arguments)
+    {
+        int sharedBytes = version.SharedBytes(neighbours);
+        driver.SetMaxDynamicShared(function, sharedBytes);
+        driver.Launch(function, new Dim3(blocks), new Dim3(version.Threads), sharedBytes, 0, KernelArguments.Pack(compiled, arguments), early);
         driver.Synchronize();
+    }
+
+    /// <summary>Launched early it has the same bits, and until the kernels before it are complete it touches nothing but weights: cut off there it runs without anything else.</summary>
+    public void AssertItTouchesOnlyWeightsBeforeOthersAreComplete()
+    {
+        (byte[] expectedY, byte[] expectedSkips) = Whole(2);
+        Launch(0, rows, 3, early: true);
+        Assert.Equal(expectedY, Y());
+        Assert.Equal(expectedSkips, Skips());
+
+        const string wait = "griddepcontrol.wait;", launch = "griddepcontrol.launch_dependents;";
+        CompiledKernel compiled = beginning.Compiled;
+        string[] lines = [.. compiled.Ptx.Split('\n').Select(line => line.Trim()).Where(line => line.Length > 0 && !line.StartsWith(".loc", StringComparison.Ordinal))];
+        Assert.Equal(1, lines.Count(line => line == wait));
+        Assert.Equal(Array.IndexOf(lines, wait) + 1, Array.IndexOf(lines, launch)); // not before: see there
+        Assert.DoesNotContain("griddepcontrol", kernel.Compiled.Ptx, StringComparison.Ordinal);
+        int neighbours = version.Neighbours(rows, dilation), count = Items * TimeTile.Count(rows, dilation, neighbours, version.TileRows);
+        void Without(string ptx)
+        {
+            nint module = driver.LoadModule(ptx);
+            Launch(driver.GetFunction(module, compiled.EntryName), compiled, 2, neighbours, false, default(Rows<T>), default(Rows<T>), weights, default(ArrayView<float>), default(ArrayView<float>), default(ArrayView<float>),
+                default(Rows<T>), default(Rows<T>), default(Rows<T>), default(ArrayView<int>), count, rows, 0, 0, dilation, neighbours, 0, Layers);
+        }
+        Without(compiled.Ptx.Replace(wait, "ret;", StringComparison.Ordinal));
+        Assert.ThrowsAny<CudaException>(() => Without(compiled.Ptx));
     }
 
     // Both items as one of twice the rows: part of the packed signals of these lengths, or one of them as an item alone.
@@ -79,10 +113,8 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
         int after = packed ? Math.Min(dilation, starts[signal + parts.Length - 1] + lengths[signal + parts.Length - 1] - end) : dataEnd - end;
         Rows<T> From(ArrayView<T> values, int width) => new(values, Items * rows, first, width);
         ArrayView<float> Of(ArrayView<float> all) => all.SubView(all.Length / Signals * signal);
-        runner.Launch(packed ? packing : keeping, new Dim3(blocks), new Dim3(version.Threads), version.SharedBytes(neighbours), 0, From(x, channels), From(mel, bands), weights,
-            Of(bias), Of(edges), Of(outputBias), From(y, channels), From(skips, channels), From(h, 2 * channels), packed ? OnDevice(PackedSignals.Table(parts, dilation, neighbours, version.TileRows)) : default(ArrayView<int>),
+        Launch(packed ? packing : keeping, blocks, neighbours, false, From(x, channels), From(mel, bands), weights, Of(bias), Of(edges), Of(outputBias), From(y, channels), From(skips, channels), From(h, 2 * channels), packed ? OnDevice(PackedSignals.Table(parts, dilation, neighbours, version.TileRows)) : default(ArrayView<int>),
             parts.Sum(part => TimeTile.Count(part, dilation, neighbours, version.TileRows)), count, Math.Min(dilation, first - signalStart), after, dilation, neighbours, 0, Layers);
-        driver.Synchronize();
     }
 
     /// <summary>Packed signals have the bits that each has alone, whatever the blocks, and in pieces that begin and end inside a signal too.</summary>

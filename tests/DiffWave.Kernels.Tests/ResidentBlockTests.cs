@@ -96,6 +96,13 @@ public class ResidentBlockTests
         block.AssertBitsDoNotDependOnPieces(cuts);
     }
 
+    [Fact]
+    public void LaunchedEarlyItWaitsBeforeItTouchesMoreThanWeights()
+    {
+        using BlockOnEmulator<Half, F16> block = Of(8);
+        block.AssertItTouchesOnlyWeightsBeforeOthersAreComplete();
+    }
+
     // A piece that is a whole signal, pieces inside one, and pieces over several.
     [Theory]
     [InlineData(1)]

@@ -148,6 +148,15 @@ public class StreamedBlockTests
         single.AssertBitsDoNotDependOnPieces(cuts);
     }
 
+    [Fact]
+    public void LaunchedEarlyItWaitsBeforeItTouchesMoreThanWeights()
+    {
+        using BlockOnEmulator<BFloat16, BF16> half = Of<BFloat16, BF16, StreamedTile128>(128, 8);
+        half.AssertItTouchesOnlyWeightsBeforeOthersAreComplete();
+        using BlockOnEmulator<float, TF32> single = Of<float, TF32, StreamedTile64Channels>(64, 8);
+        single.AssertItTouchesOnlyWeightsBeforeOthersAreComplete();
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(16)]

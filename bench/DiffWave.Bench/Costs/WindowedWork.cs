@@ -25,7 +25,7 @@ internal sealed class WindowedWork
         {
             var key = Key(full[i]);
             int nth = windowed.Contains(key) ? 0 : passed[key] = passed.GetValueOrDefault(key, -1) + 1; // all counted ones of a layer are alike
-            if (nth >= places[key].Count()) throw Different(i, full[i].Kernel, "nothing more of it");
+            if (nth >= places[key].Count()) throw Different(i, $"{full[i].Kernel} of {full[i].Rows} rows in layer {full[i].Layer}, {full[i].Tiles} tiles", "nothing more of it");
             Counted[i] = places[key].ElementAt(nth);
         }
         int missed = Enumerable.Range(0, counted.Count).FirstOrDefault(i => !windowed.Contains(Key(counted[i])) && !Counted.Contains(i), -1);

@@ -61,7 +61,7 @@ public static partial class KernelCatalog
     {
         public IReadOnlyDictionary<string, object> Constants(KernelShape shape) => new Dictionary<string, object>
         {
-            ["channels"] = (int)shape["channels"], ["bands"] = (int)shape["bands"], ["gateFirst"] = shape["gateFirst"] != 0, ["keep"] = Keep, ["packed"] = Packed,
+            ["channels"] = (int)shape["channels"], ["bands"] = (int)shape["bands"], ["gateFirst"] = shape["gateFirst"] != 0, ["keep"] = Keep, ["packed"] = Packed, ["early"] = false,
         };
     }
 

@@ -9,11 +9,14 @@ public sealed partial class CudaOps
 {
     private const int LeastSm = 80; // with tensor cores for every precision
 
-    private static readonly string[] BlockConstants = ["channels", "bands", "gateFirst", "keep", "packed"];
+    private static readonly string[] BlockConstants = ["channels", "bands", "gateFirst", "keep", "packed", "early"];
+
+    // Kernels that read weights and wait before anything else: each gets its multiprocessors while the kernel before it still runs.
+    private bool MayBeginEarly => driver.Device.Sm >= 90;
 
     private static ReadOnlySpan<int> FusedChannels => [32, 64, 128, 256];
 
-    /// <summary>Why a precision cannot serve a model, and what to do; null when it can.</summary>
+    /// <summary>Why a precision cannot serve a model on any device, and what to do; null when it can.</summary>
     /// <param name="precision">What the network is to compute with.</param>
     /// <param name="config">The model.</param>
     public static string? Problem(Precision precision, ModelConfig config)
@@ -200,10 +203,10 @@ public sealed partial class CudaOps
             int dilation = Config.Dilation(block.Layer), sharedBytes = tile.SharedBytes(neighbours), tiles = tile.Count(block.Batch, block.Rows, dilation, neighbours);
             ArrayView<int> parts = block.Signals is { } signals ? Ops.PackedTable(new(signals, block.First, block.AllRows, dilation, neighbours, tile.Rows), block.Rows) : default;
             ArrayView<T> weights = new((nint)Ops.Weights.Blocks, WeightValues(Config) * Config.Layers);
-            KernelArguments arguments = tile.Kernel.With(Config.Channels, Config.Bands, On(Config.GateOrder == GateOrder.GateFirst), On(block.H is not null), On(block.Signals is not null))
+            KernelArguments arguments = tile.Kernel.With(Config.Channels, Config.Bands, On(Config.GateOrder == GateOrder.GateFirst), On(block.H is not null), On(block.Signals is not null), On(Ops.MayBeginEarly))
                 .Add(block.X).Add(block.Mel).Add(weights).Add(block.Bias.Bias).Add(block.Bias.Edges).Add(block.Bias.Output).Add(block.Y).Add(block.Skips).Add(block.H ?? default).Add(parts)
                 .Add(tiles).Add(block.AllRows).Add(block.Before).Add(block.After).Add(dilation).Add(neighbours).Add(block.Layer).Add(Config.Layers);
-            Ops.runner.Launch(arguments, new Dim3(Math.Min(tiles, Ops.AtOnce(arguments.Kernel, sharedBytes))), Ops.stream, sharedBytes);
+            Ops.runner.Launch(arguments, new Dim3(Math.Min(tiles, Ops.AtOnce(arguments.Kernel, sharedBytes))), Ops.stream, sharedBytes, Ops.MayBeginEarly);
         }
     }
 
