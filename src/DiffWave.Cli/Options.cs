@@ -37,8 +37,9 @@ internal static class Options
         {
             HelpName = string.Join('|', words),
             Description = $"What a GPU computes with: tf32, fp16 and bf16 take its tensor cores, for models of 32, 64, 128 or 256 channels, and round more; sums stay fp32. The CPU computes in fp32 only. Default: {byDefault}",
+            CustomParser = result => words.Contains(Text(result)) ? Text(result) : Fail<string?>(result, $"--precision is '{Text(result)}', expected {string.Join(", ", words[..^1])} or {words[^1]}"),
         };
-        option.AcceptOnlyFromAmong(words);
+        option.CompletionSources.Add(words);
         return option;
     }
 

@@ -8,7 +8,7 @@ public static partial class KernelCatalog
         {
             KernelShape Shape(long layers, long channels) => new(("layers", layers), ("channels", channels));
             string? Problem(KernelShape shape) => shape["layers"] < 1 || shape["channels"] < 1 ? "layers and channels are at least 1" : NotThirtyTwos(shape);
-            KernelShape[] shapes = [Shape(2, 64), Shape(1, 32), Shape(3, 96), Shape(1, 128)];
+            KernelShape[] shapes = [Shape(2, 64), Shape(1, 32), Shape(7, 96), Shape(1, 128)];
             KernelVersion Fast<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(BlockWeightsBackward), "16 bits, one thread the 16 bytes of a lane in one store",
                 Method(typeof(BlockWeightsBackward), nameof(BlockWeightsBackward.PackV2), typeof(T), typeof(P)), shapes, NoConstants, Problem, shape => PackingBackward(shape, P.Round, P.Widen, 8)) { Name = name };
             return
