@@ -62,14 +62,16 @@ public static partial class Head
     /// <param name="items">B.</param>
     /// <param name="scale">s.</param>
     /// <param name="channels">C, a multiple of 32 up to 256.</param>
+    /// <param name="early">Whether it may be launched early, on sm_90 and later: everything but the weights, which the kernel right before it must not have written, is touched after the kernels before it are complete.</param>
     [Kernel("head_v3", BlockX = WarpsV3 * 32, MinimumSm = 80)]
     public static void ForwardV3<T, P>(Rows<T> skips, ArrayView<float> skipWeight, ArrayView<float> skipBias, ArrayView<float> weight, ArrayView<float> bias, Rows<float> eps, int rows, int items,
-        float scale, [Const] int channels) where T : unmanaged where P : struct, IMatrixPair<T>
+        float scale, [Const] int channels, [Const] bool early) where T : unmanaged where P : struct, IMatrixPair<T>
     {
         ArrayView<UInt4> factors = SharedMemory.GetDynamic<UInt4>();
         ArrayView<float> columns = factors.SubView(channels * channels / 8).Cast<float>();
         for (int c = Group.IdxX; c < channels; c += WarpsV3 * 32) (columns[c], columns[channels + c]) = (skipBias[c], weight[c]);
         for (int index = Group.IdxX; index < channels * channels / 8; index += WarpsV3 * 32) factors[index] = Factors<T, P>(skipWeight, index, channels);
+        if (early) EarlyLaunch.AwaitOthers();
         Group.Barrier();
 
         int lane = Group.IdxX % 32, i = lane / 4, j = lane % 4, warpRows = WarpRows(channels), tiles = (rows + warpRows - 1) / warpRows, groups = channels / 32;

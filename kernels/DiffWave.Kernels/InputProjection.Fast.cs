@@ -38,13 +38,16 @@ public static partial class InputProjection
     /// <param name="x">Receives [B, rows, C]; the address a multiple of 16.</param>
     /// <param name="rows">Rows to compute, rows C below 2^31.</param>
     /// <param name="channels">C, a multiple of 8 up to 2048.</param>
+    /// <param name="early">Whether it may be launched early, on sm_90 and later: everything but the weights, which the kernel right before it must not have written, is touched after the kernels before it are complete.</param>
     [Kernel("input_projection_v3", BlockX = ThreadsV3, MinimumSm = 80)]
-    public static void ForwardV3<T, P>(Rows<float> audio, ArrayView<float> weight, ArrayView<float> bias, Rows<T> x, int rows, [Const] int channels) where T : unmanaged where P : struct, IMatrixPair<T>
+    public static void ForwardV3<T, P>(Rows<float> audio, ArrayView<float> weight, ArrayView<float> bias, Rows<T> x, int rows, [Const] int channels, [Const] bool early)
+        where T : unmanaged where P : struct, IMatrixPair<T>
     {
         int item = Grid.IdxZ, eights = channels / Eight, across = ThreadsV3 / eights, first = Grid.IdxX * RowsV3(channels) + Group.IdxX / eights, c = Group.IdxX % eights; // across: rows at a time
         if (first >= rows || Group.IdxX >= across * eights) return;
         ArrayView<float> w = LocalMemory.Allocate<float>(Eight), b = LocalMemory.Allocate<float>(Eight), source = audio.Values.SubView((long)item * audio.ItemRows + audio.First);
         for (int k = 0; k < Eight; k++) (w[k], b[k]) = (weight[c * Eight + k], bias[c * Eight + k]);
+        if (early) EarlyLaunch.AwaitOthers();
         ArrayView<UInt4> target = x.Run(item, rows).AsAligned16().Cast<UInt4>();
         for (int i = 0; i < Eight; i++)
         {

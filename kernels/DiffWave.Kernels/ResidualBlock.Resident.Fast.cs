@@ -37,7 +37,7 @@ public static partial class ResidualBlock
     /// <param name="before">Rows of x that exist before its first one.</param>
     /// <param name="after">Rows of x that exist behind the last of the <paramref name="rows"/>.</param>
     /// <param name="dilation">d.</param>
-    /// <param name="neighbours">q, from <see cref="ResidentNeighbours"/>.</param>
+    /// <param name="neighbours">q, by <see cref="TimeTile.Neighbours"/> or less, so that shared memory holds the tiles.</param>
     /// <param name="layer">The layer, 0 to L - 1.</param>
     /// <param name="layers">L.</param>
     /// <param name="channels">C: 32 or 64.</param>
@@ -69,7 +69,7 @@ public static partial class ResidualBlock
         int index = team * Grid.DimX + Grid.IdxX;
         var walk = new SignalTiles(parts, tiles, rows, before, after, dilation, neighbours, ResidentRows, packed);
         SignalTile tile = walk.At(index);
-        if (early) BeginAfterOthers();
+        if (early) EarlyLaunch.AwaitOthers();
         CopyRows(x, shared, read, tile, neighbours, index < tiles ? tile.Until : tile.Begin, channels);
         for (int pass = 0; pass < Loop.Rolled(melWidth / Chunk); pass++) CopyMel(mel, shared, melAt, tile, pass, warpRow, index < tiles ? tile.End : 0, bands);
         Ptx.CpAsyncWaitAll();
@@ -107,8 +107,8 @@ public static partial class ResidualBlock
             // The lane's rows in the buffers, in units of its eight channels; negative where there are none. The skips arrive while the lane gates.
             ArrayView<int> at = LocalMemory.Allocate<int>(4);
             for (int i = 0; i < 4; i++) at[i] = tile.Time(row + 8 * i) < tile.End ? tile.Time(row + 8 * i) * (channels / Chunk) + eight : -1;
-            if (keep) Keep<T, P>(Eights(h, tile.Item, 2 * channels), at, sums, eight, channels, gateFirst);
-            ArrayView<UInt4> all = Eights(skips, tile.Item, channels), skipped = LocalMemory.Allocate<UInt4>(channels / 8);
+            if (keep) Keep<T, P>(Pieces(h, tile.Item, 2 * channels), at, sums, eight, channels, gateFirst);
+            ArrayView<UInt4> all = Pieces(skips, tile.Item, channels), skipped = LocalMemory.Allocate<UInt4>(channels / 8);
             for (int i = 0; i < channels / 8; i++)
             {
                 UInt4 values = new(0, 0, 0, 0);
@@ -122,7 +122,7 @@ public static partial class ResidualBlock
             if (layer < layers - 1)
             {
                 Project<T, P>(shared, z, sums, starts, 0, Taps * steps + melSteps, lane, channels);
-                ArrayView<UInt4> ys = Eights(y, tile.Item, channels), xs = shared.AsAligned16().Cast<UInt4>();
+                ArrayView<UInt4> ys = Pieces(y, tile.Item, channels), xs = shared.AsAligned16().Cast<UInt4>();
                 int own = read + Place(row + neighbours, eight, channels);
                 for (int i = 0; i < channels / 8; i++)
                 {
@@ -141,33 +141,12 @@ public static partial class ResidualBlock
         }
     }
 
-    // The next kernel may have multiprocessors from here on: not before, since what it touches before it waits itself must not be written by kernels before this one.
-    private static void BeginAfterOthers()
-    {
-        Ptx.GridDependencyWait();
-        Ptx.GridDependencyLaunch();
-    }
-
     /// <summary>Dynamic shared memory of the resident version in bytes: the weights, two tiles of x and one of the mel a team.</summary>
     /// <param name="channels">C.</param>
     /// <param name="bands">M; 0 without a mel.</param>
     /// <param name="neighbours">q.</param>
     public static int ResidentSharedBytes(int channels, int bands, int neighbours) =>
         2 * (BlockWeights.Size(channels, bands) + Teams * (2 * (ResidentRows + 2 * neighbours) * channels + ResidentRows * MelWidth(bands)));
-
-    /// <summary>q for a launch of the resident version: that of <see cref="TimeTile.Neighbours"/>, or the largest smaller one whose tiles fit into shared memory.</summary>
-    /// <param name="rows">Rows of an item.</param>
-    /// <param name="dilation">d.</param>
-    /// <param name="channels">C.</param>
-    /// <param name="bands">M; 0 without a mel.</param>
-    /// <param name="sharedLimit">Bytes of dynamic shared memory that a block of the device can have.</param>
-    /// <returns>q; 0 where shared memory does not hold such a layer.</returns>
-    public static int ResidentNeighbours(int rows, int dilation, int channels, int bands, int sharedLimit)
-    {
-        int q = TimeTile.Neighbours(rows, dilation, ResidentRows);
-        while (q > 0 && ResidentSharedBytes(channels, bands, q) > sharedLimit) q /= 2;
-        return q;
-    }
 
     private static int MelWidth(int bands) => (bands + 15) / 16 * 16;
 
@@ -183,7 +162,8 @@ public static partial class ResidualBlock
     // Chunks that change places: the largest power of two, up to 8, that divides those of a row.
     private static int Turns(int width) => width / Chunk % 8 == 0 ? 8 : width / Chunk % 4 == 0 ? 4 : width / Chunk % 2 == 0 ? 2 : 1;
 
-    private static ArrayView<UInt4> Eights<T>(Rows<T> rows, int item, int channels) where T : unmanaged =>
+    // An item's rows from the first on, 16 bytes an element.
+    private static ArrayView<UInt4> Pieces<T>(Rows<T> rows, int item, int channels) where T : unmanaged =>
         rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * channels).AsAligned16().Cast<UInt4>();
 
     // The rows of x a tile reads; those that do not exist become zero.

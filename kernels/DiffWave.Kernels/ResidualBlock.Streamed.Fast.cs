@@ -32,7 +32,7 @@ public static partial class ResidualBlock
     /// <param name="before">Rows that exist before the first one.</param>
     /// <param name="after">Rows that exist behind the last one.</param>
     /// <param name="dilation">d.</param>
-    /// <param name="neighbours">q, by <see cref="StreamedNeighbours{S}"/>.</param>
+    /// <param name="neighbours">q, by <see cref="TimeTile.Neighbours"/> or less, so that shared memory holds the tile.</param>
     /// <param name="layer">The layer, 0 to L - 1.</param>
     /// <param name="layers">L.</param>
     /// <param name="channels">C, a multiple of the channels of a chunk.</param>
@@ -68,7 +68,7 @@ public static partial class ResidualBlock
         var walk = new SignalTiles(parts, tiles, rows, before, after, dilation, neighbours, S.Rows, packed);
         SignalTile tile = walk.At(index);
         if (early) stream.BeginBefore(shared);
-        if (early) BeginAfterOthers();
+        if (early) EarlyLaunch.AwaitOthers();
         CopyX<T, S>(cut, x, shared, xAt, tile, neighbours);
         if (early) stream.EndBefore();
         else stream.Begin(shared);
@@ -127,7 +127,7 @@ public static partial class ResidualBlock
     private static void CopyX<T, S>(StreamedCut<S> cut, Rows<T> x, ArrayView<UInt4> shared, int to, SignalTile tile, int neighbours)
         where T : unmanaged where S : struct, IStreamedTile
     {
-        ArrayView<UInt4> from = Pieces(x, tile.Item);
+        ArrayView<UInt4> from = Pieces(x, tile.Item, cut.Channels);
         for (int i = Group.IdxX; i < (S.Rows + 2 * neighbours) * cut.RowPieces; i += StreamedThreads)
         {
             int row = i / cut.RowPieces, piece = i % cut.RowPieces, time = tile.Time(row - neighbours);
@@ -140,7 +140,7 @@ public static partial class ResidualBlock
     private static void CopyMel<T, S>(StreamedCut<S> cut, Rows<T> mel, ArrayView<UInt4> shared, SignalTile tile) where T : unmanaged where S : struct, IStreamedTile
     {
         if (cut.MelSteps == 0) return;
-        ArrayView<UInt4> from = Pieces(mel, tile.Item);
+        ArrayView<UInt4> from = Pieces(mel, tile.Item, cut.Bands);
         for (int i = Group.IdxX; i < Loop.Rolled(S.Rows * cut.MelPitch); i += StreamedThreads)
         {
             int row = i / cut.MelPitch, piece = i % cut.MelPitch, time = tile.Time(row);
@@ -148,10 +148,6 @@ public static partial class ResidualBlock
             Ptx.CpAsync16(ref shared[cut.MelAt + cut.MelPlace(row, piece)], ref from[exists ? time * cut.MelPieces + piece : 0], exists ? 16 : 0);
         }
     }
-
-    // An item's rows from the first on, 16 bytes an element.
-    private static ArrayView<UInt4> Pieces<T>(Rows<T> rows, int item) where T : unmanaged =>
-        rows.Values.SubView(((long)item * rows.ItemRows + rows.First) * rows.Channels).AsAligned16().Cast<UInt4>();
 
     // The bias, without what the taps outside would add to it.
     private static void StartHidden<S>(StreamedCut<S> cut, ArrayView<Float4> sums, ArrayView<float> bias, ArrayView<float> edges, bool gateFirst, SignalTile tile, int sumRow)
@@ -261,7 +257,7 @@ public static partial class ResidualBlock
     private static void Keep<T, P, S>(StreamedCut<S> cut, Rows<T> h, SignalTile tile, int sumRow, int i, int piece, bool gateFirst, ArrayView<Float4> sums)
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
-        ArrayView<UInt4> target = Pieces(h, tile.Item), pieces = LocalMemory.Allocate<UInt4>(cut.LanePieces);
+        ArrayView<UInt4> target = Pieces(h, tile.Item, 2 * cut.Channels), pieces = LocalMemory.Allocate<UInt4>(cut.LanePieces);
         ArrayView<Float2> values = LocalMemory.Allocate<Float2>(4);
         for (int row = 2 * i; row < 2 * i + 2; row++)
         {
@@ -283,7 +279,7 @@ public static partial class ResidualBlock
         where T : unmanaged where P : struct, IBlockOperand<T> where S : struct, IStreamedTile
     {
         int pairRows = sums.IntLength / 4;
-        ArrayView<UInt4> before = LocalMemory.Allocate<UInt4>(pairRows * cut.LanePieces), pieces = LocalMemory.Allocate<UInt4>(cut.LanePieces), target = Pieces(skips, tile.Item);
+        ArrayView<UInt4> before = LocalMemory.Allocate<UInt4>(pairRows * cut.LanePieces), pieces = LocalMemory.Allocate<UInt4>(cut.LanePieces), target = Pieces(skips, tile.Item, cut.Channels);
         ArrayView<Float2> values = LocalMemory.Allocate<Float2>(4), added = LocalMemory.Allocate<Float2>(4);
         if (layer > 0)
             for (int i = 0; i < pairRows; i++)
@@ -294,7 +290,7 @@ public static partial class ResidualBlock
             }
         if (layer < layers - 1)
         {
-            ArrayView<UInt4> output = Pieces(y, tile.Item);
+            ArrayView<UInt4> output = Pieces(y, tile.Item, cut.Channels);
             for (int i = 0; i < pairRows; i++)
             {
                 RowOf(sums, i, 0, RootHalf, values);
@@ -345,30 +341,5 @@ public static partial class ResidualBlock
     {
         var cut = new StreamedCut<S>(channels, bands, elementBytes);
         return 16 * (cut.MelAt + cut.MelChunks + (S.Rows + 2 * neighbours) * cut.RowPitch);
-    }
-
-    /// <summary>q for a launch of <see cref="StreamedV3"/>: that of <see cref="TimeTile.Neighbours"/>, or the largest for which a tile fits into shared memory.</summary>
-    /// <typeparam name="S">The cut.</typeparam>
-    /// <param name="rows">Rows of an item.</param>
-    /// <param name="dilation">d.</param>
-    /// <param name="channels">C.</param>
-    /// <param name="bands">M; 0 without a mel.</param>
-    /// <param name="elementBytes">Bytes of a stored value: 2 or 4.</param>
-    /// <param name="sharedBytes">What a block may have.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The cut does not take these channels or bands, or not even a tile with q = 1 fits.</exception>
-    public static int StreamedNeighbours<S>(int rows, int dilation, int channels, int bands, int elementBytes, int sharedBytes) where S : struct, IStreamedTile
-    {
-        var cut = new StreamedCut<S>(channels, bands, elementBytes);
-        if (channels % cut.ChunkChannels != 0 || cut.TapSteps % S.Steps != 0)
-            throw new ArgumentOutOfRangeException(nameof(channels), channels,
-                $"{typeof(S).Name} takes multiples of {Math.Max(cut.ChunkChannels, S.Steps * cut.StepValues)} channels of {elementBytes} bytes: choose another cut");
-        if (bands % cut.PieceValues != 0) throw new ArgumentOutOfRangeException(nameof(bands), bands, $"rows of a mel must be a multiple of 16 bytes, expected a multiple of {cut.PieceValues} bands");
-        int neighbours = TimeTile.Neighbours(rows, dilation, S.Rows);
-        while (neighbours > 1 && StreamedBytes<S>(channels, bands, neighbours, elementBytes) > sharedBytes) neighbours /= 2;
-        int needed = StreamedBytes<S>(channels, bands, neighbours, elementBytes);
-        if (needed > sharedBytes)
-            throw new ArgumentOutOfRangeException(nameof(sharedBytes), sharedBytes,
-                $"{channels} channels of {elementBytes} bytes and {bands} bands need {needed} bytes of shared memory a block: choose another precision");
-        return neighbours;
     }
 }

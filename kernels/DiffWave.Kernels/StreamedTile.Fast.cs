@@ -117,9 +117,9 @@ public readonly struct StreamedTile32Channels : IStreamedTile
 // Sizes of a tile in shared memory, in units of 16 bytes ("pieces" of rows, "chunks" of weights), all known when the kernel is compiled.
 internal readonly struct StreamedCut<S>(int channels, int bands, int elementBytes) where S : struct, IStreamedTile
 {
-    public readonly int Channels = channels;
+    public readonly int Channels = channels, Bands = bands;
 
-    private readonly int elementBytes = elementBytes, bands = bands;
+    private readonly int elementBytes = elementBytes;
 
     // Values of 16 bytes and of a step.
     public int PieceValues => 16 / elementBytes;
@@ -134,8 +134,8 @@ internal readonly struct StreamedCut<S>(int channels, int bands, int elementByte
 
     // A row of mel, with zeros up to whole steps of 16 bands. It is no whole number of lines of banks: rows as ldmatrix reads them, eight, change the places of this many pieces, the largest power of two
     // up to 8 that divides a row's.
-    public int MelPieces => bands / PieceValues;
-    public int MelSteps => (bands + 15) / 16 * (elementBytes / 2);
+    public int MelPieces => Bands / PieceValues;
+    public int MelSteps => (Bands + 15) / 16 * (elementBytes / 2);
     public int MelPitch => 2 * MelSteps;
     public int MelTurns => MelPitch % 8 == 0 ? 8 : MelPitch % 4 == 0 ? 4 : 2;
     public int MelPlace(int row, int piece) => row * MelPitch + (piece ^ row / (8 / MelTurns) % MelTurns);

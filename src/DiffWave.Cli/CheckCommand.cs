@@ -58,7 +58,7 @@ internal static class CheckCommand
         Option<ulong?> seed = new("--seed") { HelpName = "N", Description = "With --kernels: seed of shapes and values; default: another one each time" };
         Option<int> count = Options.Whole("--count", "N", 1, 1_000_000, 5, "With --kernels: shapes a kernel, and models the operations are tried on");
         Option<DeviceName> device = Options.Device();
-        Option<string> precision = Options.Precision();
+        Option<string?> precision = Options.Precision("fp32");
         Option<int> threads = Options.Threads();
         Option<bool> json = Options.Json();
         var verb = new Verb("check", Description, Notes, Examples) { golden, kernels, kernel, seed, count, device, precision, threads, json };
@@ -67,7 +67,7 @@ internal static class CheckCommand
             if (result.GetResult(golden) is null && !result.GetValue(kernels)) result.AddError("nothing to check: give --golden FOLDER, --kernels, or both");
             if (!result.GetValue(kernels) && (result.GetResult(kernel) is not null || result.GetResult(seed) is not null || result.GetResult(count) is { Implicit: false }))
                 result.AddError("--kernel, --seed and --count belong to --kernels");
-            if (result.GetValue(kernels) && result.GetResult(precision) is { Implicit: false }) result.AddError("--precision belongs to --golden: --kernels tries the kernels of every precision");
+            if (result.GetValue(kernels) && result.GetResult(precision) is not null) result.AddError("--precision belongs to --golden: --kernels tries the kernels of every precision");
         });
         verb.SetAction(parsed =>
         {
@@ -77,7 +77,7 @@ internal static class CheckCommand
             DeviceName name = parsed.GetValue(device);
             if (parsed.GetValue(kernels) && name.Kind == DeviceKind.Cpu) throw new UsageException("--kernels: the CPU runs no kernels, it is what they are compared with; give --device auto, cuda, cuda:N or emulator");
             IReadOnlyList<KernelVersion> versions = parsed.GetValue(kernels) ? KernelsText.Chosen(parsed.GetValue(kernel), parsed.GetValue(kernel) is null) : [];
-            if (parsed.GetValue(golden) is { } folder) Replay(session, folder, name, Options.PrecisionOf(parsed.GetValue(precision)), parsed.GetValue(threads), findings, report, text);
+            if (parsed.GetValue(golden) is { } folder) Replay(session, folder, name, Options.PrecisionOf(parsed.GetValue(precision)) ?? Precision.Fp32, parsed.GetValue(threads), findings, report, text);
             if (parsed.GetValue(kernels))
             {
                 ulong chosen = parsed.GetValue(seed) ?? (ulong)Random.Shared.Next();

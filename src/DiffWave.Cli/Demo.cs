@@ -9,10 +9,10 @@ namespace DiffWave.Cli;
 /// <param name="Voice">Folder of the model and its clip.</param>
 /// <param name="Output">Folder to write.</param>
 /// <param name="Device">Where to compute.</param>
-/// <param name="Precision">What to compute with.</param>
+/// <param name="Precision">What to compute with; null: what suits the device and the voice.</param>
 /// <param name="Threads">CPU threads, 0 for all.</param>
 /// <param name="Seed">Of the noise, and of Griffin-Lim's first phases.</param>
-internal sealed record DemoRequest(string Voice, string Output, DeviceName Device, Precision Precision, int Threads, ulong Seed);
+internal sealed record DemoRequest(string Voice, string Output, DeviceName Device, Precision? Precision, int Threads, ulong Seed);
 
 /// <summary>One way from the clip's mel back to sound.</summary>
 /// <param name="Name">What tables call it.</param>
@@ -27,11 +27,12 @@ internal sealed record DemoResult(string Name, float[] Samples, double WallSecon
 /// <summary>All the demo found out.</summary>
 /// <param name="Model">The voice.</param>
 /// <param name="Device">Where it ran.</param>
+/// <param name="Precision">What it computed with.</param>
 /// <param name="ClipSamples">Length of the clip.</param>
 /// <param name="Trained">The voice's copy.</param>
 /// <param name="Untrained">That of the same network before training.</param>
 /// <param name="GriffinLim">That of the method without a network.</param>
-internal sealed record DemoOutcome(Model Model, string Device, int ClipSamples, DemoResult Trained, DemoResult Untrained, DemoResult GriffinLim)
+internal sealed record DemoOutcome(Model Model, string Device, Precision Precision, int ClipSamples, DemoResult Trained, DemoResult Untrained, DemoResult GriffinLim)
 {
     public double ClipSeconds => (double)ClipSamples / Model.Config.SampleRate;
 
@@ -69,13 +70,13 @@ internal sealed class Demo(Session session, DemoRequest request)
             throw new ModelFormatException(ModelPath, $"its conditioner is {ConfigText.Conditioning(config)}, expected a mel alone: the demo needs a vocoder");
         float[] clip = AsHeard(AudioInput.Read(session, ClipPath, config.SampleRate, "voice", ChannelMix.Average), ClipPath, config.SampleRate);
         float[] mel = new MelSpectrogram(config.Mel!).Compute(clip, out int frames);
-        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads, request.Precision);
+        using DeviceChoice device = DeviceChoice.OpenFor(config, session, request.Device, request.Threads, request.Precision);
         session.Log($"device: {device.Text}");
 
         (DemoResult trained, DemoResult untrained) = device.Run(ops => (Voice(ops, Trained, model.Parameters), Voice(ops, Untrained, Initializer.Create(config, seed: 0))));
         DemoResult griffinLim = Measure(GriffinLimName, () => GriffinLim.FromMel(mel, config.Mel!, clip.Length, seed: request.Seed));
         session.Cancel.ThrowIfCancellationRequested();
-        var outcome = new DemoOutcome(model, device.Text, clip.Length, trained, untrained, griffinLim);
+        var outcome = new DemoOutcome(model, device.Text, device.Precision, clip.Length, trained, untrained, griffinLim);
         Write(clip, outcome);
         return outcome;
 

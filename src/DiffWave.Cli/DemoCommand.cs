@@ -19,7 +19,7 @@ internal static class DemoCommand
         magnitudes, which Griffin-Lim fits by design; how natural its phases sound they do not tell: listen.
 
         --device auto takes the first GPU that works, else the CPU, which also takes over from a GPU that fails.
-        --precision tf32, fp16 or bf16 takes the GPU's tensor cores (see diffwave synthesize --help).
+        A GPU computes in fp16 on its tensor cores unless --precision says otherwise (see diffwave synthesize --help).
 
         Files of an earlier demo are overwritten; a folder that holds anything else is refused.
 
@@ -42,7 +42,7 @@ internal static class DemoCommand
         var output = new Option<string>("--output", "-o") { HelpName = "FOLDER", DefaultValueFactory = _ => "diffwave-demo", Description = "Folder to write; made if missing" };
         var voice = new Option<string>("--voice") { HelpName = "FOLDER", Description = $"Another voice: a folder with {Demo.ModelFile} and {Demo.ClipFile}. Default: the bundled one" };
         Option<DeviceName> device = Options.Device();
-        Option<string> precision = Options.Precision();
+        Option<string?> precision = Options.Precision(Options.BestPrecision);
         Option<int> threads = Options.Threads();
         Option<ulong> seed = Options.Seed("Seed of the noise");
         Option<bool> json = Options.Json();
@@ -83,7 +83,7 @@ internal static class DemoCommand
         ["voice"] = request.Voice,
         ["folder"] = request.Output,
         ["device"] = outcome.Device,
-        ["precision"] = request.Precision.ToString().ToLowerInvariant(),
+        ["precision"] = outcome.Precision.ToString().ToLowerInvariant(),
         ["seed"] = request.Seed,
         ["sample_rate"] = outcome.Model.Config.SampleRate,
         ["audio_seconds"] = outcome.ClipSeconds,

@@ -13,13 +13,14 @@ internal sealed class DeviceChoice : IDisposable
 {
     private readonly Session _session;
     private readonly int _threads;
-    private readonly CudaOptions _options;
+    private readonly Precision? _precision; // null: the best for the model
+    private readonly ModelConfig? _model;
     private readonly List<IDisposable> _owned = []; // in order of making
     private ICudaDriver? _driver;
     private bool _mayFallBack;
     private Action<IOps>? _prepare;
 
-    private DeviceChoice(Session session, int threads, CudaOptions options) => (_session, _threads, _options) = (session, threads, options);
+    private DeviceChoice(Session session, int threads, Precision? precision, ModelConfig? model) => (_session, _threads, _precision, _model) = (session, threads, precision, model);
 
     /// <summary>The device; it may change in <see cref="Run{T}"/>.</summary>
     public IOps Ops { get; private set; } = null!;
@@ -39,16 +40,23 @@ internal sealed class DeviceChoice : IDisposable
     /// <summary>True as long as the CPU may take over: what cannot be taken back must wait.</summary>
     public bool MayFallBack => _mayFallBack;
 
-    /// <summary>What the network computes with; the CPU has fp32 only and cannot take over from a GPU that computes in another.</summary>
-    public Precision Precision => _options.Precision;
+    /// <summary>What the network computes with; the CPU has fp32 only and cannot take over from a GPU that was asked to compute in another.</summary>
+    public Precision Precision => Ops.Precision;
 
     /// <summary>Opens the device a user asked for.</summary>
     /// <exception cref="NoSuchDeviceException">The device is not there.</exception>
     /// <exception cref="UsageException">The device is the CPU, and the precision is not its own.</exception>
     /// <exception cref="UnsupportedPrecisionException">The GPU is too old for the precision.</exception>
-    public static DeviceChoice Open(Session session, DeviceName device, int threads, Precision precision = Precision.Fp32)
+    public static DeviceChoice Open(Session session, DeviceName device, int threads, Precision precision = Precision.Fp32) => Open(new DeviceChoice(session, threads, precision, null), device);
+
+    /// <summary>Opens the device a user asked for, for one model. Without a precision a GPU computes in fp16 where it has kernels for the model, else in fp32; the reason tells why.</summary>
+    /// <exception cref="NoSuchDeviceException">The device is not there.</exception>
+    /// <exception cref="UsageException">The device is the CPU, and the precision is not its own.</exception>
+    /// <exception cref="UnsupportedPrecisionException">The GPU is too old for the precision.</exception>
+    public static DeviceChoice OpenFor(ModelConfig model, Session session, DeviceName device, int threads, Precision? precision) => Open(new DeviceChoice(session, threads, precision, model), device);
+
+    private static DeviceChoice Open(DeviceChoice choice, DeviceName device)
     {
-        var choice = new DeviceChoice(session, threads, new CudaOptions { Precision = precision });
         try
         {
             choice.Open(device);
@@ -65,7 +73,7 @@ internal sealed class DeviceChoice : IDisposable
     {
         switch (device.Kind)
         {
-            case DeviceKind.Cpu when Precision != Precision.Fp32:
+            case DeviceKind.Cpu when !MayBeFp32:
                 throw new UsageException($"{PrecisionOption} --device cpu: the CPU computes in fp32 only; give --device auto, cuda, cuda:N or emulator");
             case DeviceKind.Cpu:
                 Use(CpuDevice.Create(_threads), "chosen by --device");
@@ -85,7 +93,7 @@ internal sealed class DeviceChoice : IDisposable
     private void OpenFirst()
     {
         (ICudaDriver? driver, int index, Exception? whyNone) = Gpus.First();
-        if (Precision != Precision.Fp32)
+        if (!MayBeFp32)
         {
             if (driver is null) throw new NoSuchDeviceException($"{PrecisionOption} needs a GPU, and the CPU computes in fp32 only: {Gpus.Reason(whyNone!)}");
             Use(driver, index == 0 ? "the first GPU" : $"the first GPU that can be used, cuda:{index}");
@@ -111,10 +119,13 @@ internal sealed class DeviceChoice : IDisposable
     {
         _driver = driver;
         _owned.Add(driver);
-        Use(NewOps(driver), reason);
+        CudaOps ops = NewOps(driver, out string? whyNotFp16);
+        Use(ops, whyNotFp16 is null ? reason : $"{reason}; no {whyNotFp16.Split(';')[0]}");
     }
 
-    private string PrecisionOption => $"--precision {Precision.ToString().ToLowerInvariant()}";
+    private bool MayBeFp32 => _precision is null or Precision.Fp32;
+
+    private string PrecisionOption => $"--precision {_precision!.Value.ToString().ToLowerInvariant()}";
 
     /// <summary>Refuses a model that the device cannot train in the precision, before anything is written.</summary>
     /// <exception cref="UnsupportedPrecisionException">There are no kernels for the model, or not enough shared memory for them.</exception>
@@ -123,12 +134,25 @@ internal sealed class DeviceChoice : IDisposable
     /// <summary>A second set of weights and buffers on the same device; belongs to this choice.</summary>
     public IOps Another()
     {
-        IOps another = _driver is null ? CpuDevice.Create(_threads) : NewOps(_driver);
+        IOps another = _driver is null ? CpuDevice.Create(_threads) : NewOps(_driver, out _);
         _owned.Add(another);
         return another;
     }
 
-    private CudaOps NewOps(ICudaDriver driver) => new(driver, _options with { Tuning = TileTuning.Open(driver) });
+    private CudaOps NewOps(ICudaDriver driver, out string? whyNotFp16)
+    {
+        var options = new CudaOptions { Precision = _precision ?? Precision.Fp16, Tuning = TileTuning.Open(driver) };
+        whyNotFp16 = null;
+        if (_precision is not null) return new CudaOps(driver, options);
+        try
+        {
+            var ops = new CudaOps(driver, options);
+            if ((whyNotFp16 = ops.Problem(_model!)) is null) return ops;
+            ops.Dispose();
+        }
+        catch (UnsupportedPrecisionException e) { whyNotFp16 = e.Message; }
+        return new CudaOps(driver, options with { Precision = Precision.Fp32 });
+    }
 
     /// <summary>Makes the device ready for the work to come, and whichever takes its place.</summary>
     public void Prepare(Action<IOps> prepare)

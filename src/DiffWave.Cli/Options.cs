@@ -28,20 +28,25 @@ internal static class Options
         return option;
     }
 
-    public static Option<string> Precision() => Choice("--precision", "What a GPU computes with: tf32, fp16 and bf16 take its tensor cores, for models of 32, 64, 128 or 256 channels, and round more; sums stay fp32. The CPU computes in fp32 only",
-        PrecisionWords);
-
-    /// <summary>For what has a precision already, unless one is given.</summary>
-    public static Option<string?> OptionalPrecision(string description)
+    /// <summary>What a GPU computes with.</summary>
+    /// <param name="byDefault">What it is when the option is not given, in words.</param>
+    public static Option<string?> Precision(string byDefault)
     {
-        var option = new Option<string?>("--precision") { HelpName = string.Join('|', PrecisionWords), Description = description };
-        option.AcceptOnlyFromAmong(PrecisionWords);
+        string[] words = [.. Enum.GetNames<Precision>().Select(name => name.ToLowerInvariant())];
+        var option = new Option<string?>("--precision")
+        {
+            HelpName = string.Join('|', words),
+            Description = $"What a GPU computes with: tf32, fp16 and bf16 take its tensor cores, for models of 32, 64, 128 or 256 channels, and round more; sums stay fp32. The CPU computes in fp32 only. Default: {byDefault}",
+        };
+        option.AcceptOnlyFromAmong(words);
         return option;
     }
 
-    private static string[] PrecisionWords => [.. Enum.GetNames<Precision>().Select(name => name.ToLowerInvariant())];
+    /// <summary>Of what a device computes with when nothing is said.</summary>
+    public const string BestPrecision = "fp16 where a GPU has kernels for the model, else fp32";
 
-    public static Precision PrecisionOf(string? word) => Enum.Parse<Precision>(word!, ignoreCase: true);
+    /// <summary>The precision a user gave, or null.</summary>
+    public static Precision? PrecisionOf(string? word) => word is null ? null : Enum.Parse<Precision>(word, ignoreCase: true);
 
     public static Option<int> Threads() => Whole("--threads", "N", 0, 1024, 0, "CPU threads, 1 to 1024; 0: one for each processor. Results do not depend on it", "-t");
 

@@ -22,7 +22,7 @@ internal sealed record SynthesisRequest
     public double? Seconds { get; init; }
     public ulong Seed { get; init; }
     public required DeviceName Device { get; init; }
-    public Precision Precision { get; init; }
+    public Precision? Precision { get; init; }
     public int Threads { get; init; }
     public double? ChunkSeconds { get; init; }
     public WavFormat Format { get; init; }
@@ -50,12 +50,15 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
     {
         if (request.Eta is not null && request.Sampler != SamplerKind.Ddim) throw new UsageException("--eta belongs to --sampler ddim");
         double[]? betas = request.Schedule is "fast" or "full" ? null : ScheduleText.Parse("--schedule", request.Schedule, "fast, full or ");
-        using DeviceChoice device = DeviceChoice.Open(session, request.Device, request.Threads, request.Precision);
+        Model? model = LoadModel();
+        _config = model.Config;
+        using DeviceChoice device = DeviceChoice.OpenFor(_config, session, request.Device, request.Threads, request.Precision);
         device.Prepare(ops =>
         {
-            _config = LoadModel(ops);
+            ops.Load(_config, (model ?? LoadModel()).Parameters);
             _sampler = new Sampler(_config, ops); // its buffers go with the device
         });
+        model = null; // the device keeps its own form of the weights
         RequireFittingInputs(_config);
         IReadOnlyList<SamplerStep> steps = Steps(_config, betas);
         _items = SynthesisInputs.Expand(request);
@@ -74,13 +77,8 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         return ExitCode.Ok;
     }
 
-    // The device keeps its own form of the weights; returning drops the file's.
-    private ModelConfig LoadModel(IOps ops)
-    {
-        Model model = TorchImport.Import(request.Model, new TorchImportOptions()); // a model file, or a checkpoint converted in memory
-        ops.Load(model.Config, model.Parameters);
-        return model.Config;
-    }
+    // A model file, or a checkpoint converted in memory.
+    private Model LoadModel() => TorchImport.Import(request.Model, new TorchImportOptions());
 
     // Makes what is not finished yet. A group is settled when the next one has begun; when something fails, what was made before is still fetched.
     private void MakeRest(DeviceChoice device, IReadOnlyList<SamplerStep> steps, ProgressReport progress, bool announce)
@@ -97,7 +95,7 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
                 if (announce && next == 0) session.Log($"device: {device.Text}"); // once the input is known to be good: a refusal is one line
                 int first = next;
                 next += group.Pieces.Count;
-                try { _sampler.Begin(group.Request(request, _config, steps), (piece, time, samples) => Write(group.Pieces[piece], time, samples), new Part(progress, first, group.Pieces.Count, _items.Count), session.Cancel); }
+                try { _sampler.Begin(group.Request(request, _config, steps), (piece, time, samples) => Write(device, group.Pieces[piece], time, samples), new Part(progress, first, group.Pieces.Count, _items.Count), session.Cancel); }
                 catch (ArgumentException e) { throw new UsageException(e.Message); }
                 while (begun.Count > 0 && begun.Peek().Pieces.All(piece => piece.IsComplete)) Settle(begun.Dequeue(), clock);
             }
@@ -133,12 +131,13 @@ internal sealed class Synthesis(Session session, SynthesisRequest request)
         return group;
     }
 
-    private void Write(SynthesisPiece piece, long first, ReadOnlySpan<float> samples)
+    private void Write(DeviceChoice device, SynthesisPiece piece, long first, ReadOnlySpan<float> samples)
     {
         try { piece.Write(first, samples, _config.SampleRate); }
         catch (NonFiniteSampleException e)
         {
-            throw new NotFiniteException($"{request.Model}: stopped: {e.Message}; the model's weights overflow or it was trained for other inputs");
+            string fp16 = device.Precision == Precision.Fp16 ? "; fp16 ends at 65504: --precision bf16 or fp32 go further" : "";
+            throw new NotFiniteException($"{request.Model}: stopped: {e.Message}; the model's weights overflow or it was trained for other inputs{fp16}");
         }
     }
 

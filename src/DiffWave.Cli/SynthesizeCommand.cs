@@ -27,9 +27,11 @@ internal static class SynthesizeCommand
         -o - nothing is written before it is complete. A device named by --device never changes. GPU and CPU
         draw the same noise and differ by rounding only.
 
-        --precision tf32, fp16 or bf16 computes the residual blocks on the GPU's tensor cores; with fp16 and bf16
-        activations take half the memory. Sums stay fp32. tf32 and fp16 round to 11 bits, bf16 to 8. A model or
-        device without kernels for it is refused, and no CPU takes over.
+        A GPU computes the residual blocks on its tensor cores, in fp16, where it has kernels for the model; the
+        line that names the device says so, or why not. --precision chooses: with fp16 and bf16 activations take
+        half the memory; tf32 and fp16 round to 11 bits, bf16 to 8; sums stay fp32 in all. A model or device
+        without kernels for the precision that was named is refused, and no CPU takes over from one other than
+        fp32.
 
         --json prints one object: model, device, device_reason, precision, schedule, sampler, eta, steps, seed, label,
         sample_rate, sample_format, peak_memory_bytes, peak_gpu_memory_bytes (null on the CPU), audio_seconds,
@@ -64,7 +66,7 @@ internal static class SynthesizeCommand
         Option<double?> eta = Options.Number("--eta", "X", 0, 1, "Noise of ddim: 0 (deterministic, the default) to 1");
         Option<double?> seconds = Options.Number("--seconds", "S", 1e-3, 1e6, "Length in seconds; default 1. With --mel or --wav: at most this much");
         Option<ulong> seed = Options.Seed("Seed of the noise. The same seed gives the same bytes on a device, whatever the threads and chunks");
-        Option<string> precision = Options.Precision();
+        Option<string?> precision = Options.Precision(Options.BestPrecision);
         Option<int> threads = Options.Threads();
         Option<double?> chunk = Options.Number("--chunk-seconds", "S", 1e-3, 1e4, "Audio computed at a time, in seconds: more is faster up to a point and takes more memory; default: on the CPU 4096 samples or a little more, on a GPU all that its memory holds, of several files as much as keeps it busy. The result does not depend on it");
         Option<string> bits = Options.Choice("--bits", "Samples of the WAV file: 16- or 24-bit PCM, or 32-bit float", "16", "24", "32f");

@@ -73,7 +73,7 @@ internal static class TrainCommand
         var loss = new Option<string?>("--loss") { HelpName = "l1|mse", Description = "Distance between predicted and true noise; default l1" };
         loss.AcceptOnlyFromAmong("l1", "mse");
         var recompute = new Option<bool?>("--recompute") { Description = "Compute all inner activations again in backward, not only those a GPU has no memory to keep: a third of the memory, somewhat slower" };
-        var precision = Options.OptionalPrecision("What a GPU computes the network with, for models of 32, 64, 128 or 256 channels; sums and weights stay fp32. The CPU computes in fp32 only; default fp32");
+        var precision = Options.Precision("fp32");
         var seed = new Option<ulong?>("--seed") { HelpName = "N", Description = "Seed of weights, order, crops, diffusion steps and noise; default 0" };
         var skip = new Option<bool?>("--skip-unreadable") { Description = "Leave out files that cannot be read instead of stopping" };
         var cache = Options.Whole("--cache-mb", "MB", 0, 1 << 20, 1024, "Memory for decoded recordings and their mels; the rest is read again when needed");
@@ -122,7 +122,7 @@ internal static class TrainCommand
                 AverageDecay = parsed.GetValue(average) ?? start.AverageDecay,
                 Loss = parsed.GetValue(loss) is { } kind ? kind == "l1" ? LossKind.L1 : LossKind.Mse : start.Loss,
                 Recompute = parsed.GetValue(recompute) ?? start.Recompute,
-                Precision = parsed.GetValue(precision) is { } word ? Options.PrecisionOf(word) : start.Precision,
+                Precision = Options.PrecisionOf(parsed.GetValue(precision)) ?? start.Precision,
                 Seed = parsed.GetValue(seed) ?? start.Seed,
             },
             Dataset = start => recordings.Over(parsed, start) with { SkipUnreadable = parsed.GetValue(skip) ?? start.SkipUnreadable, CacheBytes = (long)parsed.GetValue(cache) << 20 },

@@ -70,7 +70,7 @@ internal sealed class Training(Session session, TrainRequest request)
         }
         catch (TrainingDivergedException e)
         {
-            throw new NotFiniteException($"{request.Output}: stopped: {e.Message}; the last good checkpoint is {run.LastCheckpoint ?? "none"}; start a new run from it (--init) with a smaller --lr or with --clip");
+            throw new NotFiniteException($"{request.Output}: stopped: {e.Message}; the last good checkpoint is {run.LastCheckpoint ?? "none"}; start a new run from it (--init) with a smaller --lr or with --clip{(config.Training.Precision == Precision.Fp16 ? ", or in --precision bf16, whose range is wider" : "")}");
         }
         bool finished = start.State.Step >= request.Plan.Steps;
         if (finished) folder.SaveModel(trainer.ReadState(), card);

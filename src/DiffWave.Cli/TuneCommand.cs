@@ -49,7 +49,7 @@ internal static class TuneCommand
             (ModelConfig resolved, Parameters parameters) = Weights(parsed.GetValue(model), parsed.GetValue(config));
             using ICudaDriver driver = OpenGpu(parsed.GetValue(device));
             TileTuning tuning = TileTuning.Open(driver) ?? throw new UsageException($"there is no place to keep the result: {TileTuning.Variable} is off, or the user has no home folder; set it to a folder");
-            using var ops = new CudaOps(driver, new CudaOptions { Precision = Options.PrecisionOf(parsed.GetValue(precision)) });
+            using var ops = new CudaOps(driver, new CudaOptions { Precision = Options.PrecisionOf(parsed.GetValue(precision))!.Value });
             session.Log($"device: {ops.Device}");
             ops.Load(resolved, parameters);
             int rows = checked((int)Math.Ceiling((parsed.GetValue(seconds) ?? 10) * resolved.SampleRate / resolved.Hop) * resolved.Hop), clips = parsed.GetValue(batch);

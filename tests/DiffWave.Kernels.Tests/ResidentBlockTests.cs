@@ -5,8 +5,6 @@ namespace DiffWave.Kernels.Tests;
 /// <summary>What the residual block with resident weights was written for, in the emulator's counts, and that its bits depend on nothing but the signal.</summary>
 public class ResidentBlockTests
 {
-    private const int SharedLimit = 227 << 10;
-
     // 8, 1, 2 and 32 neighbours; rows of 64, 96, 128 and 160 bytes.
     [Theory]
     [InlineData("residual_block_resident_v2", "dilation=8")]
@@ -46,23 +44,6 @@ public class ResidentBlockTests
         Assert.Equal((128, 0), (Count("tanh.approx.f32"), Count("ex2")));
         Assert.Equal((1, 1, 1), (Count("bar.sync"), Count("bar.arrive"), Count("bar.warp.sync")));
     }
-
-    [Theory]
-    [InlineData(10, 1, 64, 80)]
-    [InlineData(100_000, 512, 64, 80)]
-    [InlineData(600, 64, 64, 80)]
-    [InlineData(600, 64, 64, 0)]
-    [InlineData(600, 64, 32, 80)]
-    public void NeighboursFitIntoSharedMemory(int rows, int dilation, int channels, int bands)
-    {
-        int best = TimeTile.Neighbours(rows, dilation, ResidualBlock.ResidentRows), q = ResidualBlock.ResidentNeighbours(rows, dilation, channels, bands, SharedLimit);
-        Assert.InRange(q, 1, best);
-        Assert.InRange(ResidualBlock.ResidentSharedBytes(channels, bands, q), 1, SharedLimit);
-        if (q < best) Assert.True(ResidualBlock.ResidentSharedBytes(channels, bands, 2 * q) > SharedLimit);
-    }
-
-    [Fact]
-    public void WhatDoesNotFitHasNoNeighbours() => Assert.Equal(0, ResidualBlock.ResidentNeighbours(1000, 8, 128, 80, SharedLimit));
 
     // Six tiles, for one block, both teams of three, a block for each with and without work.
     [Theory]
@@ -118,7 +99,7 @@ public class ResidentBlockTests
     {
         const int Channels = 64, Bands = 80;
         var kernel = new BlockKernel(typeof(ResidualBlock).GetMethod(nameof(ResidualBlock.ResidentV2))!.MakeGenericMethod(typeof(Half), typeof(F16)), ResidualBlock.ResidentThreads, ResidualBlock.ResidentRows,
-            (rows, d) => ResidualBlock.ResidentNeighbours(rows, d, Channels, Bands, SharedLimit), q => ResidualBlock.ResidentSharedBytes(Channels, Bands, q));
+            q => ResidualBlock.ResidentSharedBytes(Channels, Bands, q));
         return new BlockOnEmulator<Half, F16>(kernel, Channels, Bands, 300, dilation);
     }
 }

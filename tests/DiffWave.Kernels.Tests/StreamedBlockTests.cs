@@ -7,8 +7,6 @@ namespace DiffWave.Kernels.Tests;
 /// <summary>What the residual block with streamed weights was written for, in the emulator's counts, and that its bits depend on nothing but the signal.</summary>
 public class StreamedBlockTests
 {
-    private const int SharedLimit = 227 << 10;
-
     // Rows of 64 to 1024 bytes, of mel 160 and 320; 1, 2, 8 and more neighbours.
     [Theory]
     [InlineData("residual_block_streamed_v3", "")]
@@ -56,31 +54,6 @@ public class StreamedBlockTests
         Assert.Equal((8 * fragments, fragments), (Count("mma.sync"), Count("ldmatrix.sync")));
         Assert.Equal((copies, 1, 1, 1), (Count("cp.async.cg"), Count("cp.async.commit_group"), Count("cp.async.wait_group"), Count("bar.sync")));
         Assert.Equal((0, 0), (Count("ld.global"), Count("st.")));
-    }
-
-    [Theory]
-    [InlineData(10, 1, 128, 80)]
-    [InlineData(100_000, 512, 128, 80)]
-    [InlineData(600, 64, 128, 0)]
-    [InlineData(16_000, 2048, 256, 0)]
-    [InlineData(100_000, 512, 256, 80)]
-    public void NeighboursFitIntoSharedMemory(int rows, int dilation, int channels, int bands)
-    {
-        int best = TimeTile.Neighbours(rows, dilation, StreamedTile128Wide.Rows), q = ResidualBlock.StreamedNeighbours<StreamedTile128Wide>(rows, dilation, channels, bands, 2, SharedLimit);
-        Assert.InRange(q, 1, best);
-        Assert.InRange(ResidualBlock.StreamedBytes<StreamedTile128Wide>(channels, bands, q, 2), 1, SharedLimit);
-        if (q < best) Assert.True(ResidualBlock.StreamedBytes<StreamedTile128Wide>(channels, bands, 2 * q, 2) > SharedLimit);
-    }
-
-    [Fact]
-    public void WhatDoesNotFitSaysSo()
-    {
-        string Refusal<S>(int channels, int bands, int size) where S : struct, IStreamedTile =>
-            Assert.Throws<ArgumentOutOfRangeException>(() => ResidualBlock.StreamedNeighbours<S>(1000, 8, channels, bands, size, SharedLimit)).Message;
-        Assert.Contains("256 channels of 4 bytes and 80 bands need", Refusal<StreamedTile128Wide>(256, 80, 4));
-        Assert.Contains("StreamedTile128 takes multiples of 128 channels of 2 bytes", Refusal<StreamedTile128>(64, 80, 2));
-        Assert.Contains("StreamedTile32Channels takes multiples of 64 channels of 2 bytes", Refusal<StreamedTile32Channels>(32, 80, 2));
-        Assert.Contains("expected a multiple of 8 bands", Refusal<StreamedTile128>(128, 20, 2));
     }
 
     [Fact]
@@ -174,7 +147,7 @@ public class StreamedBlockTests
         const int Bands = 16;
         int size = Unsafe.SizeOf<T>();
         var kernel = new BlockKernel(typeof(ResidualBlock).GetMethod(nameof(ResidualBlock.StreamedV3))!.MakeGenericMethod(typeof(T), typeof(P), typeof(S)), ResidualBlock.StreamedThreads, S.Rows,
-            (rows, d) => ResidualBlock.StreamedNeighbours<S>(rows, d, channels, Bands, size, SharedLimit), q => ResidualBlock.StreamedBytes<S>(channels, Bands, q, size));
+            q => ResidualBlock.StreamedBytes<S>(channels, Bands, q, size));
         return new BlockOnEmulator<T, P>(kernel, channels, Bands, 300, dilation);
     }
 }

@@ -14,15 +14,17 @@ public static partial class KernelCatalog
         return (new RowsOf<T>(held, itemRows, first, channels), output with { Array = held, Bound = output.Bound + rounding, BoundReason = $"{output.BoundReason}, and one of {typeof(T).Name}" });
     }
 
+    private static IReadOnlyDictionary<string, object> AfterOthers(KernelShape shape) => new Dictionary<string, object> { ["channels"] = (int)shape["channels"], ["early"] = false };
+
     private static KernelVersion StoredInput<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(InputProjection), "x in 16 bits: eight channels of eight rows a thread, 128-bit stores",
-        Method(typeof(InputProjection), nameof(InputProjection.ForwardV3), typeof(T), typeof(P)), ProjectedShapes, ProjectedChannels, shape => NoProjection(shape) ?? (shape["channels"] % 8 != 0 ? "channels is a multiple of 8" : null),
+        Method(typeof(InputProjection), nameof(InputProjection.ForwardV3), typeof(T), typeof(P)), ProjectedShapes, AfterOthers, shape => NoProjection(shape) ?? (shape["channels"] % 8 != 0 ? "channels is a multiple of 8" : null),
         shape => InputForward(shape, (rows, channels) => Blocks(rows, InputProjection.RowsV3(channels)), InType<T>)) { Name = name };
 
     private static KernelShape[] WholeHeadShapes => [Projected(1, 128, 64), Projected(3, 1, 32), Projected(1, 37, 96), Projected(2, 65, 128), Projected(2, 19, 256)];
 
     private static KernelVersion WholeHead<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T> => new(nameof(Head),
         "both layers on tensor cores: a warp takes 32 rows straight from global memory into the operand's registers, S lies in shared memory, h stays in registers",
-        Method(typeof(Head), nameof(Head.ForwardV3), typeof(T), typeof(P)), WholeHeadShapes, ProjectedChannels,
+        Method(typeof(Head), nameof(Head.ForwardV3), typeof(T), typeof(P)), WholeHeadShapes, AfterOthers,
         shape => NoProjection(shape) ?? (shape["channels"] % 32 != 0 || shape["channels"] > 256 ? "channels is a multiple of 32 up to 256" : null), HeadWhole<T>) { Name = name };
 
     private static KernelTrial HeadWhole<T>(KernelShape shape) where T : unmanaged

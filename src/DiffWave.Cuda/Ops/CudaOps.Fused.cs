@@ -16,7 +16,7 @@ public sealed partial class CudaOps
 
     private static ReadOnlySpan<int> FusedChannels => [32, 64, 128, 256];
 
-    /// <summary>Why a precision cannot serve a model, and what to do; null when it can.</summary>
+    /// <summary>Why a precision cannot serve a model on any device, and what to do; null when it can.</summary>
     /// <param name="precision">What the network is to compute with.</param>
     /// <param name="config">The model.</param>
     public static string? Problem(Precision precision, ModelConfig config)

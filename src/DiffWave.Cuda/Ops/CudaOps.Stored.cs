@@ -20,9 +20,9 @@ public sealed partial class CudaOps
 
     private sealed class StoredEnds<T, P>(CudaOps ops) : StoredEnds where T : unmanaged where P : struct, IMatrixPair<T>
     {
-        private readonly KernelVariants inputProjection = new(ops.runner, Kernels.InputProjection.ForwardV3<T, P>, "channels");
+        private readonly KernelVariants inputProjection = new(ops.runner, Kernels.InputProjection.ForwardV3<T, P>, "channels", "early");
         private readonly KernelVariants melUpsampler = new(ops.runner, MelUpsampler.ForwardV3<T, P>);
-        private readonly KernelVariants head = new(ops.runner, Kernels.Head.ForwardV3<T, P>, "channels");
+        private readonly KernelVariants head = new(ops.runner, Kernels.Head.ForwardV3<T, P>, "channels", "early");
 
         public override Type Element => typeof(T);
 
@@ -31,8 +31,8 @@ public sealed partial class CudaOps
             DeviceTensors weights = ops.Weights.Values.Input;
             int channels = x.Buffer.Channels;
             foreach ((int first, int count) in ops.Pieces(range, channels))
-                ops.Launch(inputProjection.With(channels).Add(At(audio, first)).Add(weights.Weight).Add(weights.Bias).Add(At<T>(x, first)).Add(count),
-                    Blocks(count, Kernels.InputProjection.RowsV3(channels)), 1, x.Buffer.Batch);
+                ops.runner.Launch(inputProjection.With(channels, On(ops.MayBeginEarly)).Add(At(audio, first)).Add(weights.Weight).Add(weights.Bias).Add(At<T>(x, first)).Add(count),
+                    new Dim3(Blocks(count, Kernels.InputProjection.RowsV3(channels)), 1, x.Buffer.Batch), ops.stream, early: ops.MayBeginEarly);
         }
 
         public override void UpsampleLast(DeviceTensors weights, UpsampleLaunch stage, Window upsampled, int first)
@@ -48,9 +48,9 @@ public sealed partial class CudaOps
             foreach ((int first, int count) in ops.Pieces(range, channels))
             {
                 int sharedBytes = Kernels.Head.SharedBytesV3(channels);
-                KernelArguments arguments = head.With(channels).Add(At<T>(skips, first)).Add(weights.Skip.Weight).Add(weights.Skip.Bias).Add(weights.Head.Weight).Add(weights.Head.Bias).Add(At(eps, first)).Add(count)
+                KernelArguments arguments = head.With(channels, On(ops.MayBeginEarly)).Add(At<T>(skips, first)).Add(weights.Skip.Weight).Add(weights.Skip.Bias).Add(weights.Head.Weight).Add(weights.Head.Bias).Add(At(eps, first)).Add(count)
                     .Add(batch).Add(ops.SkipScale);
-                ops.runner.Launch(arguments, new Dim3(Math.Min(ops.AtOnce(arguments.Kernel, sharedBytes), Blocks((long)batch * count, Kernels.Head.RowsV3(channels)))), ops.stream, sharedBytes);
+                ops.runner.Launch(arguments, new Dim3(Math.Min(ops.AtOnce(arguments.Kernel, sharedBytes), Blocks((long)batch * count, Kernels.Head.RowsV3(channels)))), ops.stream, sharedBytes, ops.MayBeginEarly);
             }
         }
     }

@@ -40,9 +40,9 @@ public sealed partial class CudaOps
     /// <exception cref="UnsupportedPrecisionException">It has none; the message says what to do.</exception>
     public void RequireTraining(ModelConfig config)
     {
-        Require(config);
-        if (tf32Gradients is not null) RequireShared(config, tf32Gradients.LeastSharedBytes);
-        if (backward is not null) RequireShared(config, backward.LeastSharedBytes(config));
+        Refuse(Problem(config));
+        if (tf32Gradients is not null) Refuse(SharedProblem(config, tf32Gradients.LeastSharedBytes));
+        if (backward is not null) Refuse(SharedProblem(config, backward.LeastSharedBytes(config)));
     }
 
     private void PackTraining()

@@ -43,7 +43,7 @@ public sealed partial class CudaOps : IOps
     {
         (this.driver, this.options) = (driver, options ?? new CudaOptions());
         if (Precision != Precision.Fp32 && driver.Device.Sm < LeastSm)
-            throw new UnsupportedPrecisionException($"{Name(Precision)} needs tensor cores of sm_{LeastSm} or later, {driver.Device.Name} is sm_{driver.Device.Sm}: compute in fp32 there");
+            throw new UnsupportedPrecisionException($"{Name(Precision)} needs tensor cores of sm_{LeastSm} or later, {driver.Device.Name} is sm_{driver.Device.Sm}; compute in fp32 there");
         stream = driver.CreateStream();
         pool = new DeviceMemoryPool(driver, stream, this.options.MemoryBudget);
         runner = new KernelRunner(driver);
@@ -136,10 +136,10 @@ public sealed partial class CudaOps : IOps
     private DeviceWeights Weights => current ?? throw new InvalidOperationException("no weights are loaded: call Load first");
 
     /// <inheritdoc/>
-    /// <exception cref="UnsupportedPrecisionException">The precision cannot serve the model: see <see cref="Problem"/>.</exception>
+    /// <exception cref="UnsupportedPrecisionException">The precision cannot serve the model: see <see cref="Problem(ModelConfig)"/>.</exception>
     public void Load(ModelConfig config, Parameters parameters)
     {
-        Require(config);
+        Refuse(Problem(config));
         if (loaded is null || !loaded.Fits(config))
         {
             if (current == loaded) current = null;
@@ -153,16 +153,16 @@ public sealed partial class CudaOps : IOps
         fused?.Pack(loaded);
     }
 
-    private void Require(ModelConfig config)
-    {
-        if (Problem(Precision, config) is { } problem) throw new UnsupportedPrecisionException(problem);
-        if (fused is not null) RequireShared(config, fused.LeastSharedBytes(config));
-    }
+    /// <summary>Why this device cannot serve a model in its precision, and what to do; null when it can.</summary>
+    /// <param name="config">The model.</param>
+    public string? Problem(ModelConfig config) => Problem(Precision, config) ?? (fused is null ? null : SharedProblem(config, fused.LeastSharedBytes(config)));
 
-    private void RequireShared(ModelConfig config, int bytes)
+    private string? SharedProblem(ModelConfig config, int bytes) => bytes <= driver.Device.SharedBytesPerBlock ? null
+        : $"{Name(Precision)}: at {config.Channels} channels a block takes {bytes} bytes of shared memory, {driver.Device.Name} has {driver.Device.SharedBytesPerBlock}; compute in fp32 there";
+
+    private static void Refuse(string? problem)
     {
-        if (bytes > driver.Device.SharedBytesPerBlock)
-            throw new UnsupportedPrecisionException($"{Name(Precision)}: at {config.Channels} channels a block takes {bytes} bytes of shared memory, {driver.Device.Name} has {driver.Device.SharedBytesPerBlock}; compute in fp32 there");
+        if (problem is not null) throw new UnsupportedPrecisionException(problem);
     }
 
     // Brings the weights into the order of the faster kernels.

@@ -8,7 +8,7 @@ public sealed record CudaOptions
     /// <summary>Most bytes of device memory to reserve; null: what the device has.</summary>
     public long? MemoryBudget { get; init; }
 
-    /// <summary>What the network computes with. Other precisions than <see cref="Precision.Fp32"/> take the models that <see cref="CudaOps.Problem"/> has nothing against.</summary>
+    /// <summary>What the network computes with. Other precisions than <see cref="Precision.Fp32"/> take the models that <see cref="CudaOps.Problem(Precision, ModelConfig)"/> has nothing against.</summary>
     public Precision Precision { get; init; }
 
     /// <summary>Cuts of residual blocks that were found to be the fastest; null: by rule. Results do not depend on it.</summary>
