@@ -115,9 +115,9 @@ public class CudaWindowsTests
     }
 
     // By hand, us a layer. H100 PCIe, 48,128 rows: device memory 32.3 MB at 2 TB/s = 16.17; L2 the same and 114 times 86,016 bytes of weights at 4.00 TB/s = 10.53, more than four tiles a
-    // multiprocessor at 2.43. RTX 4090, 65,536 rows: device memory 44.0 MB at 1.008 TB/s = 43.69; four tiles of 11.0 MFLOP a multiprocessor at 1.29 TFLOP/s = 34.13.
+    // multiprocessor at 2.43; an early start. RTX 4090, 65,536 rows: device memory 44.0 MB at 1.008 TB/s = 43.69; four tiles of 11.0 MFLOP a multiprocessor at 1.29 TFLOP/s = 34.13.
     [Theory]
-    [InlineData("H100 PCIe", 48_128, 16.17 / (10.53 + 1.5))]
+    [InlineData("H100 PCIe", 48_128, 16.17 / (10.53 + 0.8))]
     [InlineData("RTX 4090", 65_536, 43.69 / (34.13 + 1.5))]
     public void TheGainIsThatOfTheArithmetic(string gpu, int rows, double gain) => Assert.Equal(gain, WindowRule.Gain(Gpu(gpu), ModelConfig.Preset("base"), 2, 1, rows)!.Value, 0.002);
 

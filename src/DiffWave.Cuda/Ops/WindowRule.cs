@@ -10,7 +10,7 @@ namespace DiffWave.Cuda;
 /// </summary>
 internal static class WindowRule
 {
-    private const double LaunchSeconds = 1.5e-6; // from one launch of a graph to full speed of the next: assumed
+    private const double LaunchSeconds = 1.5e-6, EarlyLaunchSeconds = 0.8e-6; // from one launch of a graph to full speed of the next, which may begin before it ends from sm_90 on: assumed
     private const double L2BytesPerClock = 20;   // to a multiprocessor: assumed, of the order of public microbenchmarks
     private const double LeastGain = 1.1;        // below that the rates are not sure enough
     private const int TileRows = Kernels.ResidualBlock.ResidentRows;
@@ -48,11 +48,12 @@ internal static class WindowRule
         bool isResident = valueBytes == 2 && c <= 64 && Kernels.ResidualBlock.ResidentSharedBytes(c, bands, 1) <= device.SharedBytesPerBlock;
         double even = (double)batch * rows / TileRows; // tiles, if none were cut
         double fromL2 = (moved + (isResident ? 0 : even * weights)) / l2Rate, brought = isResident ? device.Multiprocessors * weights / l2Rate : 0;
+        double start = device.Sm >= 90 ? EarlyLaunchSeconds : LaunchSeconds; // as the blocks are launched
         double atOnce = config.Layers * Math.Max(Math.Max(even / device.Multiprocessors * tile, fromL2), moved / memoryRate), inWindows = 0;
         for (int layer = 0; layer < config.Layers; layer++)
         {
             int dilation = config.Dilation(layer), tiles = batch * TimeTile.Count(rows, dilation, TimeTile.Neighbours(rows, dilation, TileRows), TileRows);
-            inWindows += Math.Max((tiles + device.Multiprocessors - 1) / device.Multiprocessors * tile, fromL2 + brought) + LaunchSeconds;
+            inWindows += Math.Max((tiles + device.Multiprocessors - 1) / device.Multiprocessors * tile, fromL2 + brought) + start;
         }
         return atOnce / inWindows;
     }
