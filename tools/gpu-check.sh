@@ -14,12 +14,14 @@
 #   golden      the reference data of PyTorch: intermediates, chains, gradients, optimiser steps
 #   check       every kernel at random shapes, and every operation of the engine against the CPU's
 #   training    200 steps of the tiny model, the losses beside the CPU's, within ten times what a rounding of the first weights does to them
-#   precision   the predicted noise and the audio of tf32, fp16 and bf16 beside those of fp32
-#   peers       10 s of the base model, 1 and 16 at a time, and a training step, each in alternation with every mode of PyTorch; only where PEER names a Python with PyTorch
+#   precision   the predicted noise and the audio of tf32, fp16 and bf16 beside those of fp32, and the losses of 1,000 training steps
+#   tune        the cuts of the fused blocks of the base model, one clip of 10 s and 16 of them; the steps behind it use what it finds
 #   bench       registers, spills, occupancy and time of every kernel; 10 s of the base model in 6 steps; a training step
+#   peers       10 s of the base model, 1 and 16 at a time, and a training step, each in alternation with every mode of PyTorch, fp32 with fp32, tf32 with tf32, amp and compile with fp16; only where
+#               PEER names a Python with PyTorch
 #   memcheck    every kernel under compute-sanitizer: accesses outside of memory
 #   racecheck   the same: hazards in shared memory
-# Results go to OUT, bench/results/<GPU> unless set: table.txt, log.txt, ptxas.tsv, kernels.json, golden.json, check.json, bench.json, precision.json, sanitizer.txt. A step may take STEP_SECONDS (270).
+# Results go to OUT, bench/results/<GPU> unless set: table.txt, log.txt, ptxas.tsv, kernels.json, golden.json, check.json, precision.json, training-precision.json, tune-*.txt, bench.json, peer-*.json, sanitizer.txt. A step may take STEP_SECONDS (270).
 # Exit code 1 when something failed, 2 when nothing failed but no kernel ran on a GPU, else 0.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -108,7 +110,7 @@ row() {
     [ "$2" != FAILED ] || failed=$((failed + 1))
 }
 step() { echo; echo "== $*"; }
-wanted() { case " ${STEPS:-ptxas tests kernels golden check training bench precision peers memcheck racecheck} " in *" $1 "*) ;; *) return 1 ;; esac; }
+wanted() { case " ${STEPS:-ptxas tests kernels golden check training precision tune bench peers memcheck racecheck} " in *" $1 "*) ;; *) return 1 ;; esac; }
 # Runs a command for at most $seconds; tells a timeout as such.
 limited() {
     timeout -k 10 "$seconds" "$@"
@@ -299,11 +301,36 @@ run_precision() {
         row precision ok "SNR of the voice's audio beside fp32 on the CPU: $(awk '/^(fp32|tf32|fp16|bf16) / && !seen[$1]++ { printf "%s %s dB  ", $1, $(NF - 1) }' "$work/precision")"
     else
         row precision FAILED 'see log.txt'
+        return
+    fi
+    if (cd "$root" && limited "$pack/run" DiffWave.Bench precision --device cuda --training-steps 1000 --json "$out/training-precision.json") | tee "$work/precision"; then
+        row precision ok "1,000 training steps, loss beside fp32: $(awk '/^(tf32|fp16|bf16) / { printf "%s %s  ", $1, $3 }' "$work/precision")"
+    else
+        row precision FAILED '1,000 training steps, see log.txt'
     fi
 }
 
+run_tune() {
+    local reason precision clips
+    if reason=$(lacks diffwave) && [ -n "$reason" ]; then
+        row tune 'not run' "$reason"
+        return
+    fi
+    export DIFFWAVE_TUNING=$work/tuning
+    for precision in fp16 tf32; do
+        for clips in 1 16; do
+            if limited "$pack/run" diffwave tune --config base --precision $precision --batch $clips --device cuda | tee "$work/tune"; then
+                cp "$work/tune" "$out/tune-$precision-$clips.txt"
+                row "tune: $precision, $clips" ok "$(awk 'NF >= 8 && $1 ~ /^[0-9]+$/ { n++; if ($2 != $5 || $3 != $6) { better++; if ($NF > most) most = $NF } } END { printf "%d dilations, another cut for %d%s", n, better, most ? ", at most " most "%" : "" }' "$work/tune")"
+            else
+                row "tune: $precision, $clips" FAILED 'see log.txt'
+            fi
+        done
+    done
+}
+
 run_peers() {
-    local reason mode what
+    local reason mode what precision
     if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
         row peers 'not run' "$reason"
         return
@@ -312,8 +339,9 @@ run_peers() {
         return
     fi
     for mode in ${MODES:-fp32 tf32 amp compile}; do
+        case $mode in fp32 | tf32) precision=$mode ;; *) precision=fp16 ;; esac
         for what in "synthesis --seconds 10" "synthesis --seconds 10 --batch 16" "training --batch 16"; do
-            if (cd "$root" && limited "$pack/run" DiffWave.Bench $what --device cuda --peer "$PEER" --peer-mode $mode --json "$out/peer-$mode-$(tr -d ' -' <<<"$what").json") | tee "$work/peer"; then
+            if (cd "$root" && limited "$pack/run" DiffWave.Bench $what --precision $precision --device cuda --peer "$PEER" --peer-mode $mode --json "$out/peer-$mode-$(tr -d ' -' <<<"$what").json") | tee "$work/peer"; then
                 row "$mode: $what" ok "$(grep -E '^diffwave ' "$work/peer" | sed 's/.*median/median/'); $(grep -E '^pytorch / ' "$work/peer")"
             else
                 row "$mode: $what" FAILED "$(tail -n 1 "$work/peer"), see log.txt"
@@ -342,7 +370,7 @@ sanitize() {
 run_memcheck() { sanitize memcheck; }
 run_racecheck() { sanitize racecheck; }
 
-for name in ptxas tests kernels golden check training bench precision peers memcheck racecheck; do
+for name in ptxas tests kernels golden check training precision tune bench peers memcheck racecheck; do
     wanted $name || continue
     step $name
     run_$name

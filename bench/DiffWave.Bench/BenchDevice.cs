@@ -19,7 +19,7 @@ internal sealed record BenchDevice(IOps Ops, ICudaDriver? Driver, Func<double?> 
         if (device == "cpu" && precision != Precision.Fp32) throw new ArgumentException($"precision {precision.ToString().ToLowerInvariant()}: the CPU computes in fp32");
         if (device == "cpu") return new BenchDevice(CpuDevice.Create(threads, level), null, () => FmaPeak.Measure(threads), "FMA peak");
         ICudaDriver driver = OpenDriver(device, checks);
-        try { return new BenchDevice(new CudaOps(driver, new CudaOptions { Precision = precision }), driver, () => device == "emulator" ? null : driver.Device.PeakFloat32Flops, "float32 peak by data sheet"); }
+        try { return new BenchDevice(new CudaOps(driver, new CudaOptions { Precision = precision, Tuning = TileTuning.Open(driver) }), driver, () => device == "emulator" ? null : driver.Device.PeakFloat32Flops, "float32 peak by data sheet"); }
         catch
         {
             driver.Dispose();

@@ -61,7 +61,7 @@ internal static class LaunchTimes
     {
         if (!HasClock(driver)) return null;
         using var timer = new LaunchTimer(driver);
-        using var ops = new CudaOps(timer, new CudaOptions { Precision = workload.Precision });
+        using var ops = new CudaOps(timer, new CudaOptions { Precision = workload.Precision, Tuning = TileTuning.Open(timer) });
         workload.Run(ops, watched => timer.IsTiming = watched, replayed: false);
         var totals = timer.Totals();
         Console.WriteLine($"launches: {workload.Text}");
