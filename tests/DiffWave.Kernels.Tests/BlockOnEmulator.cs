@@ -76,7 +76,8 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
     {
         int count = end - first, neighbours = version.Neighbours(dilation, count);
         Rows<T> From(ArrayView<T> values, int width) => new(values, rows, first, width);
-        Launch(keep ? keeping : early ? beginning : kernel, blocks, neighbours, early, From(x, channels), From(mel, bands), weights, bias, edges, outputBias, From(y, channels), From(skips, channels), keep ? From(h, 2 * channels) : default, default(ArrayView<int>), Items * TimeTile.Count(count, dilation, neighbours, version.TileRows), count, first, rows - end, dilation, neighbours, 0, Layers);
+        Launch(keep ? keeping : early ? beginning : kernel, blocks, neighbours, early, From(x, channels), From(mel, bands), weights, bias, edges, outputBias, From(y, channels), From(skips, channels),
+            keep ? From(h, 2 * channels) : default, default(ArrayView<int>), Items * TimeTile.Count(count, dilation, neighbours, version.TileRows), count, first, rows - end, dilation, neighbours, 0, Layers);
     }
 
     private void Launch(LoadedKernel chosen, int blocks, int neighbours, bool early, params object[] arguments) => Launch(chosen.Function, chosen.Compiled, blocks, neighbours, early, arguments);
@@ -109,17 +110,22 @@ internal sealed class BlockOnEmulator<T, P> : IDisposable where T : unmanaged wh
         Assert.ThrowsAny<CudaException>(() => Without(compiled.Ptx));
     }
 
-    // Both items as one of twice the rows: part of the packed signals of these lengths, or one of them as an item alone.
+    // Both items as one of twice the rows, in which signals of these lengths lie: some rows of one and those behind it, packed, or rows of that one as an item alone.
     private void LaunchOne(int[] lengths, int signal, int first, int end, int blocks, bool packed)
     {
-        int signalStart = lengths.Take(signal).Sum(), dataEnd = packed ? lengths.Sum() : signalStart + lengths[signal], count = end - first;
-        int[] starts = [.. lengths.Select((_, s) => lengths.Take(s).Sum())], parts = [.. lengths.Index().Skip(signal).Where(part => starts[part.Index] < end).Select(part => Math.Min(end, starts[part.Index] + part.Item) - Math.Max(first, starts[part.Index]))];
-        int neighbours = version.Neighbours(dilation, packed ? parts : [count]);
-        int after = packed ? Math.Min(dilation, starts[signal + parts.Length - 1] + lengths[signal + parts.Length - 1] - end) : dataEnd - end;
+        int start = lengths.Take(signal).Sum(), last = signal, lastEnd = start + lengths[signal];
+        List<int> parts = [Math.Min(end, lastEnd) - first];
+        while (lastEnd < end)
+        {
+            parts.Add(Math.Min(end - lastEnd, lengths[++last]));
+            lastEnd += lengths[last];
+        }
+        int neighbours = version.Neighbours(dilation, [.. parts]);
+        object table = packed ? OnDevice(PackedSignals.Table([.. parts], dilation, neighbours, version.TileRows)) : default(ArrayView<int>);
         Rows<T> From(ArrayView<T> values, int width) => new(values, Items * rows, first, width);
         ArrayView<float> Of(ArrayView<float> all) => all.SubView(all.Length / Signals * signal);
-        Launch(packed ? packing : keeping, blocks, neighbours, false, From(x, channels), From(mel, bands), weights, Of(bias), Of(edges), Of(outputBias), From(y, channels), From(skips, channels), From(h, 2 * channels), packed ? OnDevice(PackedSignals.Table(parts, dilation, neighbours, version.TileRows)) : default(ArrayView<int>),
-            parts.Sum(part => TimeTile.Count(part, dilation, neighbours, version.TileRows)), count, Math.Min(dilation, first - signalStart), after, dilation, neighbours, 0, Layers);
+        Launch(packed ? packing : keeping, blocks, neighbours, false, From(x, channels), From(mel, bands), weights, Of(bias), Of(edges), Of(outputBias), From(y, channels), From(skips, channels), From(h, 2 * channels),
+            table, parts.Sum(part => TimeTile.Count(part, dilation, neighbours, version.TileRows)), end - first, Math.Min(dilation, first - start), Math.Min(dilation, lastEnd - end), dilation, neighbours, 0, Layers);
     }
 
     /// <summary>Packed signals have the bits that each has alone, whatever the blocks, and in pieces that begin and end inside a signal too.</summary>

@@ -48,8 +48,8 @@ public sealed partial class CudaOps
             foreach ((int first, int count) in ops.Pieces(range, channels))
             {
                 int sharedBytes = Kernels.Head.SharedBytesV3(channels);
-                KernelArguments arguments = head.With(channels, On(ops.MayBeginEarly)).Add(At<T>(skips, first)).Add(weights.Skip.Weight).Add(weights.Skip.Bias).Add(weights.Head.Weight).Add(weights.Head.Bias).Add(At(eps, first)).Add(count)
-                    .Add(batch).Add(ops.SkipScale);
+                KernelArguments arguments = head.With(channels, On(ops.MayBeginEarly)).Add(At<T>(skips, first)).Add(weights.Skip.Weight).Add(weights.Skip.Bias).Add(weights.Head.Weight).Add(weights.Head.Bias)
+                    .Add(At(eps, first)).Add(count).Add(batch).Add(ops.SkipScale);
                 ops.runner.Launch(arguments, new Dim3(Math.Min(ops.AtOnce(arguments.Kernel, sharedBytes), Blocks((long)batch * count, Kernels.Head.RowsV3(channels)))), ops.stream, sharedBytes, ops.MayBeginEarly);
             }
         }
