@@ -17,7 +17,8 @@
 // b1  weights: a block a slice, a warp a value of it, its lanes along the bands
 // b2  input: a thread four bands of an input: y and dy are read once a tap for all three rows of w, which meet their neighbours in shared memory
 // b2  weights: a block a slice, a warp a phase: an output row is read once for all six weights that meet it, by four bands at a time
-// b3  either version 2 with y in 16 bits, for the last stage
+// b3  input: version 2 with y in 16 bits, for the last stage
+// b3  weights: version 2 with y in 16 bits, for the last stage
 using System.Numerics;
 
 namespace DiffWave.Kernels;
