@@ -53,7 +53,7 @@ public class EmulatorTests
     [InlineData("residual_block_backward_v3_bf16", "rows=257,dilation=6,hasY=0,stepInResidual=1,blocks=2")]
     [InlineData("residual_block_backward_v3_c256", "batch=3,rows=63,dilation=16,half=0,blocks=2")]
     [InlineData("residual_block_backward_v3_c256_bf16", "rows=33,dilation=40,hasY=0,half=1,blocks=1")]
-    [InlineData("pointwise_conv_backward_v3", "batch=2,rows=129,outputs=136,inputs=4,blocks=3")]
+    [InlineData("pointwise_conv_backward_v3", "batch=2,rows=129,outputs=136,inputs=4,layers=3,blocks=3")]
     [InlineData("pointwise_conv_backward_v3_written_bf16", "rows=257,outputs=8,inputs=164,blocks=1")]
     [InlineData("head_backward_v3", "batch=3,rows=511,channels=32,blocks=2")]
     [InlineData("head_backward_v3_bf16", "batch=1,rows=1025,channels=160,blocks=1")]

@@ -21,7 +21,7 @@ public sealed partial class CudaOps
 
         public abstract void ResidualBlock(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias);
 
-        public abstract void ConditionerProjection(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled);
+        public abstract void ConditionerProjection(int layer, IBuffer upsampled, IReadOnlyList<IBuffer> dConditioners, IBuffer dUpsampled);
 
         public abstract void UpsampleWeights(Rows<float> from, IBuffer upsampled, Rows<float> dUpsampled, ArrayView<float> partial, int inputs, int factor, int slices);
 
@@ -47,7 +47,7 @@ public sealed partial class CudaOps
 
         public override int LeastSharedBytes(ModelConfig config)
         {
-            int channels = config.Channels, block = LeastBlockBytes(channels), head = Kernels.HeadBackward.SharedBytesV3(channels), pointwise = PointwiseConvBackward.SharedBytesV3(2 * channels);
+            int channels = config.Channels, block = LeastBlockBytes(channels), head = Kernels.HeadBackward.SharedBytesV3(channels), pointwise = PointwiseConvBackward.SharedBytesV3(2 * channels, ops.ConditionersAtOnce(config));
             return Math.Max(Math.Max(block, head), Math.Max(pointwise, gradients.LeastSharedBytes));
         }
 
@@ -80,7 +80,7 @@ public sealed partial class CudaOps
             ops.runner.Launch(arguments, new Dim3(Math.Min(ops.AtOnce(arguments.Kernel, sharedBytes), slices)), ops.stream, sharedBytes);
             ops.AddSlices(partial, sums, slices);
             gradients.Add(dHidden, All<T>(skips), null, new(target.Skip.Weight, default), batch, rows, taps: 1, dilation: 1, ops.SkipScale);
-            Pointwise(written, weights.Skip.Weight, dHidden, All<T>(dSkips), batch, rows, ops.SkipScale);
+            Pointwise(written, weights.Skip.Weight, 0, [dHidden], All<T>(dSkips), batch, rows, ops.SkipScale);
         }
 
         public override void ResidualBlock(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias)
@@ -119,12 +119,17 @@ public sealed partial class CudaOps
             if (dLabelBias is not null) ops.SumSlices(sums, CudaOps.All(dLabelBias, layer), batch, SliceSum.Slices(rows));
         }
 
-        public override void ConditionerProjection(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled)
+        public override void ConditionerProjection(int layer, IBuffer upsampled, IReadOnlyList<IBuffer> dConditioners, IBuffer dUpsampled)
         {
-            DeviceTensors target = ops.Gradients.Layers[layer].Conditioner;
-            int batch = upsampled.Batch, rows = upsampled.Rows;
-            gradients.Add(All<T>(dConditioner), All<T>(upsampled), null, target, batch, rows, taps: 1, dilation: 1, 1);
-            Pointwise(added, ops.Weights.Values.Layers[layer].Conditioner.Weight, All<T>(dConditioner), CudaOps.All(dUpsampled), batch, rows, 1);
+            DeviceArena weights = ops.Weights.Values;
+            int batch = upsampled.Batch, rows = upsampled.Rows, atOnce = ops.ConditionersAtOnce(ops.Weights.Config);
+            for (int i = 0; i < dConditioners.Count; i++)
+                gradients.Add(All<T>(dConditioners[i]), All<T>(upsampled), null, ops.Gradients.Layers[layer - i].Conditioner, batch, rows, taps: 1, dilation: 1, 1);
+            for (int i = 0; i < dConditioners.Count; i += atOnce)
+            {
+                Rows<T>[] run = [.. dConditioners.Skip(i).Take(atOnce).Select(dConditioner => All<T>(dConditioner)).Reverse()]; // the first layer first, as the weights lie
+                Pointwise(added, weights.From(weights.Layers[layer - i - run.Length + 1].Conditioner.Weight), weights.LayerStride, run, CudaOps.All(dUpsampled), batch, rows, 1);
+            }
         }
 
         public override void UpsampleWeights(Rows<float> from, IBuffer upsampled, Rows<float> dUpsampled, ArrayView<float> partial, int inputs, int factor, int slices) =>
@@ -141,11 +146,12 @@ public sealed partial class CudaOps
             ops.AddSlices(partial, target, batch * slices);
         }
 
-        // dX (+)= scale W^T dY.
-        private void Pointwise<U>(KernelVariants kernel, ArrayView<float> weight, Rows<T> dY, Rows<U> dX, int batch, int rows, float scale) where U : unmanaged
+        // dX (+)= scale times the sum of W^T dY over layers.
+        private void Pointwise<U>(KernelVariants kernel, ArrayView<float> weight, int layerStride, Rows<T>[] dY, Rows<U> dX, int batch, int rows, float scale) where U : unmanaged
         {
-            int tiles = PointwiseConvBackward.TilesV3(batch, rows), sharedBytes = PointwiseConvBackward.SharedBytesV3(dY.Channels), across = Blocks(dX.Channels, PointwiseConvBackward.InputsV3);
-            KernelArguments arguments = kernel.With().Add(weight).Add(dY).Add(dX).Add(tiles).Add(rows).Add(scale);
+            int tiles = PointwiseConvBackward.TilesV3(batch, rows), sharedBytes = PointwiseConvBackward.SharedBytesV3(dY[0].Channels, dY.Length), across = Blocks(dX.Channels, PointwiseConvBackward.InputsV3);
+            ArrayView<T> Layer(int layer) => layer < dY.Length ? dY[layer].Values : default;
+            KernelArguments arguments = kernel.With().Add(weight).Add(layerStride).Add(dY[0]).Add(Layer(1)).Add(Layer(2)).Add(Layer(3)).Add(dY.Length).Add(dX).Add(tiles).Add(rows).Add(scale);
             ops.runner.Launch(arguments, new Dim3(Math.Min(tiles, Blocks(ops.AtOnce(arguments.Kernel, sharedBytes), across)), across), ops.stream, sharedBytes);
         }
     }

@@ -82,18 +82,21 @@ public sealed partial class CudaOps
     }
 
     /// <inheritdoc/>
-    public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled)
+    public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IReadOnlyList<IBuffer> dConditioners, IBuffer dUpsampled)
     {
         using var range = Range(nameof(ConditionerProjectionBackward));
         if (backward is not null)
         {
-            backward.ConditionerProjection(layer, upsampled, dConditioner, dUpsampled);
+            backward.ConditionerProjection(layer, upsampled, dConditioners, dUpsampled);
             return;
         }
-        DeviceTensors gradients = Gradients.Layers[layer].Conditioner;
         int batch = upsampled.Batch, rows = upsampled.Rows;
-        AddConvolutionGradient(All(dConditioner), All(upsampled), null, gradients, batch, rows, taps: 1, dilation: 1, 1);
-        PointwiseBackward(Weights.Values.Layers[layer].Conditioner.Weight, Training.Packed.Conditioner[layer], All(dConditioner), All(dUpsampled), batch, rows, 1, accumulate: true);
+        foreach (IBuffer dConditioner in dConditioners)
+        {
+            AddConvolutionGradient(All(dConditioner), All(upsampled), null, Gradients.Layers[layer].Conditioner, batch, rows, taps: 1, dilation: 1, 1);
+            PointwiseBackward(Weights.Values.Layers[layer].Conditioner.Weight, Training.Packed.Conditioner[layer], All(dConditioner), All(dUpsampled), batch, rows, 1, accumulate: true);
+            layer--;
+        }
     }
 
     /// <inheritdoc/>
