@@ -69,7 +69,7 @@ public class MixedPrecisionTests
 
     private static readonly ModelConfig Config = Setup.Config(32, Both, bands: 8, factors: [4], layers: 3, cycle: 2);
 
-    private const int Frames = 150; // 600 samples: two slices of rows
+    private const int Frames = 258; // 1,032 samples: two slices of rows
 
     private static TrainingOptions Options(Precision precision) => new() { Batch = 3, CropFrames = Frames, LearningRate = 1e-3, ClipNorm = 0.5, AverageDecay = 0.9, Precision = precision };
 

@@ -111,12 +111,12 @@ public sealed partial class CudaOps
             arguments = arguments.Add(All<T>(dY)).Add(All<T>(dSkips)).Add(All<T>(preGate))
                 .Add(BlockWeightsOf(ops.Training, channels, config.Layers).SubView((long)layer * size, size)).Add(All<T>(dPreGate)).Add(gated).Add(All<T>(dX)).Add(stepSums).Add(tiles).Add(rows).Add(dilation).Add(neighbours);
             ops.runner.Launch(arguments, new Dim3(Math.Min(ops.AtOnce(arguments.Kernel, sharedBytes), tiles)), ops.stream, sharedBytes);
-            ops.SumSlices(stepSums, CudaOps.All(dStepBias, layer), batch, itemTiles);
+            ops.SumSlices(stepSums, CudaOps.All(dStepBias, layer), batch);
 
             if (hasY == 1) gradients.Add(All<T>(dY), gated, null, new(target.Output.Weight.SubView(0, channels * channels), target.Output.Bias.SubView(0, channels)), batch, rows, taps: 1, dilation: 1, RootHalf);
             gradients.Add(All<T>(dSkips), gated, null, new(target.Output.Weight.SubView(channels * channels), target.Output.Bias.SubView(channels)), batch, rows, taps: 1, dilation: 1, 1);
             ArrayView<float> sums = gradients.Add(All<T>(dPreGate), All<T>(x), CudaOps.All(stepBias, layer), target.Dilated, batch, rows, taps: 3, dilation, 1);
-            if (dLabelBias is not null) ops.SumSlices(sums, CudaOps.All(dLabelBias, layer), batch, SliceSum.Slices(rows));
+            if (dLabelBias is not null) ops.SumSlices(sums, CudaOps.All(dLabelBias, layer), batch);
         }
 
         public override void ConditionerProjection(int layer, IBuffer upsampled, IReadOnlyList<IBuffer> dConditioners, IBuffer dUpsampled)
@@ -173,7 +173,7 @@ public sealed partial class CudaOps
         /// </summary>
         public ArrayView<float> Add(Rows<T> d, Rows<T> x, Rows<float>? step, DeviceTensors target, int batch, int rows, int taps, int dilation, float scale)
         {
-            int outputs = d.Channels, inputs = x.Channels, columns = taps * inputs, slices = SliceSum.Slices(rows);
+            int outputs = d.Channels, inputs = x.Channels, columns = taps * inputs, slices = WeightGradient.SlicesV3(rows);
             bool isWide = columns >= WideColumns, hasBias = target.Bias.IsValid;
             int tiles = isWide ? WeightGradient.BlocksV3<Gradient128x192>(outputs, columns) : WeightGradient.BlocksV3<Gradient128x64>(outputs, columns);
             int sharedBytes = isWide ? WeightGradient.SharedBytesV3<Gradient128x192>() : WeightGradient.SharedBytesV3<Gradient128x64>(), together = ops.ItemsTogether(slices, outputs * columns, batch);
