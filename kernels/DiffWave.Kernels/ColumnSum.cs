@@ -22,14 +22,15 @@ public static partial class ColumnSum
     /// <param name="rows">T.</param>
     /// <param name="channels">C.</param>
     /// <param name="scale">Factor of every sum.</param>
-    public static void Reference<T>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, Span<T> partial, int rows, int channels, float scale) where T : IFloatingPointIeee754<T>
+    /// <param name="sliceRows">Rows of a slice.</param>
+    public static void Reference<T>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, Span<T> partial, int rows, int channels, float scale, int sliceRows = SliceSum.SliceRows) where T : IFloatingPointIeee754<T>
     {
-        int slices = SliceSum.Slices(rows);
+        int slices = (rows + sliceRows - 1) / sliceRows;
         for (int index = 0; index < partial.Length; index++)
         {
             int slice = index / channels % slices, item = index / channels / slices;
             T sum = T.Zero;
-            for (int row = slice * SliceSum.SliceRows; row < rows && row < (slice + 1) * SliceSum.SliceRows; row++)
+            for (int row = slice * sliceRows; row < rows && row < (slice + 1) * sliceRows; row++)
             {
                 T value = T.CreateChecked(x[(item * rows + row) * channels + index % channels]);
                 sum += weights.IsEmpty ? value : T.CreateChecked(weights[item * rows + row]) * value;

@@ -169,11 +169,18 @@ public static partial class WeightGradient
     /// <summary>Threads of a block of version 3.</summary>
     public const int ThreadsV3 = 256;
 
+    /// <summary>Rows of a slice of version 3, the same on every device, since bits depend on it. At 512 rows, as the others have them, the sums of the dilated convolution (C = 64) took as many bytes as its activations.</summary>
+    public const int SliceRowsV3 = 1024;
+
     private const int GroupV3 = 64, PadV3 = 8; // channels of a row that neighbouring threads copy; elements between rows
 
     /// <summary>Dynamic shared memory of version 3 in bytes, whatever the precision.</summary>
     /// <typeparam name="S">The cut.</typeparam>
     public static int SharedBytesV3<S>() where S : struct, IGradientTile => S.Stages * (S.Outputs + S.Columns + 2 * PadV3) * 2 * 16 * 2;
+
+    /// <summary>Slices of an item in version 3.</summary>
+    /// <param name="rows">T.</param>
+    public static int SlicesV3(int rows) => (rows + SliceRowsV3 - 1) / SliceRowsV3;
 
     /// <summary>Blocks of version 3 along x; slices go along y, items along z.</summary>
     /// <typeparam name="S">The cut.</typeparam>
@@ -193,7 +200,7 @@ public static partial class WeightGradient
     /// <param name="x">Its input, I channels, a multiple of 8.</param>
     /// <param name="step">Row 0 of an item is added to the item's inputs, I channels; not read without <paramref name="hasStep"/>.</param>
     /// <param name="partial">Receives B x slices x O x K x I.</param>
-    /// <param name="biasPartial">Receives B x slices x O, as ColumnSum gives it; not touched without <paramref name="hasBias"/>.</param>
+    /// <param name="biasPartial">Receives B x slices x O, what ColumnSum gives for such slices; not touched without <paramref name="hasBias"/>.</param>
     /// <param name="rows">T.</param>
     /// <param name="dilation">Rows between taps.</param>
     /// <param name="scale">Factor of every sum.</param>
@@ -211,7 +218,7 @@ public static partial class WeightGradient
         int thread = Group.IdxX, lane = thread % 32, warp = thread / 32, slice = Grid.IdxY, item = Grid.IdxZ;
         int outputs = d.Channels, inputs = x.Channels, columns = taps * inputs, tiles = (columns + S.Columns - 1) / S.Columns;
         int firstOutput = Grid.IdxX / tiles * S.Outputs, firstColumn = Grid.IdxX % tiles * S.Columns;
-        int first = slice * SliceSum.SliceRows, end = XMath.Min(first + SliceSum.SliceRows, rows);
+        int first = slice * SliceRowsV3, end = XMath.Min(first + SliceRowsV3, rows);
 
         // A thread copies 16 bytes of the same row of every group of 64 channels. What does not exist is zero: a row's number counts from the first that does.
         int chunk = P.Depth / 2, copyRow = thread / (GroupV3 / chunk), copyChannel = thread % (GroupV3 / chunk) * chunk;

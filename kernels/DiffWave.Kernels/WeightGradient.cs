@@ -3,8 +3,8 @@
 //   p[b, s, o, k, i] = scale * sum over the rows t of slice s of d[b, t, o] h[b, t + (k - (K - 1) / 2) dilation, i]     d: B x T x O; h: B x T x I; K taps, 1 or 3
 //   h = x, or x + step[b] inside the signal; zero outside it
 //
-// SliceSum adds the slices to the gradient. A slice is 512 rows (SliceSum.SliceRows). The base model's dilated convolution (C = 64: O = 128, I = 64, K = 3) at 16 items of 15,872 rows has
-// 496 slices of 24,576 values, 48.8 MB; what grows with C^2 can be bounded by launching some items at a time, without changing a bit of the gradient.
+// SliceSum adds the slices to the gradient. A slice is 512 rows (SliceSum.SliceRows), 1,024 in v3 (SliceRowsV3). The base model's dilated convolution (C = 64: O = 128, I = 64, K = 3) at 16 items of
+// 15,872 rows has 496 slices of 24,576 values, 48.8 MB, 256 and 25.2 MB in v3; what grows with C^2 can be bounded by launching some items at a time, without changing a bit of the gradient.
 //
 // v1  one thread a value of a slice
 // v2  a block computes 64 outputs x 64 inputs of taps of a slice: rows through shared memory while the next are on their way, each thread keeps 8 x 8 sums in registers
@@ -29,16 +29,17 @@ public static partial class WeightGradient
     /// <param name="taps">K.</param>
     /// <param name="dilation">Rows between taps.</param>
     /// <param name="scale">Factor of every sum.</param>
-    public static void Reference<T>(ReadOnlySpan<float> d, ReadOnlySpan<float> x, ReadOnlySpan<float> step, Span<T> partial, int rows, int outputs, int inputs, int taps, int dilation, float scale)
+    /// <param name="sliceRows">Rows of a slice.</param>
+    public static void Reference<T>(ReadOnlySpan<float> d, ReadOnlySpan<float> x, ReadOnlySpan<float> step, Span<T> partial, int rows, int outputs, int inputs, int taps, int dilation, float scale, int sliceRows = SliceSum.SliceRows)
         where T : IFloatingPointIeee754<T>
     {
-        int values = outputs * taps * inputs, slices = SliceSum.Slices(rows);
+        int values = outputs * taps * inputs, slices = (rows + sliceRows - 1) / sliceRows;
         for (int index = 0; index < partial.Length; index++)
         {
             int value = index % values, slice = index / values % slices, item = index / values / slices;
             int o = value / (taps * inputs), k = value / inputs % taps, i = value % inputs;
             T sum = T.Zero;
-            for (int row = slice * SliceSum.SliceRows; row < rows && row < (slice + 1) * SliceSum.SliceRows; row++)
+            for (int row = slice * sliceRows; row < rows && row < (slice + 1) * sliceRows; row++)
             {
                 int from = row + (k - taps / 2) * dilation;
                 if (from < 0 || from >= rows) continue;
@@ -80,9 +81,10 @@ public static partial class WeightGradient
     /// <param name="taps">K.</param>
     /// <param name="elementBytes">Bytes of a value of an activation.</param>
     /// <param name="hasBias">Whether the bias's gradient is computed too.</param>
-    public static Cost GradientCost(long items, int rows, long outputs, long inputs, long taps, int elementBytes, bool hasBias)
+    /// <param name="slices">Slices of an item.</param>
+    public static Cost GradientCost(long items, int rows, long outputs, long inputs, long taps, int elementBytes, bool hasBias, int slices)
     {
         long values = outputs * (taps * inputs + (hasBias ? 1 : 0));
-        return new(items * rows * outputs * (2 * taps * inputs + (hasBias ? 1 : 0)), items * (elementBytes * rows * (outputs + inputs) + sizeof(float) * SliceSum.Slices(rows) * values));
+        return new(items * rows * outputs * (2 * taps * inputs + (hasBias ? 1 : 0)), items * (elementBytes * rows * (outputs + inputs) + sizeof(float) * slices * values));
     }
 }

@@ -86,13 +86,15 @@ internal sealed partial class OpsCheck
 
     private void ConditionerProjectionBackward()
     {
-        int layer = _twins.Random.Next(_config.Layers);
-        string name = $"residual_layers.{layer}.conditioner_projection";
-        TwinBuffer upsampled = Crops(_config.Bands), gradient = Crops(2 * _config.Channels), sum = Crops(_config.Bands);
-        var gradients = Gradients(side => side.Ops.ConditionerProjectionBackward(layer, side.Of(upsampled), side.Of(gradient), side.Of(sum)));
+        int layer = _twins.Random.Next(_config.Layers), layers = 1 + _twins.Random.Next(layer + 1);
+        string[] names = [.. Enumerable.Range(0, layers).Select(i => $"residual_layers.{layer - i}.conditioner_projection")];
+        TwinBuffer upsampled = Crops(_config.Bands), sum = Crops(_config.Bands);
+        TwinBuffer[] d = [.. names.Select(_ => Crops(2 * _config.Channels))];
+        var gradients = Gradients(side => side.Ops.ConditionerProjectionBackward(layer, side.Of(upsampled), [.. d.Select(side.Of)], side.Of(sum)));
+        ErrorEstimate total = names.Zip(d).Aggregate(sum.Exact, (before, one) => before + one.Second.Exact.Weighted(2 * _config.Channels, ColumnSum(one.First)));
         const string op = nameof(IOps.ConditionerProjectionBackward);
-        Compare(op, "d upsampled", _twins.Read(sum, 0, _length), gradient.Exact.Weighted(2 * _config.Channels, ColumnSum(name), sum.Max), $"{ByLinear}2C = {2 * _config.Channels} products");
-        Compare(op, gradients, ($"{name}.weight", gradient.Exact.SumOfProducts(AllRows, upsampled.Exact)), ($"{name}.bias", gradient.Exact.Summed(AllRows)));
+        Compare(op, "d upsampled", _twins.Read(sum, 0, _length), total, $"{ByLinear}2C = {2 * _config.Channels} products, for each of {layers} layers");
+        Compare(op, gradients, [.. names.Zip(d).SelectMany(one => new[] { ($"{one.First}.weight", one.Second.Exact.SumOfProducts(AllRows, upsampled.Exact)), ($"{one.First}.bias", one.Second.Exact.Summed(AllRows)) })]);
     }
 
     private void UpsampleMelBackward()

@@ -38,6 +38,8 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
 
     public bool BlocksProjectMel => false;
 
+    public int ConditionersAtOnce(ModelConfig config) => 1;
+
     public int WindowRows(ModelConfig config, int batch, int rows) => 0;
 
     public long WorkingRowBytes(ModelConfig config) => 0; // tiles near the caches

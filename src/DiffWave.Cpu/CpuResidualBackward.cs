@@ -14,6 +14,9 @@ internal sealed unsafe partial class CpuOps<S, V>
         }.Run(_team, Training);
     }
 
-    public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled) =>
-        ConditionerProjectionBackward<S, V>.Run(_team, Training, Training.Layers[layer], (CpuBuffer)upsampled, (CpuBuffer)dConditioner, (CpuBuffer)dUpsampled);
+    public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IReadOnlyList<IBuffer> dConditioners, IBuffer dUpsampled)
+    {
+        for (int i = 0; i < dConditioners.Count; i++)
+            ConditionerProjectionBackward<S, V>.Run(_team, Training, Training.Layers[layer - i], (CpuBuffer)upsampled, (CpuBuffer)dConditioners[i], (CpuBuffer)dUpsampled);
+    }
 }

@@ -89,6 +89,9 @@ public interface IOps : IDisposable
     /// </summary>
     bool BlocksProjectMel { get; }
 
+    /// <summary>Layers that <see cref="ConditionerProjectionBackward"/> best gets at a time, at least 1: more where a device then reads and writes the gradient of the upsampled mel once for all of them.</summary>
+    int ConditionersAtOnce(ModelConfig config);
+
     /// <summary>
     /// Rows of whole signals that the layers of a network are to take before the next ones, so that what they hand on stays in the device's cache; 0: all of them. Asked only of a device whose results do
     /// not depend on how a signal is cut.
@@ -306,12 +309,12 @@ public interface IOps : IDisposable
     /// <param name="dLabelBias">Out: row <paramref name="layer"/> of [B, L, 2C]; or null.</param>
     void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias);
 
-    /// <summary>Backward of <see cref="ConditionerProjection"/>.</summary>
-    /// <param name="layer">The layer.</param>
+    /// <summary>Backward of <see cref="ConditionerProjection"/> in one layer or several that read the same upsampled mel.</summary>
+    /// <param name="layer">The last of these layers.</param>
     /// <param name="upsampled">[B, T, M].</param>
-    /// <param name="dConditioner">[B, T, 2C].</param>
-    /// <param name="dUpsampled">In and out: [B, T, M], to which the gradient is added.</param>
-    void ConditionerProjectionBackward(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled);
+    /// <param name="dConditioners">[B, T, 2C] of that layer, the one before it, and so on; best <see cref="ConditionersAtOnce"/>.</param>
+    /// <param name="dUpsampled">In and out: [B, T, M], to which the gradients are added.</param>
+    void ConditionerProjectionBackward(int layer, IBuffer upsampled, IReadOnlyList<IBuffer> dConditioners, IBuffer dUpsampled);
 
     /// <summary>Backward of <see cref="UpsampleMel"/>; the inner stages are computed again. The mel itself gets no gradient.</summary>
     /// <param name="layer">The layer; ignored by models whose upsampler is shared.</param>

@@ -12,6 +12,7 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public long TrainingBudget => ops.TrainingBudget;
     public int ActivationBytes => ops.ActivationBytes;
     public bool BlocksProjectMel => ops.BlocksProjectMel;
+    public int ConditionersAtOnce(ModelConfig config) => ops.ConditionersAtOnce(config);
     public int WindowRows(ModelConfig config, int batch, int rows) => ops.WindowRows(config, batch, rows);
     public long WorkingRowBytes(ModelConfig config) => ops.WorkingRowBytes(config);
     public IRecording Record(Action operations) => ops.Record(operations);
@@ -63,7 +64,7 @@ internal sealed class Tampered(IOps ops, string parameter, float change) : IOps
     public void HeadBackward(IBuffer skips, IBuffer dEps, IBuffer dSkips) => ops.HeadBackward(skips, dEps, dSkips);
     public void ResidualBlockBackward(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias) =>
         ops.ResidualBlockBackward(layer, x, stepBias, preGate, dSkips, dY, dX, dPreGate, dStepBias, dLabelBias);
-    public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled) => ops.ConditionerProjectionBackward(layer, upsampled, dConditioner, dUpsampled);
+    public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IReadOnlyList<IBuffer> dConditioners, IBuffer dUpsampled) => ops.ConditionerProjectionBackward(layer, upsampled, dConditioners, dUpsampled);
     public void UpsampleMelBackward(int layer, IBuffer mel, IBuffer upsampled, IBuffer dUpsampled) => ops.UpsampleMelBackward(layer, mel, upsampled, dUpsampled);
     public void InputProjectionBackward(IBuffer audio, IBuffer x, IBuffer dX, IBuffer? dAudio) => ops.InputProjectionBackward(audio, x, dX, dAudio);
     public void StepEmbeddingBackward(IBuffer table, IBuffer embedding, IBuffer dStepBias) => ops.StepEmbeddingBackward(table, embedding, dStepBias);

@@ -138,16 +138,17 @@ internal static class BackwardChecks
         }
     }
 
-    public static void ConditionerProjection(IOps ops, int channels, int bands, int rows, int batch)
+    public static void ConditionerProjection(IOps ops, int channels, int bands, int rows, int batch, int layers = 1)
     {
-        const int Layer = 3;
+        const int Last = 5;
         var config = Setup.Config(channels, Conditioner.Mel, bands);
         var parameters = BackwardSetup.Load(ops, config);
-        float[][] upsampled = Items(batch, rows * bands, 0), dConditioner = Items(batch, rows * 2 * channels, 10), before = Items(batch, rows * bands, 20);
+        float[][] upsampled = Items(batch, rows * bands, 0), before = Items(batch, rows * bands, 20);
+        float[][][] dConditioners = [.. Enumerable.Range(0, layers).Select(i => Items(batch, rows * 2 * channels, 30 + 10 * (uint)i))];
         using var buffers = new Buffers(ops);
         IBuffer dUpsampled = buffers.Of(before, bands);
-        ops.ConditionerProjectionBackward(Layer, buffers.Of(upsampled, bands), buffers.Of(dConditioner, 2 * channels), dUpsampled);
-        string what = $"C={channels} M={bands} T={rows} B={batch}";
+        ops.ConditionerProjectionBackward(Last, buffers.Of(upsampled, bands), [.. dConditioners.Select(dConditioner => buffers.Of(dConditioner, 2 * channels))], dUpsampled);
+        string what = $"C={channels} M={bands} T={rows} B={batch}, {layers} layers";
         var truths = new double[batch][];
         var naives = new float[batch][];
         BackwardSetup.AssertGradients(what, ops, parameters, gradients => Evaluate(gradients, truths), gradients => Evaluate(gradients, naives));
@@ -157,8 +158,12 @@ internal static class BackwardChecks
         {
             for (int item = 0; item < batch; item++)
             {
-                T[] added = ReferenceBackward<T>.MelBias(config, parameters, Layer, Reference<T>.Of(upsampled[item]), Reference<T>.Of(dConditioner[item]), gradients);
-                results[item] = [.. added.Zip(Reference<T>.Of(before[item]), (value, sum) => sum + value)];
+                results[item] = Reference<T>.Of(before[item]);
+                for (int i = 0; i < layers; i++)
+                {
+                    T[] added = ReferenceBackward<T>.MelBias(config, parameters, Last - i, Reference<T>.Of(upsampled[item]), Reference<T>.Of(dConditioners[i][item]), gradients);
+                    results[item] = [.. added.Zip(results[item], (value, sum) => sum + value)];
+                }
             }
         }
     }
@@ -201,7 +206,7 @@ internal static class BackwardChecks
             if (bad < 4)
                 ops.ResidualBlockBackward(1, Of(channels, 0), buffers.Of([Setup.Normals(config.Layers * channels, 1)], channels), Of(2 * channels, 1), Of(channels, 2), Of(channels, 3), buffers.New(1, rows, channels),
                     buffers.New(1, rows, 2 * channels), buffers.New(1, config.Layers, channels), null);
-            else ops.ConditionerProjectionBackward(1, Of(bands, 4), Of(2 * channels, 5), buffers.New(1, rows, bands));
+            else ops.ConditionerProjectionBackward(1, Of(bands, 4), [Of(2 * channels, 5)], buffers.New(1, rows, bands));
             Assert.True(double.IsNaN(ops.GradientNorm()), $"case {bad}");
         }
     }

@@ -3,9 +3,9 @@ using DiffWave.Engine;
 namespace DiffWave.Cpu.Tests;
 
 /// <summary>A pass of the whole network over two crops, forward and backward: a small model with weights, and all that is drawn for a training step.</summary>
-internal sealed class PassCase(int channels, Conditioner conditioner, bool philsyn, int[] factors, int samples, int bands = 5)
+internal sealed class PassCase(int channels, Conditioner conditioner, bool philsyn, int[] factors, int samples, int bands = 5, int layers = 4)
 {
-    public ModelConfig Config { get; } = Setup.Config(channels, conditioner, bands, factors: factors, philsyn: philsyn, layers: 4, cycle: 3);
+    public ModelConfig Config { get; } = Setup.Config(channels, conditioner, bands, factors: factors, philsyn: philsyn, layers: layers, cycle: 3);
     public Parameters Weights => field ??= Setup.Weights(Config);
     public TrainingItem[] Items => field ??= [.. Enumerable.Range(0, 2).Select(i => new Crops(Config, samples).Crop(i))];
     public float[][] Noise { get; } = [Setup.Normals(samples, 600), Setup.Normals(samples, 601)];

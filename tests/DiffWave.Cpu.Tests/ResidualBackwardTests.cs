@@ -23,8 +23,8 @@ public class ResidualBackwardTests
     public void ConditionerProjection(SimdLevel level)
     {
         using var ops = Setup.Device(level);
-        foreach (var (channels, bands, rows, batch) in new[] { (1, 5, 1, 1), (5, 1, 3, 3), (16, 80, 129, 1), (24, 33, 129, 3), (40, 80, 3, 1), (64, 80, 600, 1) })
-            BackwardChecks.ConditionerProjection(ops, channels, bands, rows, batch);
+        foreach (var (channels, bands, rows, batch, layers) in new[] { (1, 5, 1, 1, 2), (5, 1, 3, 3, 1), (16, 80, 129, 1, 1), (24, 33, 129, 3, 4), (40, 80, 3, 1, 1), (64, 80, 600, 1, 1) })
+            BackwardChecks.ConditionerProjection(ops, channels, bands, rows, batch, layers);
     }
 
     [Fact]
@@ -55,7 +55,7 @@ public class ResidualBackwardTests
                 IBuffer Random(int rows, int channels, uint stream) => buffers.Of([.. Enumerable.Range(at, call).Select(item => Setup.Normals(rows * channels, stream + (uint)item))], channels);
                 IBuffer dPreGate = buffers.New(call, Rows, 2 * Channels), dX = buffers.New(call, Rows, Channels), dStep = buffers.New(call, config.Layers, Channels), dLabel = buffers.New(call, config.Layers, 2 * Channels), dUpsampled = Random(Rows, Bands, 50);
                 ops.ResidualBlockBackward(layer, Random(Rows, Channels, 20), Random(config.Layers, Channels, 30), Random(Rows, 2 * Channels, 0), Random(Rows, Channels, 40), Random(Rows, Channels, 10), dX, dPreGate, dStep, dLabel);
-                ops.ConditionerProjectionBackward(layer, Random(Rows, Bands, 60), dPreGate, dUpsampled);
+                ops.ConditionerProjectionBackward(layer, Random(Rows, Bands, 60), [dPreGate], dUpsampled);
                 foreach (var (what, buffer) in new[] { ("pre-gate", dPreGate), ("dX", dX), ("dStep", dStep), ("dLabel", dLabel), ("dUpsampled", dUpsampled) })
                     for (int item = 0; item < call; item++) results.Add(($"{what} of layer {layer}", buffers.Read(buffer, item, 0, buffer.Rows)));
             }

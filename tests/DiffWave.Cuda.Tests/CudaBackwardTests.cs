@@ -45,11 +45,11 @@ public sealed class CudaBackwardTests : IDisposable
     public void ResidualBlock(int channels, int layer, int rows, int batch, bool philsyn, bool label) => BackwardChecks.ResidualBlock(Ops, channels, layer, rows, batch, philsyn, label);
 
     [Theory]
-    [InlineData(5, 5, 3, 3)]
-    [InlineData(16, 80, 129, 1)]
-    [InlineData(24, 33, 600, 2)]
-    [InlineData(64, 80, 40, 1)]
-    public void ConditionerProjection(int channels, int bands, int rows, int batch) => BackwardChecks.ConditionerProjection(Ops, channels, bands, rows, batch);
+    [InlineData(5, 5, 3, 3, 1)]
+    [InlineData(16, 80, 129, 1, 3)]
+    [InlineData(24, 33, 600, 2, 1)]
+    [InlineData(64, 80, 40, 1, 2)]
+    public void ConditionerProjection(int channels, int bands, int rows, int batch, int layers) => BackwardChecks.ConditionerProjection(Ops, channels, bands, rows, batch, layers);
 
     [Theory]
     [InlineData(8)]

@@ -12,7 +12,7 @@ public class MixedPrecisionTests
 
     private static PassCase[] Cases =>
         [new(32, Both, true, [3, 2], 150, bands: 8), new(32, Conditioner.None, false, [2], 1), new(64, Conditioner.Mel, false, [16], 144, bands: 80), new(64, Conditioner.Label, true, [2], 37),
-            new(128, Conditioner.Mel, true, [2], 52, bands: 24), new(256, Conditioner.None, false, [2], 21)];
+            new(128, Conditioner.Mel, true, [2], 52, bands: 24), new(256, Conditioner.None, false, [2], 21), new(32, Conditioner.Mel, false, [2], 40, bands: 8, layers: 6)];
 
     /// <summary>
     /// The rule of the forward tests, layer by layer (weight and bias together, because a bias of one number is a single sum whose roundings may happen to cancel) and by Euclidean length: the error against
@@ -69,7 +69,7 @@ public class MixedPrecisionTests
 
     private static readonly ModelConfig Config = Setup.Config(32, Both, bands: 8, factors: [4], layers: 3, cycle: 2);
 
-    private const int Frames = 150; // 600 samples: two slices of rows
+    private const int Frames = 258; // 1,032 samples: two slices of rows
 
     private static TrainingOptions Options(Precision precision) => new() { Batch = 3, CropFrames = Frames, LearningRate = 1e-3, ClipNorm = 0.5, AverageDecay = 0.9, Precision = precision };
 

@@ -220,11 +220,12 @@ public static partial class KernelCatalog
     {
         get
         {
-            KernelShape Shape(long batch, long rows, long outputs, long inputs, long blocks) => new(("batch", batch), ("rows", rows), ("outputs", outputs), ("inputs", inputs), ("blocks", blocks));
-            KernelShape[] shapes = [Shape(1, 128, 128, 80, 1), Shape(3, 130, 16, 80, 4), Shape(1, 1, 16, 16, 3), Shape(2, 63, 48, 84, 1), Shape(1, 65, 24, 24, 1), Shape(1, 300, 256, 256, 2)];
-            string? Problem(KernelShape shape) => Unfit(shape) ?? (shape["outputs"] % 8 != 0 || shape["inputs"] % 4 != 0 ? "outputs is a multiple of 8, inputs of 4" : null);
+            KernelShape Shape(long batch, long rows, long outputs, long inputs, long layers, long blocks) =>
+                new(("batch", batch), ("rows", rows), ("outputs", outputs), ("inputs", inputs), ("layers", layers), ("blocks", blocks));
+            KernelShape[] shapes = [Shape(1, 128, 128, 80, 1, 1), Shape(3, 130, 16, 80, 2, 4), Shape(1, 1, 16, 16, 4, 3), Shape(2, 63, 48, 84, 3, 1), Shape(1, 65, 24, 24, 1, 1), Shape(1, 300, 256, 256, 2, 2), Shape(1, 129, 128, 80, 4, 1)];
+            string? Problem(KernelShape shape) => Unfit(shape) ?? (shape["layers"] > PointwiseConvBackward.MostLayersV3 ? $"layers are at most {PointwiseConvBackward.MostLayersV3}" : null) ?? (shape["outputs"] % 8 != 0 || shape["inputs"] % 4 != 0 ? "outputs is a multiple of 8, inputs of 4" : null);
             KernelVersion Version<T, P, U, G>(string name, Func<float, U> store, Func<U, float> widen) where T : unmanaged where P : struct, IMatrixPair<T> where U : unmanaged where G : struct, IGradientTarget<U> =>
-                new(nameof(PointwiseConvBackward), "fp16 or bf16 on tensor cores: weights stay in shared memory in the order of fragments, rows go from global memory straight to the operands",
+                new(nameof(PointwiseConvBackward), "fp16 or bf16 on tensor cores: weights stay in shared memory in the order of fragments, rows go from global memory straight to the operands, the products of several layers are summed",
                     Method(typeof(PointwiseConvBackward), nameof(PointwiseConvBackward.BackwardV3), typeof(T), typeof(P), typeof(U), typeof(G)), shapes, NoConstants, Problem,
                     shape => PointwiseBackward<T, P, U>(shape, store, widen)) { Name = name };
             return
@@ -238,26 +239,29 @@ public static partial class KernelCatalog
 
     private static KernelTrial PointwiseBackward<T, P, U>(KernelShape shape, Func<float, U> store, Func<U, float> widen) where T : unmanaged where P : struct, IMatrixPair<T> where U : unmanaged
     {
-        int batch = (int)shape["batch"], rows = (int)shape["rows"], outputs = (int)shape["outputs"], inputs = (int)shape["inputs"], itemRows = rows + 2 * Margin;
+        int batch = (int)shape["batch"], rows = (int)shape["rows"], outputs = (int)shape["outputs"], inputs = (int)shape["inputs"], layers = (int)shape["layers"], itemRows = rows + 2 * Margin, stride = outputs * inputs + 5;
         bool accumulate = typeof(U) == typeof(float);
         const float scale = 0.18257419f;
         float[] Operand(float[] values) => [.. values.Select(value => P.Widen(P.Round(value)))];
-        float[] weights = Random(1, (long)outputs * inputs, 1), w = Operand(weights), dY = Operand(Random(2, (long)batch * rows * outputs, 1)), before = Random(3, (long)batch * rows * inputs, 1);
+        float[] weights = Random(1, (long)layers * stride, 1), w = Operand(weights), before = Random(3, (long)batch * rows * inputs, 1);
+        float[][] dY = [.. Enumerable.Range(0, layers).Select(layer => Operand(Random(20 + layer, (long)batch * rows * outputs, 1)))];
         double[] Expected(Func<float[], float[]> map)
         {
             double[] result = [.. map(before).Select(value => (double)value)];
-            PointwiseConvBackward.Reference(map(w), map(dY), result.AsSpan(), outputs, inputs, scale, accumulate);
+            for (int layer = 0; layer < layers; layer++)
+                PointwiseConvBackward.Reference(map(w).AsSpan(layer * stride, outputs * inputs), map(dY[layer]), result.AsSpan(), outputs, inputs, scale, accumulate || layer > 0);
             return result;
         }
         double[] exact = Expected(Same);
         double magnitude = Largest(Expected(Absolute)), unit = accumulate ? Math.Pow(2, -24) : Math.Pow(2, -P.Precision);
-        double cut = (outputs / 8 + 2.0) * magnitude / (1 << 23);
+        double cut = (layers * outputs / 8 + 2.0) * magnitude / (1 << 23);
         U[] dX = [.. before.Select(value => store(accumulate ? value : float.NaN))];
         RowsOf<U> target = new(Placed(dX, rows, inputs, itemRows, Margin, store(Kept)), itemRows, Margin, inputs);
-        RowsOf<T> source = new(Placed([.. dY.Select(P.Round)], rows, outputs, itemRows, Margin, P.Round(float.NaN)), itemRows, Margin, outputs);
-        return new KernelTrial([new(new((int)shape["blocks"], Blocks(inputs, PointwiseConvBackward.InputsV3), 1), new(PointwiseConvBackward.ThreadsV3, 1, 1), PointwiseConvBackward.SharedBytesV3(outputs), Misaligned(weights),
-                source, target, PointwiseConvBackward.TilesV3(batch, rows), rows, scale)],
-            PointwiseConvBackward.BackwardCost((long)batch * rows, outputs, inputs, accumulate, 2, System.Runtime.CompilerServices.Unsafe.SizeOf<U>()),
+        T[] Source(int layer) => layer < layers ? Placed([.. dY[layer].Select(P.Round)], rows, outputs, itemRows, Margin, P.Round(float.NaN)) : [];
+        RowsOf<T> source = new(Source(0), itemRows, Margin, outputs);
+        return new KernelTrial([new(new((int)shape["blocks"], Blocks(inputs, PointwiseConvBackward.InputsV3), 1), new(PointwiseConvBackward.ThreadsV3, 1, 1), PointwiseConvBackward.SharedBytesV3(outputs, layers), Misaligned(weights),
+                stride, source, Source(1), Source(2), Source(3), layers, target, PointwiseConvBackward.TilesV3(batch, rows), rows, scale)],
+            PointwiseConvBackward.BackwardCost((long)batch * rows, layers * outputs, inputs, accumulate, 2, System.Runtime.CompilerServices.Unsafe.SizeOf<U>()),
             [new("dX", target.Array, Placed(exact, rows, inputs, itemRows, Margin, widen(store(Kept))), cut + unit * (Largest(exact) + cut), "a unit cut off every eight products, one for the scale, and a rounding of the result")]);
     }
 }

@@ -58,7 +58,8 @@ public static partial class KernelCatalog
                 "fp16, bf16 or tf32 operands on tensor cores: a block computes up to 128 outputs x 192 inputs of taps of a slice, copies to shared memory overlap the arithmetic, the bias's gradient comes along",
                 Method(weight, nameof(WeightGradient.GradientV3), typeof(T), typeof(P), typeof(S)), biased,
                 shape => new Dictionary<string, object>(TapsAndStep(shape)) { ["hasBias"] = shape["hasBias"] != 0 }, shape => Taps(shape, "hasStep", "hasBias") ?? (shape["outputs"] % 8 != 0 || shape["inputs"] % 8 != 0 ? "outputs and inputs are multiples of 8" : null),
-                shape => Weight<T>(shape, BySlices(shape, WeightGradient.BlocksV3<S>((int)shape["outputs"], (int)(shape["taps"] * shape["inputs"]))), new(WeightGradient.ThreadsV3, 1, 1), WeightGradient.SharedBytesV3<S>()))
+                shape => Weight<T>(shape, new(WeightGradient.BlocksV3<S>((int)shape["outputs"], (int)(shape["taps"] * shape["inputs"])), WeightGradient.SlicesV3((int)shape["rows"]), (int)shape["batch"]),
+                    new(WeightGradient.ThreadsV3, 1, 1), WeightGradient.SharedBytesV3<S>()))
                 { Name = name };
             Index3D BySlices(KernelShape shape, int blocks) => new(blocks, SliceSum.Slices((int)shape["rows"]), (int)shape["batch"]);
         }
@@ -76,11 +77,12 @@ public static partial class KernelCatalog
         if (tensor && typeof(T) == typeof(float)) (d, x) = (InTf32(d), InTf32(x));
         float[] steps = Random(3, items * layers * inputs, 1);
         float[] step = hasStep ? [.. Enumerable.Range(0, (int)items).SelectMany(item => steps.AsSpan((item * layers + layer) * inputs, inputs).ToArray())] : [];
-        float[] partial = Unwritten(items * SliceSum.Slices(rows) * outputs * taps * inputs);
+        int sliceRows = tensor ? WeightGradient.SliceRowsV3 : SliceSum.SliceRows, slices = tensor ? WeightGradient.SlicesV3(rows) : SliceSum.Slices(rows);
+        float[] partial = Unwritten(items * slices * outputs * taps * inputs);
         F[] Expected<F>(Func<float[], float[]> map) where F : System.Numerics.IFloatingPointIeee754<F>
         {
             var result = new F[partial.Length];
-            WeightGradient.Reference(map(d), map(x), map(step), result.AsSpan(), rows, outputs, inputs, taps, dilation, scale);
+            WeightGradient.Reference(map(d), map(x), map(step), result.AsSpan(), rows, outputs, inputs, taps, dilation, scale, sliceRows);
             return result;
         }
         double magnitude = Largest(Expected<double>(Absolute));
@@ -95,13 +97,13 @@ public static partial class KernelCatalog
         T none = ((T[])Rounded<T>([float.NaN], out _))[0]; // around the rows of an item
         RowsOf<T> Of(Array array, int channels) => new(Placed((T[])array, rows, channels, rows + 2 * Margin, Margin, none), rows + 2 * Margin, Margin, channels);
         object[] arguments = [Of(dArray, outputs), Of(xArray, inputs), new RowsOf<float>(steps, layers, layer, inputs), partial, rows, dilation, scale];
-        Cost cost = WeightGradient.GradientCost(items, rows, outputs, inputs, taps, System.Runtime.CompilerServices.Unsafe.SizeOf<T>(), tensor && shape["hasBias"] == 1);
+        Cost cost = WeightGradient.GradientCost(items, rows, outputs, inputs, taps, System.Runtime.CompilerServices.Unsafe.SizeOf<T>(), tensor && shape["hasBias"] == 1, slices);
         if (!tensor) return new KernelTrial([new(grid, group, 0, arguments)], cost, [output]);
-        float[] biasPartial = shape["hasBias"] == 1 ? Unwritten(items * SliceSum.Slices(rows) * outputs) : [];
+        float[] biasPartial = shape["hasBias"] == 1 ? Unwritten(items * slices * outputs) : [];
         F[] Sums<F>(Func<float[], float[]> map) where F : System.Numerics.IFloatingPointIeee754<F>
         {
             var result = new F[biasPartial.Length];
-            if (result.Length > 0) ColumnSum.Reference(map(d), [], result.AsSpan(), rows, outputs, scale);
+            if (result.Length > 0) ColumnSum.Reference(map(d), [], result.AsSpan(), rows, outputs, scale, sliceRows);
             return result;
         }
         double sum = biasPartial.Length == 0 ? 0 : Largest(Sums<double>(Absolute));
@@ -110,7 +112,7 @@ public static partial class KernelCatalog
     }
 
     // Times that the tensor cores cut a sum of a slice.
-    private static int Cut(int rows) => (Math.Min(rows, SliceSum.SliceRows) + 7) / 8;
+    private static int Cut(int rows) => (Math.Min(rows, WeightGradient.SliceRowsV3) + 7) / 8;
 
     private static float[] InTf32(float[] values) => [.. values.Select(TF32.Round)];
 

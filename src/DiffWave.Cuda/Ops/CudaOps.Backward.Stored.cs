@@ -21,7 +21,7 @@ public sealed partial class CudaOps
 
         public abstract void ResidualBlock(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias);
 
-        public abstract void ConditionerProjection(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled);
+        public abstract void ConditionerProjection(int layer, IBuffer upsampled, IReadOnlyList<IBuffer> dConditioners, IBuffer dUpsampled);
 
         public abstract void UpsampleWeights(Rows<float> from, IBuffer upsampled, Rows<float> dUpsampled, ArrayView<float> partial, int inputs, int factor, int slices);
 
@@ -47,7 +47,7 @@ public sealed partial class CudaOps
 
         public override int LeastSharedBytes(ModelConfig config)
         {
-            int channels = config.Channels, block = LeastBlockBytes(channels), head = Kernels.HeadBackward.SharedBytesV3(channels), pointwise = PointwiseConvBackward.SharedBytesV3(2 * channels);
+            int channels = config.Channels, block = LeastBlockBytes(channels), head = Kernels.HeadBackward.SharedBytesV3(channels), pointwise = PointwiseConvBackward.SharedBytesV3(2 * channels, ops.ConditionersAtOnce(config));
             return Math.Max(Math.Max(block, head), Math.Max(pointwise, gradients.LeastSharedBytes));
         }
 
@@ -80,7 +80,7 @@ public sealed partial class CudaOps
             ops.runner.Launch(arguments, new Dim3(Math.Min(ops.AtOnce(arguments.Kernel, sharedBytes), slices)), ops.stream, sharedBytes);
             ops.AddSlices(partial, sums, slices);
             gradients.Add(dHidden, All<T>(skips), null, new(target.Skip.Weight, default), batch, rows, taps: 1, dilation: 1, ops.SkipScale);
-            Pointwise(written, weights.Skip.Weight, dHidden, All<T>(dSkips), batch, rows, ops.SkipScale);
+            Pointwise(written, weights.Skip.Weight, 0, [dHidden], All<T>(dSkips), batch, rows, ops.SkipScale);
         }
 
         public override void ResidualBlock(int layer, IBuffer x, IBuffer stepBias, IBuffer preGate, IBuffer dSkips, IBuffer dY, IBuffer dX, IBuffer dPreGate, IBuffer dStepBias, IBuffer? dLabelBias)
@@ -111,20 +111,25 @@ public sealed partial class CudaOps
             arguments = arguments.Add(All<T>(dY)).Add(All<T>(dSkips)).Add(All<T>(preGate))
                 .Add(BlockWeightsOf(ops.Training, channels, config.Layers).SubView((long)layer * size, size)).Add(All<T>(dPreGate)).Add(gated).Add(All<T>(dX)).Add(stepSums).Add(tiles).Add(rows).Add(dilation).Add(neighbours);
             ops.runner.Launch(arguments, new Dim3(Math.Min(ops.AtOnce(arguments.Kernel, sharedBytes), tiles)), ops.stream, sharedBytes);
-            ops.SumSlices(stepSums, CudaOps.All(dStepBias, layer), batch, itemTiles);
+            ops.SumSlices(stepSums, CudaOps.All(dStepBias, layer), batch);
 
             if (hasY == 1) gradients.Add(All<T>(dY), gated, null, new(target.Output.Weight.SubView(0, channels * channels), target.Output.Bias.SubView(0, channels)), batch, rows, taps: 1, dilation: 1, RootHalf);
             gradients.Add(All<T>(dSkips), gated, null, new(target.Output.Weight.SubView(channels * channels), target.Output.Bias.SubView(channels)), batch, rows, taps: 1, dilation: 1, 1);
             ArrayView<float> sums = gradients.Add(All<T>(dPreGate), All<T>(x), CudaOps.All(stepBias, layer), target.Dilated, batch, rows, taps: 3, dilation, 1);
-            if (dLabelBias is not null) ops.SumSlices(sums, CudaOps.All(dLabelBias, layer), batch, SliceSum.Slices(rows));
+            if (dLabelBias is not null) ops.SumSlices(sums, CudaOps.All(dLabelBias, layer), batch);
         }
 
-        public override void ConditionerProjection(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled)
+        public override void ConditionerProjection(int layer, IBuffer upsampled, IReadOnlyList<IBuffer> dConditioners, IBuffer dUpsampled)
         {
-            DeviceTensors target = ops.Gradients.Layers[layer].Conditioner;
-            int batch = upsampled.Batch, rows = upsampled.Rows;
-            gradients.Add(All<T>(dConditioner), All<T>(upsampled), null, target, batch, rows, taps: 1, dilation: 1, 1);
-            Pointwise(added, ops.Weights.Values.Layers[layer].Conditioner.Weight, All<T>(dConditioner), CudaOps.All(dUpsampled), batch, rows, 1);
+            DeviceArena weights = ops.Weights.Values;
+            int batch = upsampled.Batch, rows = upsampled.Rows, atOnce = ops.ConditionersAtOnce(ops.Weights.Config);
+            for (int i = 0; i < dConditioners.Count; i++)
+                gradients.Add(All<T>(dConditioners[i]), All<T>(upsampled), null, ops.Gradients.Layers[layer - i].Conditioner, batch, rows, taps: 1, dilation: 1, 1);
+            for (int i = 0; i < dConditioners.Count; i += atOnce)
+            {
+                Rows<T>[] run = [.. dConditioners.Skip(i).Take(atOnce).Select(dConditioner => All<T>(dConditioner)).Reverse()]; // the first layer first, as the weights lie
+                Pointwise(added, weights.From(weights.Layers[layer - i - run.Length + 1].Conditioner.Weight), weights.LayerStride, run, CudaOps.All(dUpsampled), batch, rows, 1);
+            }
         }
 
         public override void UpsampleWeights(Rows<float> from, IBuffer upsampled, Rows<float> dUpsampled, ArrayView<float> partial, int inputs, int factor, int slices) =>
@@ -141,11 +146,12 @@ public sealed partial class CudaOps
             ops.AddSlices(partial, target, batch * slices);
         }
 
-        // dX (+)= scale W^T dY.
-        private void Pointwise<U>(KernelVariants kernel, ArrayView<float> weight, Rows<T> dY, Rows<U> dX, int batch, int rows, float scale) where U : unmanaged
+        // dX (+)= scale times the sum of W^T dY over layers.
+        private void Pointwise<U>(KernelVariants kernel, ArrayView<float> weight, int layerStride, Rows<T>[] dY, Rows<U> dX, int batch, int rows, float scale) where U : unmanaged
         {
-            int tiles = PointwiseConvBackward.TilesV3(batch, rows), sharedBytes = PointwiseConvBackward.SharedBytesV3(dY.Channels), across = Blocks(dX.Channels, PointwiseConvBackward.InputsV3);
-            KernelArguments arguments = kernel.With().Add(weight).Add(dY).Add(dX).Add(tiles).Add(rows).Add(scale);
+            int tiles = PointwiseConvBackward.TilesV3(batch, rows), sharedBytes = PointwiseConvBackward.SharedBytesV3(dY[0].Channels, dY.Length), across = Blocks(dX.Channels, PointwiseConvBackward.InputsV3);
+            ArrayView<T> Layer(int layer) => layer < dY.Length ? dY[layer].Values : default;
+            KernelArguments arguments = kernel.With().Add(weight).Add(layerStride).Add(dY[0]).Add(Layer(1)).Add(Layer(2)).Add(Layer(3)).Add(dY.Length).Add(dX).Add(tiles).Add(rows).Add(scale);
             ops.runner.Launch(arguments, new Dim3(Math.Min(tiles, Blocks(ops.AtOnce(arguments.Kernel, sharedBytes), across)), across), ops.stream, sharedBytes);
         }
     }
@@ -167,7 +173,7 @@ public sealed partial class CudaOps
         /// </summary>
         public ArrayView<float> Add(Rows<T> d, Rows<T> x, Rows<float>? step, DeviceTensors target, int batch, int rows, int taps, int dilation, float scale)
         {
-            int outputs = d.Channels, inputs = x.Channels, columns = taps * inputs, slices = SliceSum.Slices(rows);
+            int outputs = d.Channels, inputs = x.Channels, columns = taps * inputs, slices = WeightGradient.SlicesV3(rows);
             bool isWide = columns >= WideColumns, hasBias = target.Bias.IsValid;
             int tiles = isWide ? WeightGradient.BlocksV3<Gradient128x192>(outputs, columns) : WeightGradient.BlocksV3<Gradient128x64>(outputs, columns);
             int sharedBytes = isWide ? WeightGradient.SharedBytesV3<Gradient128x192>() : WeightGradient.SharedBytesV3<Gradient128x64>(), together = ops.ItemsTogether(slices, outputs * columns, batch);

@@ -58,14 +58,14 @@ public sealed partial class CudaOps
 
         // The dilated convolution of x + step.
         ArrayView<float> sums = AddConvolutionGradient(All(dPreGate), All(x), All(stepBias, layer), gradients.Dilated, batch, rows, taps: 3, dilation, 1);
-        if (dLabelBias is not null) SumSlices(sums, All(dLabelBias, layer), batch, SliceSum.Slices(rows));
+        if (dLabelBias is not null) SumSlices(sums, All(dLabelBias, layer), batch);
         int tiles = DilatedConvBackward.Tiles(rows);
         ArrayView<float> stepSums = scratch.Take<float>(ScratchUse.StepPartial, (long)batch * tiles * channels);
         ArrayView<float> packed = Training.Packed.Dilated[layer];
         int x0 = packed.IsValid ? RowProduct.Blocks(rows, channels) : tiles, y0 = packed.IsValid ? 1 : Blocks(channels, 32);
         Launch((packed.IsValid ? kernels.DilatedConvBackwardV2 : kernels.DilatedConvBackwardV1).With(On(hasY), On(config.ResidualIncludesStepEmbedding))
             .Add(packed.IsValid ? packed : weights.Dilated.Weight).Add(All(dPreGate)).Add(All(dY)).Add(All(dX)).Add(stepSums).Add(rows).Add(dilation), x0, y0, batch);
-        SumSlices(stepSums, All(dStepBias, layer), batch, tiles);
+        SumSlices(stepSums, All(dStepBias, layer), batch);
     }
 
     // The gradient of the gate's input. Gives back the gate's result, in working memory.
@@ -82,18 +82,21 @@ public sealed partial class CudaOps
     }
 
     /// <inheritdoc/>
-    public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IBuffer dConditioner, IBuffer dUpsampled)
+    public void ConditionerProjectionBackward(int layer, IBuffer upsampled, IReadOnlyList<IBuffer> dConditioners, IBuffer dUpsampled)
     {
         using var range = Range(nameof(ConditionerProjectionBackward));
         if (backward is not null)
         {
-            backward.ConditionerProjection(layer, upsampled, dConditioner, dUpsampled);
+            backward.ConditionerProjection(layer, upsampled, dConditioners, dUpsampled);
             return;
         }
-        DeviceTensors gradients = Gradients.Layers[layer].Conditioner;
         int batch = upsampled.Batch, rows = upsampled.Rows;
-        AddConvolutionGradient(All(dConditioner), All(upsampled), null, gradients, batch, rows, taps: 1, dilation: 1, 1);
-        PointwiseBackward(Weights.Values.Layers[layer].Conditioner.Weight, Training.Packed.Conditioner[layer], All(dConditioner), All(dUpsampled), batch, rows, 1, accumulate: true);
+        foreach (IBuffer dConditioner in dConditioners)
+        {
+            AddConvolutionGradient(All(dConditioner), All(upsampled), null, Gradients.Layers[layer].Conditioner, batch, rows, taps: 1, dilation: 1, 1);
+            PointwiseBackward(Weights.Values.Layers[layer].Conditioner.Weight, Training.Packed.Conditioner[layer], All(dConditioner), All(dUpsampled), batch, rows, 1, accumulate: true);
+            layer--;
+        }
     }
 
     /// <inheritdoc/>
@@ -259,6 +262,6 @@ public sealed partial class CudaOps
         Launch(kernels.SliceSum.With(1).Add(partial).Add(AsRow(target)).Add(slices).Add(inputs).Add(taps), Blocks(target.Length, SliceSum.ThreadsV2), 1, 1);
 
     // Sums the slices of every item into a row of its own.
-    private void SumSlices(ArrayView<float> partial, Rows<float> target, int items, int slices) =>
-        Launch(kernels.SliceSum.With(0).Add(partial).Add(target).Add(slices).Add(1).Add(1), Blocks(target.Channels, SliceSum.ThreadsV2), 1, items);
+    private void SumSlices(ArrayView<float> partial, Rows<float> target, int items) =>
+        Launch(kernels.SliceSum.With(0).Add(partial).Add(target).Add((int)(partial.Length / ((long)items * target.Channels))).Add(1).Add(1), Blocks(target.Channels, SliceSum.ThreadsV2), 1, items);
 }

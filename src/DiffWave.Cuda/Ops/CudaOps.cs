@@ -98,6 +98,9 @@ public sealed partial class CudaOps : IOps
     public bool BlocksProjectMel => fused is not null;
 
     /// <inheritdoc/>
+    public int ConditionersAtOnce(ModelConfig config) => backward is null ? 1 : PointwiseConvBackward.LayersAtOnceV3(2 * config.Channels);
+
+    /// <inheritdoc/>
     public int WindowRows(ModelConfig config, int batch, int rows) => options.WindowRows ?? (fused is null ? 0 : WindowRule.Rows(driver.Device, config, ActivationBytes, batch, rows));
 
     /// <inheritdoc/>

@@ -26,7 +26,8 @@ public sealed class TrainingPass : IDisposable
     private readonly IBuffer? _mel, _upsampled, _conditioner, _dUpsampled;
     private readonly IBuffer[] _x, _preGate; // an entry a layer; those that are computed again share a pre-gate
     private readonly IBuffer[] _dX; // of a block's input and of its result, in turn
-    private readonly IBuffer _y, _skips, _discarded, _dPreGate, _dSkips;
+    private readonly IBuffer[] _dPreGate; // of as many layers as the gradient of what they share is taken of at once
+    private readonly IBuffer _y, _skips, _discarded, _dSkips;
 
     // What is the same in every run of a recording; null: the noise is uploaded.
     private readonly record struct Work(LossKind Kind, NoiseDraw? Noise, int FirstItem, bool Backward);
@@ -67,7 +68,9 @@ public sealed class TrainingPass : IDisposable
         }
         _x = [.. Enumerable.Range(0, layers).Select(_ => Activation(c))];
         (_y, _skips, _discarded) = (Activation(c), Activation(c), Activation(c));
-        (_dX, _dPreGate, _dSkips) = ([Activation(c), Activation(c)], Activation(2 * c), Activation(c));
+        (_dX, _dSkips) = ([Activation(c), Activation(c)], Activation(c));
+        int together = config.HasMel && config.Upsampler == Upsampler.Shared ? Math.Min(ops.ConditionersAtOnce(config), layers) : 1;
+        _dPreGate = [.. Enumerable.Range(0, together).Select(_ => Activation(2 * c))];
         long fitting = Math.Max(0, ops.TrainingBudget - BufferBytes) / ((long)batch * length * 2 * c * ops.ActivationBytes);
         KeptLayers = recompute ? 0 : fitting >= layers ? layers : (int)Math.Max(0, fitting - 1);
         IBuffer? shared = KeptLayers < layers ? Activation(2 * c) : null;
@@ -142,15 +145,17 @@ public sealed class TrainingPass : IDisposable
         bool shared = _config.Upsampler == Upsampler.Shared;
         if (_dUpsampled is not null) _ops.Clear(_dUpsampled);
         (IBuffer dY, IBuffer dX) = (_dX[0], _dX[1]);
+        int waiting = 0; // layers whose gradient has not reached the upsampled mel
         for (int layer = _config.Layers - 1; layer >= 0; layer--)
         {
             IBuffer preGate = _preGate[layer];
             if (!IsKept(layer)) Block(layer, _y, _discarded, preGate); // the skips go where nobody reads them
             else if (_mel is not null && !shared) Upsample(layer);
-            _ops.ResidualBlockBackward(layer, _x[layer], _stepBias, preGate, _dSkips, dY, dX, _dPreGate, _dStepBias, _dLabelBias);
+            _ops.ResidualBlockBackward(layer, _x[layer], _stepBias, preGate, _dSkips, dY, dX, _dPreGate[waiting], _dStepBias, _dLabelBias);
             (dY, dX) = (dX, dY);
-            if (_dUpsampled is null) continue;
-            _ops.ConditionerProjectionBackward(layer, _upsampled!, _dPreGate, _dUpsampled);
+            if (_dUpsampled is null || ++waiting < _dPreGate.Length && layer > 0) continue;
+            _ops.ConditionerProjectionBackward(layer + waiting - 1, _upsampled!, _dPreGate[..waiting], _dUpsampled);
+            waiting = 0;
             if (shared && layer > 0) continue;
             _ops.UpsampleMelBackward(layer, _mel!, _upsampled!, _dUpsampled);
             _ops.Clear(_dUpsampled);
