@@ -6,8 +6,8 @@
 //
 // b1  one thread an element of dx
 // b2  128 rows x 64 inputs a block by RowProduct
-// b3  fp16 or bf16 on tensor cores: weights stay in shared memory in the order of fragments, rows go from global memory straight to the operands. The products of up to four layers are summed:
-//     of the 896 bytes a row and layer (O = 128 in 16 bits, I = 80 in float32, read and written) 640 are dx, which four layers then share
+// b3  fp16 or bf16 on tensor cores: weights stay in shared memory in the order of fragments, rows go from global memory straight to the operands, the products of several layers are summed
+//     (of the 896 bytes a row and layer (O = 128 in 16 bits, I = 80 in float32, read and written) 640 are dx, which up to four layers then share)
 using System.Numerics;
 
 namespace DiffWave.Kernels;
