@@ -103,4 +103,12 @@ public class EngineWorkTests
         Assert.DoesNotContain("doubtful", text, StringComparison.Ordinal);
         Assert.Equal(sheet.Seconds, work.Launches.Count * GpuModel.GraphLaunch + sheet.Kernels.Sum(kernel => kernel.Seconds - kernel.Launches * GpuModel.GraphLaunch), 12);
     }
+
+    [Fact]
+    public void ItemsThatAreTakenInGroupsAreCountedAsOne()
+    {
+        var sixteen = new SynthesisWork("small", 16, Workload.FramesOf("small", 10), Full: false, Precision.Fp16);
+        Assert.Equal(4, sixteen.Together(GpuModel.Find("h100"))); // groups of at most 2^20 samples
+        Assert.Equal(16, sixteen.Sized(16, 100).Together(GpuModel.Find("h100")));
+    }
 }

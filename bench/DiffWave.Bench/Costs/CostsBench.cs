@@ -5,12 +5,14 @@ namespace DiffWave.Bench.Costs;
 /// <summary>Predicted costs: of the engine's launches for a workload, or of a tile of one kernel.</summary>
 internal static class CostsBench
 {
-    /// <summary>Prints the sheet of a workload.</summary>
+    /// <summary>Prints the sheet of a workload; of one group of its items where the engine takes them in groups.</summary>
     public static Dictionary<string, object?> Run(GpuModel gpu, Workload workload, int countFrames, string? measured)
     {
         MeasuredTimes? times = measured is null ? null : MeasuredTimes.Read(measured, workload);
-        EngineWork work = EngineWork.Of(gpu, workload, countFrames);
-        var sheet = new CostSheet(gpu, workload, work, KernelCost.Of(gpu, work.Launches), times);
+        Workload group = workload.Sized(workload.Together(gpu), workload.Frames);
+        if (group.Batch < workload.Batch) Console.WriteLine($"{workload.Batch} items are made in groups of {group.Batch}; one group:");
+        EngineWork work = EngineWork.Of(gpu, group, countFrames);
+        var sheet = new CostSheet(gpu, group, work, KernelCost.Of(gpu, work.Launches), times);
         Console.Write(sheet);
         return sheet.ToJson();
     }

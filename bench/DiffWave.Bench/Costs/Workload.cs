@@ -34,6 +34,10 @@ internal abstract record Workload(string Preset, int Batch, int Frames, Precisio
         Run(ops, watched => recorder.IsRecording = watched, replayed: true);
     }
 
+    /// <summary>Items that the engine takes together on a device.</summary>
+    /// <param name="gpu">The device.</param>
+    public virtual int Together(GpuModel gpu) => Batch;
+
     /// <summary>Runs it to warm up and once more.</summary>
     /// <param name="ops">The device.</param>
     /// <param name="watch">Called with true before the last run and with false after it.</param>
@@ -60,8 +64,7 @@ internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool 
     public override void Run(CudaOps ops, Action<bool> watch, bool replayed)
     {
         ops.Load(Config, Initializer.Create(Config, seed: 1));
-        IMelSource[]? mels = Config.HasMel ? [.. Enumerable.Repeat(new MemoryMel(new float[Config.Bands * Frames], Config.Bands, Frames), Batch)] : null;
-        var request = new SamplerRequest { Steps = Steps, Noise = new SeededNoise(3), Lengths = [.. Enumerable.Repeat<long>(Samples, Batch)], Mels = mels, Labels = Config.HasLabel ? new int[Batch] : [] };
+        SamplerRequest request = Request();
         var sampler = new Sampler(Config, ops);
         try
         {
@@ -82,6 +85,23 @@ internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool 
 
         void Once() => sampler.Run(request, (_, _, _) => { });
     }
+
+    public override int Together(GpuModel gpu)
+    {
+        using var recorder = new LaunchRecorder(gpu, null);
+        using var ops = new CudaOps(recorder, new CudaOptions { Precision = Precision });
+        using var sampler = new Sampler(Config, ops);
+        return sampler.Together(Request());
+    }
+
+    private SamplerRequest Request() => new()
+    {
+        Steps = Steps,
+        Noise = new SeededNoise(3),
+        Lengths = [.. Enumerable.Repeat<long>(Samples, Batch)],
+        Mels = Config.HasMel ? [.. Enumerable.Repeat(new MemoryMel(new float[Config.Bands * Frames], Config.Bands, Frames), Batch)] : null,
+        Labels = Config.HasLabel ? new int[Batch] : [],
+    };
 
     private static IReadOnlyList<SamplerStep> Chain(ModelConfig config, bool full) =>
         SamplerStep.Chain(new NoiseSchedule(full ? config.TrainingBetas : config.FastBetas), new NoiseSchedule(config.TrainingBetas));
