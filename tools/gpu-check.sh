@@ -321,7 +321,7 @@ run_tune() {
         for clips in 1 16; do
             if limited "$pack/run" diffwave tune --config base --precision $precision --batch $clips --device cuda | tee "$work/tune"; then
                 cp "$work/tune" "$out/tune-$precision-$clips.txt"
-                row "tune: $precision, $clips" ok "$(awk 'NF >= 8 && $1 ~ /^[0-9]+$/ { n++; if ($2 != $5 || $3 != $6) { better++; if ($NF > most) most = $NF } } END { printf "%d dilations, another cut for %d%s", n, better, most ? ", at most " most "%" : "" }' "$work/tune")"
+                row "tune: $precision, $clips" ok "$(awk 'NF >= 8 && $1 ~ /^[0-9]+$/ { n++; if ($2 != $5 || $3 != $6) { better++; if ($(NF - 1) + 0 > most) most = $(NF - 1) } } END { printf "%d dilations, another cut for %d%s", n, better, most ? ", at most " most "%" : "" }' "$work/tune")"
             else
                 row "tune: $precision, $clips" FAILED 'see log.txt'
             fi

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using DiffWave.Audio;
 using DiffWave.Cuda;
 using DiffWave.Engine;
 
@@ -19,7 +20,7 @@ internal static class TuneCommand
         change. The file stands in the user's folder for caches (diffwave/tuning); the environment variable
         DIFFWAVE_TUNING names another folder, or is off. Removing it goes back to the rule.
 
-        --json prints device, precision, channels, bands, batch, rows, file and blocks (dilation, tile,
+        --json prints device, precision, channels, bands, batch (of a launch), rows (of a launch), file and blocks (dilation, tile,
         neighbours, microseconds, usual_tile, usual_neighbours, usual_microseconds).
         """;
 
@@ -52,7 +53,7 @@ internal static class TuneCommand
             using var ops = new CudaOps(driver, new CudaOptions { Precision = Options.PrecisionOf(parsed.GetValue(precision))!.Value });
             session.Log($"device: {ops.Device}");
             ops.Load(resolved, parameters);
-            int rows = checked((int)Math.Ceiling((parsed.GetValue(seconds) ?? 10) * resolved.SampleRate / resolved.Hop) * resolved.Hop), clips = parsed.GetValue(batch);
+            (int clips, int rows) = Launch(ops, resolved, parsed.GetValue(batch), checked((int)Math.Ceiling((parsed.GetValue(seconds) ?? 10) * resolved.SampleRate / resolved.Hop) * resolved.Hop));
             IReadOnlyList<TunedBlock> found;
             try { found = ops.Tune(clips, rows, cancel: session.Cancel); }
             catch (NotSupportedException e) when (e is not UnsupportedPrecisionException) { throw new UsageException(e.Message); }
@@ -73,6 +74,22 @@ internal static class TuneCommand
         }
         Model loaded = TorchImport.Import(model!, new TorchImportOptions());
         return (loaded.Config, loaded.Parameters);
+    }
+
+    // What a launch gets of the clips: as many as are made together, and of a long one perhaps a window.
+    private static (int Clips, int Rows) Launch(CudaOps ops, ModelConfig config, int clips, int samples)
+    {
+        using var sampler = new Sampler(config, ops);
+        int together = sampler.Together(new SamplerRequest
+        {
+            Steps = SamplerStep.Chain(new NoiseSchedule(config.FastBetas), new NoiseSchedule(config.TrainingBetas)),
+            Noise = new SeededNoise(0),
+            Lengths = [.. Enumerable.Repeat<long>(samples, clips)],
+            Mels = config.HasMel ? [.. Enumerable.Repeat(new MemoryMel(new float[config.Bands * (samples / config.Hop)], config.Bands, samples / config.Hop), clips)] : null,
+            Labels = config.HasLabel ? new int[clips] : [],
+        });
+        int window = ops.WindowRows(config, together, samples);
+        return (together, window > 0 ? window : samples);
     }
 
     private static ICudaDriver OpenGpu(DeviceName device)

@@ -39,9 +39,17 @@ public sealed class TuneTests : IDisposable
 
         JsonObject json = DiffWaveProgram.Run("tune", "--model", model, "--seconds", "0.01", "--precision", "bf16", "--json").Succeeds().Json; // auto takes the GPU
         Assert.Equal(("bf16", 32, file), ((string)json["precision"]!, (int)json["channels"]!, (string)json["file"]!));
+        Assert.Equal((1, 256), ((int)json["batch"]!, (int)json["rows"]!)); // a frame
         Assert.Equal([1, 2], json["blocks"]!.AsArray().Select(block => (int)block!["dilation"]!));
         Assert.All(json["blocks"]!.AsArray(), block => Assert.Equal("Resident", (string)block!["tile"]!));
         Assert.Equal(4, JsonNode.Parse(File.ReadAllText(file))!["blocks"]!.AsArray().Count); // both precisions
+    }
+
+    [Fact]
+    public void ClipsAreTunedAsManyAsAreMadeTogether()
+    {
+        JsonObject json = DiffWaveProgram.Run("tune", "--model", Model(), "--seconds", "0.005", "--batch", "3", "--device", "cuda", "--json").Succeeds().Json;
+        Assert.Equal((3, 256), ((int)json["batch"]!, (int)json["rows"]!));
     }
 
     [Theory]
