@@ -16,8 +16,8 @@ internal static class TuneCommand
         The kernels that compute a layer on tensor cores (--precision tf32, fp16, bf16) cut time into tiles, and
         there are several ways to. A rule chooses well for most; this measures them all for one model and length,
         a line a dilation, and keeps the fastest for every later run on the same GPU, driver and version of this
-        program, for lengths up to twice as long and down to half. Sounds stay the same bit for bit; only times
-        change. The file stands in the user's folder for caches (diffwave/tuning); the environment variable
+        program whose launches have as many samples, rounded down to a power of two. Sounds stay the same bit
+        for bit; only times change. The file stands in the user's folder for caches (diffwave/tuning); the environment variable
         DIFFWAVE_TUNING names another folder, or is off. Removing it goes back to the rule.
 
         --json prints device, precision, channels, bands, batch (of a launch), rows (of a launch), file and blocks (dilation, tile,
