@@ -117,6 +117,13 @@ public sealed unsafe class Nvml : IDisposable
         return null;
     }
 
+    /// <summary>Clock of the multiprocessors now, or null: one question instead of all of <see cref="Read"/>.</summary>
+    public int? ReadSmMegahertz()
+    {
+        ObjectDisposedException.ThrowIf(isClosed, this);
+        return Number(clock, SmClock);
+    }
+
     /// <summary>How the GPU is now.</summary>
     public GpuState Read()
     {
