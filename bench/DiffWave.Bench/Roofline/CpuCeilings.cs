@@ -1,0 +1,48 @@
+namespace DiffWave.Bench;
+
+/// <summary>
+/// What this CPU can do at most, measured: multiply-adds out of registers, and copies of so many bytes, which some cache or main memory serves. The roofline model (Williams, Waterman and Patterson, 2009) with a memory roof for
+/// every size.
+/// </summary>
+/// <param name="threads">Threads.</param>
+internal sealed class CpuCeilings(int threads)
+{
+    private const int Rounds = 5;
+
+    private readonly Dictionary<long, Sample> _copy = [];
+
+    /// <summary>Sizes that are measured; a working set takes the nearest.</summary>
+    public static IReadOnlyList<long> Sizes { get; } = [32L << 10, 128L << 10, 512L << 10, 2L << 20, 8L << 20, 32L << 20, 256L << 20];
+
+    /// <summary>Copy rates by size so far, in bytes a second.</summary>
+    public IReadOnlyDictionary<long, Sample> Copies => _copy;
+
+    /// <summary>Bytes a second that copying a working set of so many bytes reaches.</summary>
+    public double Copy(double bytes)
+    {
+        long size = Sizes.MinBy(size => Math.Abs(Math.Log(size / Math.Max(1, bytes))));
+        if (!_copy.TryGetValue(size, out Sample? sample)) _copy[size] = sample = new Sample(Enumerable.Range(0, Rounds).Select(_ => CopyPeak.Measure(threads, size)));
+        return sample.Median;
+    }
+}
+
+/// <summary>Where an operation stands under its roof.</summary>
+/// <param name="Bound"><c>compute</c> or <c>memory</c>: the lower roof at its intensity; <c>neither</c> where it reaches less than a quarter of it.</param>
+/// <param name="Roof">FLOP/s of that roof, or bytes a second for an operation without FLOP.</param>
+/// <param name="Share">How much of it is reached.</param>
+internal readonly record struct RoofPlace(string Bound, double Roof, double Share)
+{
+    private const double Least = 0.25;
+
+    /// <param name="flops">FLOP executed.</param>
+    /// <param name="bytes">Bytes read and written.</param>
+    /// <param name="seconds">Time it took.</param>
+    /// <param name="peakFlops">Compute roof, FLOP/s.</param>
+    /// <param name="peakBytes">Memory roof, bytes a second.</param>
+    public static RoofPlace Of(double flops, double bytes, double seconds, double peakFlops, double peakBytes)
+    {
+        double compute = flops / peakFlops, memory = bytes / peakBytes, longer = Math.Max(compute, memory);
+        double share = longer / seconds;
+        return new RoofPlace(share < Least ? "neither" : compute > memory ? "compute" : "memory", flops > 0 ? flops / longer : peakBytes, share);
+    }
+}
