@@ -298,13 +298,13 @@ run_precision() {
     if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
         row precision 'not run' "$reason"
     elif (cd "$root" && limited "$pack/run" DiffWave.Bench precision --device cuda --seconds 1 --json "$out/precision.json") | tee "$work/precision"; then
-        row precision ok "SNR of the voice's audio beside fp32 on the CPU: $(awk '/^(fp32|tf32|fp16|bf16) / && !seen[$1]++ { printf "%s %s dB  ", $1, $(NF - 1) }' "$work/precision")"
+        row precision ok "SNR of the voice's audio beside fp32 on the CPU: $(awk '/^precision\/voice\// { split($1, part, "/"); printf "%s %s dB  ", part[3], $NF }' "$work/precision")"
     else
         row precision FAILED 'see log.txt'
         return
     fi
     if (cd "$root" && limited "$pack/run" DiffWave.Bench precision --device cuda --training-steps 1000 --json "$out/training-precision.json") | tee "$work/precision"; then
-        row precision ok "1,000 training steps, loss beside fp32: $(awk '/^(tf32|fp16|bf16) / { printf "%s %s  ", $1, $3 }' "$work/precision")"
+        row precision ok "1,000 training steps, loss beside fp32: $(awk '/^training-precision\/.*\/(tf32|fp16|bf16) / { n = split($1, part, "/"); printf "%s %s  ", part[n], $3 }' "$work/precision")"
     else
         row precision FAILED '1,000 training steps, see log.txt'
     fi

@@ -22,7 +22,7 @@ internal static class SynthesisBench
     {
         "cpu" =>
         [
-            new("base", false, 1, 1, Precision.Fp32), new("base", false, 1, 5, Precision.Fp32), new("base", false, 4, 1, Precision.Fp32), new("base", true, 1, 1, Precision.Fp32), new("large", false, 1, 1, Precision.Fp32),
+            new("base", false, 1, 1, Precision.Fp32), new("base", false, 1, 5, Precision.Fp32), new("base", false, 4, 1, Precision.Fp32), new("base", true, 1, 0.5, Precision.Fp32), new("large", false, 1, 1, Precision.Fp32),
             new("small", false, 1, 5, Precision.Fp32), new("small", true, 1, 2, Precision.Fp32), new("tiny", false, 1, 5, Precision.Fp32), new("tiny", false, 1, 60, Precision.Fp32),
         ],
         "emulator" => [new("tiny", false, 1, 0.05, Precision.Fp32)],

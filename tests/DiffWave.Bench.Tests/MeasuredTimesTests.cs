@@ -1,4 +1,3 @@
-using System.Text.Json;
 using DiffWave.Bench.Costs;
 using DiffWave.Cuda;
 using DiffWave.Engine;
@@ -32,11 +31,11 @@ public sealed class MeasuredTimesTests : IDisposable
         LaunchWork other = work with { Kernel = "other" };
         LaunchWork[] all = [work, work, work, other];
         var sheet = new CostSheet(gpu, Workload, new EngineWork(all, 0, []), KernelCost.Of(gpu, all), times);
-        string[] lines = sheet.ToString().Split(Environment.NewLine);
-        Assert.Matches(@"^head_v2_channels16 +3 +264 +100% +7\.0 +21 +75\.0% +issue .* 21 +1\.00$", lines.Single(line => line.StartsWith("head_v2", StringComparison.Ordinal)));
-        Assert.Matches(@"^other +1 +264 +100% +7\.0 +7 +25\.0% +issue .* 0\.0$", lines.Single(line => line.StartsWith("other", StringComparison.Ordinal))); // nothing measured
+        string[] lines = Table.Text(sheet.ToResult()).Split(Environment.NewLine);
+        Assert.Matches(@"^head_v2_channels16 +3 +264 +100 % +7\.0 +21 +75\.0 % +issue .* 21 +1\.00$", lines.Single(line => line.StartsWith("head_v2", StringComparison.Ordinal)));
+        Assert.Matches(@"^other +1 +264 +100 % +7\.0 +7 +25\.0 % +issue .* 0\.0$", lines.Single(line => line.StartsWith("other", StringComparison.Ordinal))); // nothing measured
         Assert.Contains(lines, line => line.StartsWith("measured (a GPU): 4.000 ms", StringComparison.Ordinal));
-        Assert.Equal(0.004, JsonSerializer.SerializeToElement(sheet.ToJson()).GetProperty("measured_seconds").GetDouble());
+        Assert.Equal(0.004, sheet.ToResult().Rows[^1].Value("measured_seconds"));
     }
 
     [Fact]

@@ -16,7 +16,7 @@ internal enum Verdict
 }
 
 /// <summary>
-/// A case in two results. The ratio of the medians lies, as far as the measurements tell, between <paramref name="Low"/> and <paramref name="High"/>: from each median's interval (<see cref="Sample.HalfWidth"/>), the ends
+/// A case in two results. The ratio of the medians lies, as far as the measurements tell, between <paramref name="Low"/> and <paramref name="High"/>: from each median's interval (<see cref="Sample.MedianInterval"/>), the ends
 /// divided crosswise. Where both results hold the CPU's peak before every round, times are first turned into work at that peak, so that a machine that was slower as a whole is no slower program.
 /// </summary>
 /// <param name="Case">Its name.</param>
@@ -46,7 +46,7 @@ internal static class Comparison
     public static ComparedCase Of(Row before, Row after, double threshold)
     {
         var (old, now) = before.WorkAtPeak is { } oldWork && after.WorkAtPeak is { } newWork ? (oldWork, newWork) : (before.Seconds!, after.Seconds!);
-        double ratio = now.Median / old.Median, low = (now.Median - now.HalfWidth) / (old.Median + old.HalfWidth), high = (now.Median + now.HalfWidth) / Math.Max(old.Median - old.HalfWidth, double.Epsilon);
+        double ratio = now.Median / old.Median, low = now.MedianInterval.Low / old.MedianInterval.High, high = now.MedianInterval.High / old.MedianInterval.Low;
         return new ComparedCase(after.Case, ratio, low, high, Judge(low, high, threshold));
     }
 
@@ -67,7 +67,9 @@ internal static class Comparison
         string F(double value) => value.ToString("f3", CultureInfo.InvariantCulture);
         string table = Table.Format(["case", "B / A", "between", "verdict"], leftColumns: [0, 3], cases.Select(one => (string[])[one.Case, F(one.Ratio), $"{F(one.Low)} .. {F(one.High)}", one.Verdict.ToString().ToUpperInvariant()]));
         string[] lost = [.. before.Rows.Select(row => row.Case).Except(after.Rows.Select(row => row.Case)).Select(name => $"only in A: {name}\n"), .. after.Rows.Select(row => row.Case).Except(before.Rows.Select(row => row.Case)).Select(name => $"only in B: {name}\n")];
+        string[] differ = [.. new[] { "processor", "processors", "gpu", "gpu_driver" }.Where(key => !Equals(before.Machine.GetValueOrDefault(key), after.Machine.GetValueOrDefault(key)))];
+        string other = differ.Length == 0 ? "" : $"not the same machine ({string.Join(", ", differ)}): the ratios tell of both\n";
         string counts = string.Join(", ", Enum.GetValues<Verdict>().Select(verdict => $"{cases.Count(one => one.Verdict == verdict)} {verdict.ToString().ToUpperInvariant()}"));
-        return About("A", before) + About("B", after) + table + string.Concat(lost) + $"{counts}; differences up to {threshold.ToString("p0", CultureInfo.InvariantCulture)} count as none\n";
+        return About("A", before) + About("B", after) + table + string.Concat(lost) + other + $"{counts}; differences up to {threshold.ToString("p0", CultureInfo.InvariantCulture)} count as none\n";
     }
 }

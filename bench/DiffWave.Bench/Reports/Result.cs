@@ -33,7 +33,7 @@ internal sealed record Result(string Benchmark, string Title, IReadOnlyList<Row>
         try
         {
             JsonObject file = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
-            return new Result((string)file["benchmark"]!, (string)file["title"]!, [.. file["rows"]!.AsArray().Select(row => ReadRow(row!.AsObject()))])
+            return new Result(Text(file, "benchmark"), Text(file, "title"), [.. file["rows"]!.AsArray().Select(row => ReadRow(row!.AsObject()))])
             {
                 Machine = Values(file["machine"]!.AsObject()), Settings = Values(file["settings"]!.AsObject()), Notes = [.. file["notes"]!.AsArray().Select(note => (string)note!)],
             };
@@ -65,10 +65,12 @@ internal sealed record Result(string Benchmark, string Title, IReadOnlyList<Row>
 
     private static JsonObject Json(Sample sample) => new() { ["median"] = sample.Median, ["low"] = sample.Low, ["high"] = sample.High, ["values"] = new JsonArray([.. sample.Values.Select(value => (JsonNode)value)]) };
 
-    private static Row ReadRow(JsonObject json) => new((string)json["case"]!, ReadSample(json["seconds"]))
+    private static Row ReadRow(JsonObject json) => new(Text(json, "case"), ReadSample(json["seconds"]))
     {
         Peak = ReadSample(json["peak_flops"]), Figures = Values(json).Where(value => !Reserved.Contains(value.Key)).ToDictionary(),
     };
+
+    private static string Text(JsonObject json, string name) => (string?)json[name] ?? throw new FormatException($"{name} is missing");
 
     private static Sample? ReadSample(JsonNode? json) => json is null ? null : new Sample(json["values"]!.AsArray().Select(value => (double)value!));
 

@@ -20,13 +20,28 @@ internal sealed class Sample
     public double High => _values.Max();
 
     /// <summary>
-    /// Half the width of an interval that holds the median of many more measurements with about 95 % confidence, by McGill, Tukey and Larsen (1978): 1.57 times the range of the middle half over the root of the count.
-    /// With fewer than five measurements the whole range, which is all that is known.
+    /// Where the median of many more measurements lies with at least 95 % confidence, whatever their distribution: between two order statistics, by the binomial distribution (David and Nagaraja, Order Statistics, 7.1). Up to
+    /// five measurements it is their whole range, which holds it less surely; up to eight a single disturbed one still widens it.
     /// </summary>
-    public double HalfWidth => Count < 5 ? Math.Max(Median - Low, High - Median) : 1.57 * (Quantile(0.75) - Quantile(0.25)) / Math.Sqrt(Count);
+    public (double Low, double High) MedianInterval
+    {
+        get
+        {
+            double[] sorted = [.. _values.Order()];
+            int n = sorted.Length, cut = 0;
+            double tail = Math.Pow(0.5, n), term = tail; // chance that at most `cut` of n lie below the median
+            while (cut + 1 < n / 2 && tail + term * (n - cut) / (cut + 1) <= 0.025)
+            {
+                term *= (double)(n - cut) / (cut + 1);
+                tail += term;
+                cut++;
+            }
+            return (sorted[cut], sorted[n - 1 - cut]);
+        }
+    }
 
-    /// <summary><see cref="HalfWidth"/> as a part of the median: the noise beside a number.</summary>
-    public double Spread => HalfWidth / Median;
+    /// <summary>The noise beside a number: how far the farther end of <see cref="MedianInterval"/> is from the median, as a part of it.</summary>
+    public double Spread => Math.Max(Median - MedianInterval.Low, MedianInterval.High - Median) / Median;
 
     /// <summary>Linear interpolation between order statistics.</summary>
     public double Quantile(double q)
