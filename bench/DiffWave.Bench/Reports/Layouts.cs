@@ -68,11 +68,6 @@ internal static class Layouts
             Case, Rounds, Microseconds, Spread, new("gflops", "GFLOP/s", "f1"), new("executed_gflops", "executed", "f1"), new("gigabytes_per_second", "GB/s", "f1"), new("intensity", "FLOP/B", "f2"), new("bound", "bound"),
             new("share_of_peak", "of FMA peak", "p0"), new("share_of_roof", "of its roof", "p0"), new("share_of_data_sheet", "of data sheet", "p0"), .. OfKernels,
         ],
-        ["kernel"] =
-        [
-            Case, Rounds, Microseconds, Spread, new("gflops", "GFLOP/s", "f1"), new("gigabytes_per_second", "GB/s", "f1"), new("intensity", "FLOP/B", "f2"), new("bound", "bound"), new("share_of_roof", "of its roof", "p0"), .. OfKernels,
-        ],
-        ["launches"] = [Case, new("launches", "launches", "f0"), Microseconds, Spread, new("total_seconds", "us in all", "f0", 1e6), new("share", "share", "p1")],
         ["costs"] =
         [
             Named("kernel"), new("launches", "launches", "f0"), new("blocks", "blocks", "f0"), new("fill", "fill", "p0"), new("each_seconds", "us each", "f1", 1e6), new("predicted_seconds", "us", "f0", 1e6), new("share", "share", "p1"),
@@ -94,6 +89,11 @@ internal static class Layouts
         [
             Case, new("loss", "loss", "f6"), new("loss_beside_fp32", "beside fp32", "+0.0e+00;-0.0e+00;0"), new("largest_step_difference", "largest of a step", "0.0e+00"), new("last_loss_scale", "loss scale", "f0"), new("seconds_per_step", "s a step", "f2"), new("device", "device"),
         ],
+        ["kernel"] =
+        [
+            Case, Rounds, Microseconds, Spread, new("gflops", "GFLOP/s", "f1"), new("gigabytes_per_second", "GB/s", "f1"), new("intensity", "FLOP/B", "f2"), new("bound", "bound"), new("share_of_roof", "of its roof", "p0"), .. OfKernels,
+        ],
+        ["launches"] = [Case, new("launches", "launches", "f0"), Microseconds, Spread, new("total_seconds", "us in all", "f0", 1e6), new("share", "share", "p1")],
         ["compiler"] = [Case, Rounds, new("ptx_lines", "PTX lines", "f0"), new("first_seconds", "first ms", "f1", 1e3), new("median_seconds", "ms [low .. high]", "!f1", 1e3)],
         ["emulator"] = [Case, new("threads", "threads", "f0"), new("thread_instructions", "instructions", "f0"), Seconds, new("instructions_per_second", "million a second", "f0", 1e-6)],
     };
