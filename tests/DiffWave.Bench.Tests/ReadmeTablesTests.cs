@@ -31,6 +31,16 @@ public sealed class ReadmeTablesTests : IDisposable
         ReadmeTables.Filled("it takes <!-- figure a.json synthesis/base/fast/1x5s median_seconds scale=1000 format=f0 -->1<!-- /figure --> ms and <!-- figure a.json synthesis/tiny/fast/1x5s times_real_time --><!-- /figure -->", _folder));
 
     [Fact]
+    public void AFigureOfAnyJsonIsNamedByAPointer()
+    {
+        File.WriteAllText(Path.Combine(_folder, "demo.json"), """{"results":[{"name":"voice","mcd":6.2471}]}""");
+        Assert.Equal("<!-- figure demo.json /results/0/mcd format=f1 -->6.2<!-- /figure --> <!-- figure demo.json /results/0/name -->voice<!-- /figure -->",
+            ReadmeTables.Filled("<!-- figure demo.json /results/0/mcd format=f1 --><!-- /figure --> <!-- figure demo.json /results/0/name --><!-- /figure -->", _folder));
+        foreach (string pointer in new[] { "/results/1/mcd", "/results/0/no", "/results" })
+            Assert.Contains(pointer, Assert.Throws<InvalidDataException>(() => ReadmeTables.Filled($"<!-- figure demo.json {pointer} --><!-- /figure -->", _folder)).Message);
+    }
+
+    [Fact]
     public void FillingTwiceChangesNothing()
     {
         string once = ReadmeTables.Filled("<!-- text a.json --><!-- /text -->\n<!-- table a.json --><!-- /table -->", _folder);
@@ -44,7 +54,7 @@ public sealed class ReadmeTablesTests : IDisposable
     [InlineData("<!-- table a.json sort=up --><!-- /table -->", "sort=up")]
     [InlineData("<!-- table a.json -->", "opened")]
     [InlineData("<!-- figure a.json synthesis/base nothing --><!-- /figure -->", "no case synthesis/base")]
-    [InlineData("<!-- figure a.json synthesis/base/fast/1x5s nothing --><!-- /figure -->", "no nothing")]
+    [InlineData("<!-- figure a.json synthesis/base/fast/1x5s nothing --><!-- /figure -->", "has no synthesis/base/fast/1x5s nothing")]
     public void AMarkThatCannotBeFilledIsAnError(string text, string message) => Assert.Contains(message, Assert.Throws<InvalidDataException>(() => ReadmeTables.Filled(text, _folder)).Message);
 
     /// <summary>What the READMEs quote is what the committed results say: <c>bench -- readme</c> writes it.</summary>

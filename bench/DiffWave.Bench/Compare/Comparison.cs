@@ -67,7 +67,9 @@ internal static class Comparison
         string F(double value) => value.ToString("f3", CultureInfo.InvariantCulture);
         string table = Table.Format(["case", "B / A", "between", "verdict"], leftColumns: [0, 3], cases.Select(one => (string[])[one.Case, F(one.Ratio), $"{F(one.Low)} .. {F(one.High)}", one.Verdict.ToString().ToUpperInvariant()]));
         string[] lost = [.. before.Rows.Select(row => row.Case).Except(after.Rows.Select(row => row.Case)).Select(name => $"only in A: {name}\n"), .. after.Rows.Select(row => row.Case).Except(before.Rows.Select(row => row.Case)).Select(name => $"only in B: {name}\n")];
+        string[] differ = [.. new[] { "processor", "processors", "gpu", "gpu_driver" }.Where(key => !Equals(before.Machine.GetValueOrDefault(key), after.Machine.GetValueOrDefault(key)))];
+        string other = differ.Length == 0 ? "" : $"not the same machine ({string.Join(", ", differ)}): the ratios tell of both\n";
         string counts = string.Join(", ", Enum.GetValues<Verdict>().Select(verdict => $"{cases.Count(one => one.Verdict == verdict)} {verdict.ToString().ToUpperInvariant()}"));
-        return About("A", before) + About("B", after) + table + string.Concat(lost) + $"{counts}; differences up to {threshold.ToString("p0", CultureInfo.InvariantCulture)} count as none\n";
+        return About("A", before) + About("B", after) + table + string.Concat(lost) + other + $"{counts}; differences up to {threshold.ToString("p0", CultureInfo.InvariantCulture)} count as none\n";
     }
 }

@@ -34,7 +34,7 @@ internal sealed record Column(string Key, string Head, string Format = "", doubl
 internal static class Layouts
 {
     private static readonly Column
-        Case = new("case", "case"),
+        Case = Named("case"),
         Rounds = new("rounds", "rounds", "f0"),
         Spread = new("spread", "+-", "p1"),
         Seconds = new("median_seconds", "seconds [low .. high]", "!f3"),
@@ -42,8 +42,18 @@ internal static class Layouts
         Gflops = new("gflops", "GFLOP/s", "f0"),
         Memory = new("peak_memory_bytes", "memory MiB", "f0", 1 / 1048576.0);
 
+    // What only kernels of a GPU have.
+    private static readonly Column[] OfKernels =
+    [
+        new("hot_seconds", "hot us", "f1", 1e6), new("registers", "registers", "f0"), new("local_bytes", "local", "f0"), new("shared_bytes", "shared", "f0"), new("blocks_per_multiprocessor", "blocks/SM", "f0"), new("occupancy", "occupancy", "p0"),
+    ];
+
     /// <summary>The columns of a benchmark; those every row has for one without a layout of its own.</summary>
     public static IReadOnlyList<Column> Of(string benchmark) => Known.GetValueOrDefault(benchmark) ?? Known["run"];
+
+    private static Column Named(string head) => new("case", head);
+
+    private static Column Part(string part) => new($"part_{part}", part switch { "l2" => "L2", "dram" => "DRAM", _ => part }, "p0");
 
     private static readonly Dictionary<string, Column[]> Known = new()
     {
@@ -56,8 +66,34 @@ internal static class Layouts
         ["roofline"] =
         [
             Case, Rounds, Microseconds, Spread, new("gflops", "GFLOP/s", "f1"), new("executed_gflops", "executed", "f1"), new("gigabytes_per_second", "GB/s", "f1"), new("intensity", "FLOP/B", "f2"), new("bound", "bound"),
-            new("share_of_peak", "of FMA peak", "p0"), new("share_of_roof", "of its roof", "p0"),
+            new("share_of_peak", "of FMA peak", "p0"), new("share_of_roof", "of its roof", "p0"), new("share_of_data_sheet", "of data sheet", "p0"), .. OfKernels,
         ],
+        ["costs"] =
+        [
+            Named("kernel"), new("launches", "launches", "f0"), new("blocks", "blocks", "f0"), new("fill", "fill", "p0"), new("each_seconds", "us each", "f1", 1e6), new("predicted_seconds", "us", "f0", 1e6), new("share", "share", "p1"),
+            new("bound", "bound"), Part("tensor"), Part("fma"), Part("integer"), Part("special"), Part("issue"), Part("shared"), Part("l2"), Part("dram"), Part("launch"), new("dram_bytes", "DRAM MB", "f1", 1e-6),
+            new("measured_seconds", "measured us", "f0", 1e6), new("of_prediction", "/ predicted", "f2"),
+        ],
+        ["tile"] = [Named("counted"), new("tile", "a tile", "f0"), new("clocks", "clocks", "f0"), new("share", "of the slowest", "p0"), new("once", "once a launch", "f0"), new("once_clocks", "clocks", "f0")],
+        ["ladder"] =
+        [
+            Named("kernel"), new("channels", "channels"), new("clocks", "clocks", "f0"), new("bound", "bound"), new("limit", "limit"), new("share_of_limit", "of the limit", "p0"), new("predicted_seconds", "us", "f1", 1e6),
+            new("predicted_seconds_from_l1", "us if L1 served all", "f1", 1e6), new("idea", "idea"),
+        ],
+        ["precision"] =
+        [
+            Case, new("eps_error_smallest_step", "eps error, smallest step", "0.0e+00"), new("eps_error_largest_step", "largest step", "0.0e+00"), new("eps_relative_rms_error", "all steps", "0.0e+00"), new("eps_max_error", "max", "0.0e+00"),
+            new("audio_max_error", "audio max error", "0.0e+00"), new("audio_snr_db", "SNR dB", "f1"),
+        ],
+        ["training-precision"] =
+        [
+            Case, new("loss", "loss", "f6"), new("loss_beside_fp32", "beside fp32", "+0.0e+00;-0.0e+00;0"), new("largest_step_difference", "largest of a step", "0.0e+00"), new("last_loss_scale", "loss scale", "f0"), new("seconds_per_step", "s a step", "f2"), new("device", "device"),
+        ],
+        ["kernel"] =
+        [
+            Case, Rounds, Microseconds, Spread, new("gflops", "GFLOP/s", "f1"), new("gigabytes_per_second", "GB/s", "f1"), new("intensity", "FLOP/B", "f2"), new("bound", "bound"), new("share_of_roof", "of its roof", "p0"), .. OfKernels,
+        ],
+        ["launches"] = [Case, new("launches", "launches", "f0"), Microseconds, Spread, new("total_seconds", "us in all", "f0", 1e6), new("share", "share", "p1")],
         ["peers"] =
         [
             Case, Rounds, Seconds, new("peer_seconds", "PyTorch s", "f3"), new("ratio_median", "PyTorch / ours", "f2"), new("ratio_low", "lowest", "f2"), new("ratio_high", "highest", "f2"),
