@@ -93,7 +93,13 @@ internal sealed class KernelBench : IDisposable
     /// <param name="peakBytes">Memory roof.</param>
     public static (string Bound, double Share) Place(Cost cost, double seconds, double peakFlops, double peakBytes)
     {
-        double compute = cost.Flops / peakFlops, memory = cost.Bytes / peakBytes, share = Math.Max(compute, memory) / seconds;
+        return Place(cost.Flops / peakFlops, cost.Bytes / peakBytes, seconds);
+    }
+
+    /// <summary>The same by the seconds that each roof alone would take.</summary>
+    public static (string Bound, double Share) Place(double compute, double memory, double seconds)
+    {
+        double share = Math.Max(compute, memory) / seconds;
         return (share < LeastShare ? "latency" : compute > memory ? "compute" : "memory", share);
     }
 
