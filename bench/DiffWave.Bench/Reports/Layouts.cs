@@ -93,7 +93,7 @@ internal static class Layouts
         [
             Case, Rounds, Microseconds, Spread, new("gflops", "GFLOP/s", "f1"), new("gigabytes_per_second", "GB/s", "f1"), new("intensity", "FLOP/B", "f2"), new("bound", "bound"), new("share_of_roof", "of its roof", "p0"), .. OfKernels,
         ],
-        ["launches"] = [Case, new("launches", "launches", "f0"), Microseconds, Spread, new("total_seconds", "us in all", "f0", 1e6), new("share", "share", "p1")],
+        ["launches"] = [Case, new("launches", "launches", "f0"), Microseconds, Spread, new("total_seconds", "us in all", "f0", 1e6), new("share", "share", "p1"), new("gflops", "GFLOP/s", "f0"), new("executed_gflops", "executed", "f0"), new("gigabytes_per_second", "GB/s", "f0"), new("intensity", "FLOP/B", "f1"), new("bound", "bound"), new("share_of_roof", "of its roof", "p0")],
         ["peers"] =
         [
             Case, Rounds, Seconds, new("peer_seconds", "PyTorch s", "f3"), new("ratio_median", "PyTorch / ours", "f2"), new("ratio_low", "lowest", "f2"), new("ratio_high", "highest", "f2"),
