@@ -4,16 +4,17 @@ using DiffWave.Engine;
 
 namespace DiffWave.Bench;
 
-/// <summary>Something that ours and PyTorch do in alternation, with the paper's base model.</summary>
+/// <summary>Something that ours and PyTorch do in alternation.</summary>
 /// <param name="IsTraining">An optimiser step; else a synthesis by the fast schedule.</param>
 /// <param name="Batch">Crops or clips.</param>
 /// <param name="Length">Seconds of a clip, mel frames of a crop.</param>
 /// <param name="Mode">How PyTorch computes: fp32, or on a GPU also tf32, amp, compile.</param>
 /// <param name="Cached">Whether PyTorch computes the conditioner once a synthesis, as ours does, instead of at each step, as the reference implementation does.</param>
-internal sealed record PeerCase(bool IsTraining, int Batch, double Length, string Mode, bool Cached = false)
+/// <param name="Preset">The model. The peer program knows the schedules of the paper's base model only.</param>
+internal sealed record PeerCase(bool IsTraining, int Batch, double Length, string Mode, bool Cached = false, string Preset = "base")
 {
     public string Name => string.Create(CultureInfo.InvariantCulture,
-        $"peers/{(IsTraining ? $"training/{PeersBench.Preset}/{Batch}x{Length:0}" : $"synthesis/{PeersBench.Preset}/fast/{Batch}x{Length:0.###}s")}{(Cached ? "/cached" : "")}{(Mode == "fp32" ? "" : "/" + Mode)}");
+        $"peers/{(IsTraining ? $"training/{Preset}/{Batch}x{Length:0}" : $"synthesis/{Preset}/fast/{Batch}x{Length:0.###}s")}{(Cached ? "/cached" : "")}{(Mode == "fp32" ? "" : "/" + Mode)}");
 
     /// <summary>What ours computes with: as many bits as the peer.</summary>
     public Precision Precision => Mode switch { "fp32" => Precision.Fp32, "tf32" => Precision.Tf32, _ => Precision.Fp16 };
@@ -22,8 +23,6 @@ internal sealed record PeerCase(bool IsTraining, int Batch, double Length, strin
 /// <summary>Ours and PyTorch in turn, round by round, so that both see the same machine; which of them begins changes every round. Nothing is timed before <see cref="SameWork"/> has found both to do the same.</summary>
 internal static class PeersBench
 {
-    public const string Preset = "base";
-
     public static readonly string[] Modes = ["fp32", "tf32", "amp", "compile"];
 
     /// <summary>What is measured: on a CPU what ends within minutes, on a GPU what fills it, in each of its modes.</summary>
@@ -41,7 +40,7 @@ internal static class PeersBench
 
     private static Row Synthesis(BenchSettings settings, TorchSetting torch, PeerCase one, ICollection<string> notes)
     {
-        var config = ModelConfig.Preset(Preset);
+        var config = ModelConfig.Preset(one.Preset);
         Parameters weights = Predicting(config, settings.Seed);
         Machine.ForgetPeakMemory();
         using BenchDevice on = settings.Open(one.Precision);
@@ -64,7 +63,7 @@ internal static class PeersBench
 
     private static Row Training(BenchSettings settings, TorchSetting torch, PeerCase one, ICollection<string> notes)
     {
-        var config = ModelConfig.Preset(Preset);
+        var config = ModelConfig.Preset(one.Preset);
         Machine.ForgetPeakMemory();
         using BenchDevice on = settings.Open(one.Precision);
         using var training = new TimedTraining(on, config, one.Batch, (int)one.Length, recompute: false, settings.Seed);
@@ -109,7 +108,7 @@ internal static class PeersBench
         });
         var figures = new Dictionary<string, object?>
         {
-            ["preset"] = Preset, ["mode"] = one.Mode, ["precision"] = one.Precision.ToString().ToLowerInvariant(), ["device"] = on.Ops.Device, ["torch"] = peer.Version,
+            ["preset"] = one.Preset, ["mode"] = one.Mode, ["precision"] = one.Precision.ToString().ToLowerInvariant(), ["device"] = on.Ops.Device, ["torch"] = peer.Version,
             ["ours_seconds"] = seconds.Median, ["peer_seconds"] = theirs.Median, ["peer_low_seconds"] = theirs.Low, ["peer_high_seconds"] = theirs.High,
             ["ratio_median"] = ratio.Median, ["ratio_low"] = ratio.Low, ["ratio_high"] = ratio.High, ["ours_memory_bytes"] = on.PeakDeviceMemory ?? Machine.PeakMemory(), ["peer_memory_bytes"] = peerMemory, ["peer_flops"] = peerFlops,
         };
