@@ -1,4 +1,3 @@
-using System.Text.Json;
 using DiffWave.Bench.Costs;
 using DiffWave.Cuda;
 using DiffWave.Engine;
