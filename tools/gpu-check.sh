@@ -376,7 +376,7 @@ run_peers() {
     fi
     for mode in ${MODES:-fp32 tf32 amp compile}; do
         for what in /1x10s /16x10s training; do
-            if (cd "$root" && limited "$pack/run" DiffWave.Bench peers "$what" --device cuda --modes "$mode" --peer "$PEER" --json "$out/peer-$mode-${what#/}.json") | tee "$work/peer"; then
+            if (cd "$root" && limited "$pack/run" DiffWave.Bench peers "$what" --device cuda --modes "$mode" --peer "$PEER" --json "$out/peer-$mode-${what#/}.json" 2>&1) | tee "$work/peer"; then
                 while IFS= read -r line; do row "$mode: $what" "${line%%|*}" "${line#*|}"; done < <(awk '/^peers\/.*: not run: / { print "not run|" $0; next } /^peers\/[^ ]* +[0-9]/ { print "ok|" $0 }' "$work/peer")
             else
                 row "$mode: $what" FAILED "$(tail -n 1 "$work/peer"), see log.txt"

@@ -97,7 +97,8 @@ internal static class Layouts
         ["peers"] =
         [
             Case, Rounds, Seconds, new("peer_seconds", "PyTorch s", "f3"), new("ratio_median", "PyTorch / ours", "f2"), new("ratio_low", "lowest", "f2"), new("ratio_high", "highest", "f2"),
-            new("ours_memory_bytes", "MiB", "f0", 1 / 1048576.0), new("peer_memory_bytes", "PyTorch MiB", "f0", 1 / 1048576.0), new("torch", "PyTorch"),
+            new("ours_memory_bytes", "MiB", "f0", 1 / 1048576.0), new("peer_memory_bytes", "PyTorch MiB", "f0", 1 / 1048576.0), new("other_processors", "others busy", "f1"),
+            new("torch", "PyTorch"),
         ],
         ["compiler"] = [Case, Rounds, new("ptx_lines", "PTX lines", "f0"), new("first_seconds", "first ms", "f1", 1e3), new("median_seconds", "ms [low .. high]", "!f1", 1e3)],
         ["emulator"] = [Case, new("threads", "threads", "f0"), new("thread_instructions", "instructions", "f0"), Seconds, new("instructions_per_second", "million a second", "f0", 1e-6)],
