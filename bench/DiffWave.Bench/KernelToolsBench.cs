@@ -52,7 +52,7 @@ internal static class KernelToolsBench
         using EmulatedDriver timed = Driver(settings, reports: false);
         using var timedRunner = new KernelRunner(timed);
         using PreparedTrial trial = timedRunner.Prepare(version, version.Shapes[0]);
-        return Measure(version.Name, settings, instructions, trial.Launch);
+        return Measure(version.Name, settings, instructions, () => trial.Launch());
     }
 
     private static Row FmaChain(BenchSettings settings)

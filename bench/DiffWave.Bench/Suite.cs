@@ -8,7 +8,10 @@ internal static class Suite
 {
     /// <summary>Every case a device has, in the order they run.</summary>
     public static IReadOnlyList<BenchCase> Cases(BenchSettings settings) =>
-        [.. SynthesisBench.Cases(settings, SynthesisBench.Usual(settings)), .. TrainingBench.Cases(settings, TrainingBench.Usual(settings)), .. OpsBench.Cases(settings, OpsBench.UsualPreset)];
+        [.. SynthesisBench.Cases(settings, SynthesisBench.Usual(settings)), .. TrainingBench.Cases(settings, TrainingBench.Usual(settings)), .. OpsBench.Cases(settings, OpsBench.UsualPreset), .. Kernels(settings)];
+
+    // The device stays open until the program ends.
+    private static IEnumerable<BenchCase> Kernels(BenchSettings settings) => settings.Device is "cpu" or "emulator" ? [] : GpuRoofline.Cases(settings, new Lazy<KernelBench>(() => new KernelBench(settings)));
 
     /// <summary>Runs cases one after the other. One that the device cannot run, or has no memory for, becomes a note with its reason.</summary>
     /// <param name="benchmark">Name of the result.</param>
@@ -24,7 +27,7 @@ internal static class Suite
         {
             Console.Error.WriteLine($"[{index + 1}/{cases.Count}] {one.Name}");
             try { rows.Add(one.Run()); }
-            catch (Exception e) when (e is UnsupportedPrecisionException or UnsupportedKernelException or OutOfMemoryException) { missing.Add($"{one.Name}: not run: {e.Message}"); }
+            catch (Exception e) when (e is UnsupportedPrecisionException or UnsupportedKernelException or OutOfMemoryException or PeerException) { missing.Add($"{one.Name}: not run: {e.Message}"); }
         }
         string device;
         using (BenchDevice on = settings.Open()) device = on.Ops.Device;

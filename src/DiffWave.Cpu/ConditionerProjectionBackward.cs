@@ -54,9 +54,8 @@ internal static unsafe class ConditionerProjectionBackward<S, V> where S : struc
         new Span<float>(zeros, width).Clear();
         float** targets = stackalloc float*[BlockRows + Gemm.Rows];
         for (int t = 0; t < BlockRows + Gemm.Rows; t++) targets[t] = t < count ? dUpsampled + t * dStride : nowhere;
-        V one = S.Broadcast(1f);
         for (int panel = 0; panel < transposed.Panels; panel++)
             for (int t = 0; t < count; t += Gemm.Rows)
-                Gemm.Panel<S, V, Gemm.AddScaled<S, V>>(gradient + t * stride, stride, transposed.Panel(panel), transposed.K, zeros, new Gemm.AddScaled<S, V>(targets + t, one, targets + t, panel * columns));
+                Gemm.Panel<S, V, Gemm.AddScaled<S, V>>(gradient + t * stride, stride, transposed.Panel(panel), transposed.K, zeros, new Gemm.AddScaled<S, V>(targets + t, 1, targets + t, panel * columns));
     }
 }

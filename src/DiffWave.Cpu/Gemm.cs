@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace DiffWave.Cpu;
 
@@ -19,14 +20,47 @@ internal static unsafe class Gemm
 
     /// <summary>The same product, handed to <paramref name="epilogue"/> row by row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Panel<S, V, E>(float* a, nint lda, float* panel, int k, float* bias, E epilogue) where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V>
+    public static void Panel<S, V, E>(float* a, nint lda, float* panel, int k, float* bias, E epilogue) where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V> =>
+        Panel<S, V, E, NothingAhead>(a, lda, panel, k, bias, epilogue, default);
+
+    /// <summary>The same, asking for memory ahead of its use as the products go on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Panel<S, V, E, A>(float* a, nint lda, float* panel, int k, float* bias, E epilogue, A ahead)
+        where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V> where A : struct, IAhead
     {
         if (S.Width == 8) // 16 registers: twice four rows
         {
-            Panel4<S, V, E>(a, lda, panel, k, bias, epilogue, 0);
-            Panel4<S, V, E>(a + 4 * lda, lda, panel, k, bias, epilogue, 4);
+            Panel4<S, V, E, A>(a, lda, panel, k, bias, epilogue, 0, ahead);
+            Panel4<S, V, E, NothingAhead>(a + 4 * lda, lda, panel, k, bias, epilogue, 4, default);
         }
-        else Panel8<S, V, E>(a, lda, panel, k, bias, epilogue);
+        else Panel8<S, V, E, A>(a, lda, panel, k, bias, epilogue, ahead);
+    }
+
+    /// <summary>Memory to ask for, a cache line a step of k: all at once the requests would hold up the loads of the products.</summary>
+    public interface IAhead
+    {
+        void Ask(int k);
+    }
+
+    public readonly struct NothingAhead : IAhead
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Ask(int k) { }
+    }
+
+    /// <summary>K floats of each of eight rows, and of eight more from a column on.</summary>
+    public readonly struct RowsAhead(float** rows, float** more, nint column) : IAhead
+    {
+        private readonly float** _rows = rows, _more = more;
+        private readonly nint _column = column;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Ask(int k)
+        {
+            if (!Sse.IsSupported) return;
+            float* row = (k & Rows) == 0 ? _rows[k % Rows] : _more[k % Rows] + _column;
+            Sse.Prefetch1(row + k / (2 * Rows) * 16);
+        }
     }
 
     /// <summary>What becomes of a row of two vectors.</summary>
@@ -50,30 +84,33 @@ internal static unsafe class Gemm
     }
 
     /// <summary>Rows anywhere in memory, each with the scaled row of another added: o[r] = product + scale * x[r], from a column on.</summary>
-    public readonly struct AddScaled<S, V>(float** x, V scale, float** o, nint column) : IEpilogue<V> where S : struct, ISimd<V> where V : struct
+    public readonly struct AddScaled<S, V>(float** x, float scale, float** o, nint column) : IEpilogue<V> where S : struct, ISimd<V> where V : struct
     {
         private readonly float** _x = x, _o = o;
-        private readonly V _scale = scale;
+        private readonly float _scale = scale;
         private readonly nint _column = column;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void Row(int row, V p, V q)
         {
             float* from = _x[row] + _column, to = _o[row] + _column;
-            S.Store(to, S.Fma(S.Load(from), _scale, p));
-            S.Store(to + S.Width, S.Fma(S.Load(from + S.Width), _scale, q));
+            V scale = S.Broadcast(_scale);
+            S.Store(to, S.Fma(S.Load(from), scale, p));
+            S.Store(to + S.Width, S.Fma(S.Load(from + S.Width), scale, q));
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Panel8<S, V, E>(float* a, nint lda, float* panel, int k, float* bias, E epilogue) where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V>
+    private static void Panel8<S, V, E, A>(float* a, nint lda, float* panel, int k, float* bias, E epilogue, A ahead)
+        where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V> where A : struct, IAhead
     {
         V p = S.Load(bias), q = S.Load(bias + S.Width);
         V p0 = p, q0 = q, p1 = p, q1 = q, p2 = p, q2 = q, p3 = p, q3 = q, p4 = p, q4 = q, p5 = p, q5 = q, p6 = p, q6 = q, p7 = p, q7 = q;
         float* a4 = a + 4 * lda;
         nint lda3 = 3 * lda;
-        for (; k > 0; k--)
+        while (k > 0)
         {
+            ahead.Ask(--k);
             p = S.Load(panel);
             q = S.Load(panel + S.Width);
             V x = S.Broadcast(a[0]);
@@ -106,12 +143,14 @@ internal static unsafe class Gemm
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Panel4<S, V, E>(float* a, nint lda, float* panel, int k, float* bias, E epilogue, int firstRow) where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V>
+    private static void Panel4<S, V, E, A>(float* a, nint lda, float* panel, int k, float* bias, E epilogue, int firstRow, A ahead)
+        where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V> where A : struct, IAhead
     {
         V p = S.Load(bias), q = S.Load(bias + S.Width);
         V p0 = p, q0 = q, p1 = p, q1 = q, p2 = p, q2 = q, p3 = p, q3 = q;
-        for (; k > 0; k--)
+        while (k > 0)
         {
+            ahead.Ask(--k);
             p = S.Load(panel);
             q = S.Load(panel + S.Width);
             V x = S.Broadcast(a[0]);

@@ -69,7 +69,7 @@ internal sealed class LayerWeights : IDisposable
     public PanelMatrix? Conditioner { get; init; }
     /// <summary>128 to 2C; null without labels.</summary>
     public PanelMatrix? Label { get; init; }
-    /// <summary>Bias of the dilated convolution [2C], natural order.</summary>
+    /// <summary>Bias of the dilated convolution: the filter half, then the gate half, each padded to the channel grain.</summary>
     public required float[] DilatedBias { get; init; }
     /// <summary>The layer's mel upsampler: per stage weights [3, kernel] and a bias.</summary>
     public required UpsamplerStage[] Upsampler { get; init; }
@@ -130,7 +130,7 @@ internal sealed class PackedWeights : IDisposable
             Layers[i] = new LayerWeights
             {
                 Dilated = PackDilated(config, parameters[$"{layer}.dilated_conv.weight"].ToArray(), vectorWidth),
-                DilatedBias = parameters[$"{layer}.dilated_conv.bias"].ToArray(),
+                DilatedBias = PadHalves(config, parameters[$"{layer}.dilated_conv.bias"].ToArray()),
                 Output = PackOutput(c, parameters[$"{layer}.output_projection.weight"].ToArray(), parameters[$"{layer}.output_projection.bias"].ToArray(), columns),
                 Step = Pack($"{layer}.diffusion_projection"),
                 Conditioner = config.HasMel ? Pack($"{layer}.conditioner_projection") : null,
@@ -143,6 +143,16 @@ internal sealed class PackedWeights : IDisposable
 
     /// <summary>Channel of the 2C pre-gate outputs where the filter (tanh) half starts, and where the gate (sigmoid) half starts.</summary>
     public static (int Filter, int Gate) Halves(ModelConfig config) => config.GateOrder == GateOrder.FilterFirst ? (0, config.Channels) : (config.Channels, 0);
+
+    private static float[] PadHalves(ModelConfig config, float[] bias /* [2C] */)
+    {
+        var (filter, gate) = Halves(config);
+        int c = config.Channels, padded = CpuBuffer.RoundUp(c);
+        var halves = new float[2 * padded];
+        bias.AsSpan(filter, c).CopyTo(halves);
+        bias.AsSpan(gate, c).CopyTo(halves.AsSpan(padded));
+        return halves;
+    }
 
     private static PanelMatrix PackDilated(ModelConfig config, float[] weight /* [2C, C, 3] */, int width)
     {

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 using DiffWave.Engine;
 
 namespace DiffWave.Cpu;
@@ -58,28 +57,11 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         float* nowhere = residualBias + padded, zeros = nowhere + padded; // a row to write what nobody needs, and 2C zeros
         int* rows = stackalloc int[Tiles];
         walk.FirstRows(firstTile, new Span<int>(rows, tiles));
-        PrepareBiases(item, absent, filterBias, gateBias, residualBias, zeros, padded);
+        PrepareBiases(item, absent, filterBias, gateBias, residualBias, nowhere, padded);
 
-        // Where the rows of output j of each tile stand; rows outside the range are computed with the others and go nowhere.
         float** conditioner = stackalloc float*[Outputs * Tiles], x = stackalloc float*[Outputs * Tiles], y = stackalloc float*[Outputs * Tiles];
         float** skips = stackalloc float*[Outputs * Tiles], skipsBefore = stackalloc float*[Outputs * Tiles];
-        float* conditioner0 = Conditioner is null ? null : Conditioner.Row(item, 0), x0 = X.Row(item, XRow), y0 = Y.Row(item, YRow), skips0 = Skips.Row(item, SkipRow);
-        nint conditionerStride = Conditioner?.Stride ?? 0, xStride = X.Stride, yStride = Y.Stride, skipStride = Skips.Stride;
-        int ring = Conditioner?.Rows ?? 0;
-        for (int j = 0; j < Outputs; j++)
-            for (int tile = 0; tile < tiles8; tile++)
-            {
-                int row = tile < tiles ? rows[tile] + j * dilation : -1, at = j * Tiles + tile, conditionerRow = ConditionerRow + row;
-                bool needed = row >= first && row < end;
-                conditioner[at] = needed && conditioner0 != null ? conditioner0 + (conditionerRow < ring ? conditionerRow : conditionerRow - ring) * conditionerStride : zeros;
-                x[at] = needed ? x0 + row * xStride : zeros;
-                y[at] = needed ? y0 + row * yStride : nowhere;
-                skips[at] = needed ? skips0 + row * skipStride : nowhere;
-                skipsBefore[at] = Layer == 0 ? zeros : skips[at];
-                // The conditioner comes from main memory, once a chain step; asked for here, it arrives while the products of the first panel are computed.
-                if (Sse.IsSupported)
-                    for (int c = 0; c < 2 * Config.Channels; c += 16) Sse.Prefetch1(conditioner[at] + c);
-            }
+        FindRows(item, rows, tiles, tiles8, dilation, first, end, nowhere, zeros, conditioner, x, y, skips, skipsBefore);
 
         // Inputs reach d rows over both ends of the range, never over the ends of the signal: there stands a row of -step, so that x + step is exactly zero.
         int low = (int)Math.Max(-dilation, -Range.First), high = (int)Math.Min(Range.Count + (long)dilation, Range.Length - Range.First);
@@ -89,43 +71,88 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         for (int panel = 0; panel < panels; panel++)
         {
             for (int xi = 0; xi < Points; xi++)
+            {
+                float* weights = Weights.Dilated.Panel(panel * Points + xi);
                 for (int tile = 0; tile < tiles8; tile += Gemm.Rows)
-                    Gemm.Panel<S, V>(v + (xi * Tiles + tile) * padded, padded, Weights.Dilated.Panel(panel * Points + xi), Config.Channels, zeros, m + (xi * Tiles + tile) * columns, columns);
+                {
+                    int at = xi * Tiles + tile;
+                    var products = new Gemm.Store<S, V>(m + at * columns, columns);
+                    // The conditioner, the skips and y come from main memory, once a chain step; asked for here, they arrive while products are computed.
+                    if (xi < Outputs && panel < 2)
+                        Gemm.Panel<S, V, Gemm.Store<S, V>, Gemm.RowsAhead>(v + at * padded, padded, weights, Config.Channels, zeros, products,
+                            panel == 0 ? new Gemm.RowsAhead(conditioner + at, conditioner + at, Config.Channels) : new Gemm.RowsAhead(skips + at, y + at, 0));
+                    else Gemm.Panel<S, V, Gemm.Store<S, V>>(v + at * padded, padded, weights, Config.Channels, zeros, products);
+                }
+            }
             GateOutputs(item, rows, tiles, dilation, first, end, panel * width, filterBias, gateBias, conditioner, m, z, padded);
         }
 
         // y = x sqrt(1/2) + residual columns (nobody reads the last layer's); skips = skips before (none for the first layer) + skip columns.
         int half = Weights.Output.Panels / 2;
-        V rootHalf = S.Broadcast((float)Math.Sqrt(0.5)), one = S.Broadcast(1f);
+        float rootHalf = (float)Math.Sqrt(0.5);
         for (int panel = Layer == Config.Layers - 1 ? half : 0; panel < 2 * half; panel++)
         {
-            float* bias = panel < half ? residualBias + panel * columns : Weights.Output.Bias + panel * columns;
+            bool residual = panel < half;
+            float* weights = Weights.Output.Panel(panel), bias = residual ? residualBias + panel * columns : Weights.Output.Bias + panel * columns;
             for (int j = 0; j < Outputs; j++)
                 for (int tile = 0; tile < tiles8; tile += Gemm.Rows)
                 {
                     int at = j * Tiles + tile;
-                    var epilogue = panel < half
+                    var epilogue = residual
                         ? new Gemm.AddScaled<S, V>(x + at, rootHalf, y + at, panel * columns)
-                        : new Gemm.AddScaled<S, V>(skipsBefore + at, one, skips + at, (panel - half) * columns);
-                    Gemm.Panel<S, V, Gemm.AddScaled<S, V>>(z + at * padded, padded, Weights.Output.Panel(panel), Config.Channels, bias, epilogue);
+                        : new Gemm.AddScaled<S, V>(skipsBefore + at, 1, skips + at, (panel - half) * columns);
+                    Gemm.Panel<S, V, Gemm.AddScaled<S, V>>(z + at * padded, padded, weights, Config.Channels, bias, epilogue);
                 }
         }
     }
 
-    private void PrepareBiases(int item, float* absent, float* filterBias, float* gateBias, float* residualBias, float* zeros, int padded)
+    // Where the rows of output j of each tile stand; rows outside the range are computed with the others and go nowhere.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void FindRows(int item, int* rows, int tiles, int tiles8, int dilation, int first, int end, float* nowhere, float* zeros,
+        float** conditioner, float** x, float** y, float** skips, float** skipsBefore)
+    {
+        float* conditioner0 = Conditioner is null ? zeros : Conditioner.Row(item, 0), x0 = X.Row(item, XRow), y0 = Y.Row(item, YRow), skips0 = Skips.Row(item, SkipRow);
+        nint conditionerStride = Conditioner?.Stride ?? 0, stride = X.Stride;
+        int conditionerRow = ConditionerRow, ring = Conditioner?.Rows ?? int.MaxValue;
+        bool firstLayer = Layer == 0;
+        for (int j = 0, at = 0; j < Outputs; j++, at = j * Tiles)
+            for (int tile = 0; tile < tiles8; tile++, at++)
+            {
+                int row = tile < tiles ? rows[tile] + j * dilation : -1;
+                if (row >= first && row < end)
+                {
+                    nint offset = row * stride;
+                    int ringRow = conditionerRow + row;
+                    conditioner[at] = conditioner0 + (ringRow < ring ? ringRow : ringRow - ring) * conditionerStride;
+                    x[at] = x0 + offset;
+                    y[at] = y0 + offset;
+                    skips[at] = skips0 + offset;
+                    skipsBefore[at] = firstLayer ? zeros : skips0 + offset;
+                }
+                else
+                {
+                    conditioner[at] = x[at] = skipsBefore[at] = zeros;
+                    y[at] = skips[at] = nowhere;
+                }
+            }
+    }
+
+    private void PrepareBiases(int item, float* absent, float* filterBias, float* gateBias, float* residualBias, float* nowhere, int padded)
     {
         var (filter, gate) = PackedWeights.Halves(Config);
         float* step = StepBias.Row(item, Layer), label = LabelBias is null ? null : LabelBias.Row(item, Layer);
         float stepScale = Config.ResidualIncludesStepEmbedding ? (float)Math.Sqrt(0.5) : 0;
-        new Span<float>(absent, 5 * padded).Clear();
-        new Span<float>(zeros, 2 * padded).Clear();
-        for (int c = 0; c < Config.Channels; c++)
-        {
-            absent[c] = -step[c];
-            filterBias[c] = Weights.DilatedBias[filter + c] + (label == null ? 0 : label[filter + c]);
-            gateBias[c] = Weights.DilatedBias[gate + c] + (label == null ? 0 : label[gate + c]);
-            residualBias[c] = Weights.Output.Bias[c] + stepScale * step[c];
-        }
+        V residualStep = S.Broadcast(stepScale);
+        new Span<float>(nowhere, 3 * padded).Clear();
+        fixed (float* bias = Weights.DilatedBias)
+            for (int c = 0; c < padded; c += S.Width)
+            {
+                V e = S.Load(step + c), f = S.Load(bias + c), g = S.Load(bias + padded + c);
+                S.Store(absent + c, S.Sub(S.Zero, e));
+                S.Store(filterBias + c, label == null ? f : S.Add(f, S.Load(label + filter + c)));
+                S.Store(gateBias + c, label == null ? g : S.Add(g, S.Load(label + gate + c)));
+                S.Store(residualBias + c, S.Add(S.Load(Weights.Output.Bias + c), S.Mul(residualStep, e)));
+            }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -152,56 +179,56 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         }
     }
 
-    // Pre-gate sums of W channels from c on, and their gate: z[j, tile, c..c+W).
+    // Pre-gate sums of W channels from c on, and their gate: z[j, tile, c..c+W). For the tape the sums replace products of the tile in m.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void GateOutputs(int item, int* rows, int tiles, int dilation, int first, int end, int c, float* filterBias, float* gateBias, float** conditioner, float* m, float* z, int padded)
     {
         nint plane = Tiles * 2 * S.Width, next = Tiles * padded;
         var (filterAt, gateAt) = PackedWeights.Halves(Config);
+        bool keep = Tape is not null;
         V biasF = S.Load(filterBias + c), biasG = S.Load(gateBias + c);
+        filterAt += c;
+        gateAt += c;
         for (int tile = 0; tile < tiles; tile++)
         {
             float* from = m + tile * 2 * S.Width, to = z + tile * padded + c;
             MinimalFilter.TransformOutput<S, V>(from, plane, out V filter0, out V filter1, out V filter2, out V filter3);
             MinimalFilter.TransformOutput<S, V>(from + S.Width, plane, out V gate0, out V gate1, out V gate2, out V gate3);
-            filter0 = Sum(filter0, biasF, conditioner[tile] + filterAt + c); gate0 = Sum(gate0, biasG, conditioner[tile] + gateAt + c);
-            filter1 = Sum(filter1, biasF, conditioner[Tiles + tile] + filterAt + c); gate1 = Sum(gate1, biasG, conditioner[Tiles + tile] + gateAt + c);
-            filter2 = Sum(filter2, biasF, conditioner[2 * Tiles + tile] + filterAt + c); gate2 = Sum(gate2, biasG, conditioner[2 * Tiles + tile] + gateAt + c);
-            filter3 = Sum(filter3, biasF, conditioner[3 * Tiles + tile] + filterAt + c); gate3 = Sum(gate3, biasG, conditioner[3 * Tiles + tile] + gateAt + c);
+            float* conditioner0 = conditioner[tile], conditioner1 = conditioner[Tiles + tile], conditioner2 = conditioner[2 * Tiles + tile], conditioner3 = conditioner[3 * Tiles + tile];
+            filter0 = Sum(filter0, biasF, conditioner0 + filterAt); gate0 = Sum(gate0, biasG, conditioner0 + gateAt);
+            filter1 = Sum(filter1, biasF, conditioner1 + filterAt); gate1 = Sum(gate1, biasG, conditioner1 + gateAt);
+            filter2 = Sum(filter2, biasF, conditioner2 + filterAt); gate2 = Sum(gate2, biasG, conditioner2 + gateAt);
+            filter3 = Sum(filter3, biasF, conditioner3 + filterAt); gate3 = Sum(gate3, biasG, conditioner3 + gateAt);
+            if (keep)
+            {
+                S.Store(from, filter0); S.Store(from + plane, filter1); S.Store(from + 2 * plane, filter2); S.Store(from + 3 * plane, filter3);
+                from += S.Width;
+                S.Store(from, gate0); S.Store(from + plane, gate1); S.Store(from + 2 * plane, gate2); S.Store(from + 3 * plane, gate3);
+            }
             S.Store(to, Gate.TanhSigmoid<S, V>(filter0, gate0));
             S.Store(to + next, Gate.TanhSigmoid<S, V>(filter1, gate1));
             S.Store(to + 2 * next, Gate.TanhSigmoid<S, V>(filter2, gate2));
             S.Store(to + 3 * next, Gate.TanhSigmoid<S, V>(filter3, gate3));
-            if (Tape is not { } tape) continue;
-            int row = rows[tile];
-            if (row >= first && row < end) Keep(tape, item, row, c, filter0, gate0, to);
-            if (row + dilation >= first && row + dilation < end) Keep(tape, item, row + dilation, c, filter1, gate1, to + next);
-            if (row + 2 * dilation >= first && row + 2 * dilation < end) Keep(tape, item, row + 2 * dilation, c, filter2, gate2, to + 2 * next);
-            if (row + 3 * dilation >= first && row + 3 * dilation < end) Keep(tape, item, row + 3 * dilation, c, filter3, gate3, to + 3 * next);
         }
+        if (Tape is not { } tape) return;
+        for (int j = 0; j < Outputs; j++)
+            for (int tile = 0; tile < tiles; tile++)
+            {
+                int row = rows[tile] + j * dilation;
+                if (row >= first && row < end) Keep(tape, item, row, c, m + j * plane + tile * 2 * S.Width, z + j * next + tile * padded + c);
+            }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V Sum(V value, V bias, float* conditioner) => S.Add(S.Add(value, bias), S.Load(conditioner));
 
-    private void Keep(BlockTape tape, int item, int row, int c, V filter, V gate, float* gated)
+    private void Keep(BlockTape tape, int item, int row, int c, float* sums, float* gated)
     {
         var (filterAt, gateAt) = PackedWeights.Halves(Config);
         float* preGate = ((CpuBuffer)tape.PreGate.Buffer).Row(item, tape.PreGate.Row + row) + c;
-        int lanes = Math.Min(S.Width, Config.Channels - c);
-        if (lanes == S.Width)
-        {
-            S.Store(preGate + filterAt, filter);
-            S.Store(preGate + gateAt, gate);
-        }
-        else // the other half may stand right behind
-        {
-            float* kept = stackalloc float[S.Width];
-            S.Store(kept, filter);
-            new Span<float>(kept, lanes).CopyTo(new Span<float>(preGate + filterAt, lanes));
-            S.Store(kept, gate);
-            new Span<float>(kept, lanes).CopyTo(new Span<float>(preGate + gateAt, lanes));
-        }
+        int lanes = Math.Min(S.Width, Config.Channels - c); // behind the filter half the gate half stands without padding
+        new Span<float>(sums, lanes).CopyTo(new Span<float>(preGate + filterAt, lanes));
+        new Span<float>(sums + S.Width, lanes).CopyTo(new Span<float>(preGate + gateAt, lanes));
         if (tape.Gated is { } target) new Span<float>(gated, lanes).CopyTo(new Span<float>(((CpuBuffer)target.Buffer).Row(item, target.Row + row) + c, lanes));
     }
 }

@@ -6,9 +6,9 @@ namespace DiffWave.Bench.Costs;
 internal static class CostsBench
 {
     /// <summary>The sheet of a workload; of one group of its items where the engine takes them in groups.</summary>
-    public static Result Run(GpuModel gpu, Workload workload, int countFrames, string? measured)
+    public static Result Run(GpuModel gpu, Workload workload, int countFrames, IReadOnlyList<string> measured)
     {
-        MeasuredTimes? times = measured is null ? null : MeasuredTimes.Read(measured, workload);
+        MeasuredTimes? times = measured.Count == 0 ? null : MeasuredTimes.Read(measured, workload);
         Workload group = workload.Sized(workload.Together(gpu), workload.Frames);
         EngineWork work = EngineWork.Of(gpu, group, countFrames);
         Result result = new CostSheet(gpu, group, work, KernelCost.Of(gpu, work.Launches), times).ToResult();

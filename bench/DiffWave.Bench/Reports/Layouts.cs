@@ -42,6 +42,12 @@ internal static class Layouts
         Gflops = new("gflops", "GFLOP/s", "f0"),
         Memory = new("peak_memory_bytes", "memory MiB", "f0", 1 / 1048576.0);
 
+    // What only kernels of a GPU have.
+    private static readonly Column[] OfKernels =
+    [
+        new("hot_seconds", "hot us", "f1", 1e6), new("registers", "registers", "f0"), new("local_bytes", "local", "f0"), new("shared_bytes", "shared", "f0"), new("blocks_per_multiprocessor", "blocks/SM", "f0"), new("occupancy", "occupancy", "p0"),
+    ];
+
     /// <summary>The columns of a benchmark; those every row has for one without a layout of its own.</summary>
     public static IReadOnlyList<Column> Of(string benchmark) => Known.GetValueOrDefault(benchmark) ?? Known["run"];
 
@@ -60,7 +66,7 @@ internal static class Layouts
         ["roofline"] =
         [
             Case, Rounds, Microseconds, Spread, new("gflops", "GFLOP/s", "f1"), new("executed_gflops", "executed", "f1"), new("gigabytes_per_second", "GB/s", "f1"), new("intensity", "FLOP/B", "f2"), new("bound", "bound"),
-            new("share_of_peak", "of FMA peak", "p0"), new("share_of_roof", "of its roof", "p0"),
+            new("share_of_peak", "of FMA peak", "p0"), new("share_of_roof", "of its roof", "p0"), new("share_of_data_sheet", "of data sheet", "p0"), .. OfKernels,
         ],
         ["micro"] = [Case, Rounds, new("median_seconds", "us [low .. high]", "!f3", 1e6), Spread, new("elements_per_second", "million/s", "f1", 1e-6), new("gflops", "GFLOP/s", "f1"), new("allocated_bytes", "allocated B", "f0")],
         ["scaling"] = [Case, Rounds, Seconds, Spread, new("seconds_per_sample", "ns a sample", "f1", 1e9), new("relative", "relative", "f2"), new("ideal_relative", "ideal", "f2"), Gflops],
@@ -84,6 +90,16 @@ internal static class Layouts
         ["training-precision"] =
         [
             Case, new("loss", "loss", "f6"), new("loss_beside_fp32", "beside fp32", "+0.0e+00;-0.0e+00;0"), new("largest_step_difference", "largest of a step", "0.0e+00"), new("last_loss_scale", "loss scale", "f0"), new("seconds_per_step", "s a step", "f2"), new("device", "device"),
+        ],
+        ["kernel"] =
+        [
+            Case, Rounds, Microseconds, Spread, new("gflops", "GFLOP/s", "f1"), new("gigabytes_per_second", "GB/s", "f1"), new("intensity", "FLOP/B", "f2"), new("bound", "bound"), new("share_of_roof", "of its roof", "p0"), .. OfKernels,
+        ],
+        ["launches"] = [Case, new("launches", "launches", "f0"), Microseconds, Spread, new("total_seconds", "us in all", "f0", 1e6), new("share", "share", "p1")],
+        ["peers"] =
+        [
+            Case, Rounds, Seconds, new("peer_seconds", "PyTorch s", "f3"), new("ratio_median", "PyTorch / ours", "f2"), new("ratio_low", "lowest", "f2"), new("ratio_high", "highest", "f2"),
+            new("ours_memory_bytes", "MiB", "f0", 1 / 1048576.0), new("peer_memory_bytes", "PyTorch MiB", "f0", 1 / 1048576.0), new("torch", "PyTorch"),
         ],
         ["compiler"] = [Case, Rounds, new("ptx_lines", "PTX lines", "f0"), new("first_seconds", "first ms", "f1", 1e3), new("median_seconds", "ms [low .. high]", "!f1", 1e3)],
         ["emulator"] = [Case, new("threads", "threads", "f0"), new("thread_instructions", "instructions", "f0"), Seconds, new("instructions_per_second", "million a second", "f0", 1e-6)],

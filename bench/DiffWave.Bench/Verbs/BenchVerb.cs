@@ -6,7 +6,7 @@ namespace DiffWave.Bench;
 /// <summary>A command that measures: it takes the options every benchmark has, prints its result and writes it where it is told to.</summary>
 internal sealed class BenchVerb : Command
 {
-    private readonly Option<string> _device = new("--device") { Description = "cpu, cuda, cuda:N or emulator (which has no clock: for trying)", DefaultValueFactory = _ => "cpu" };
+    private readonly Option<string> _device = new("--device") { Description = "cpu, cuda, cuda:N or emulator (which has no clock: for trying)" };
     private readonly Option<int> _threads = new("--threads") { Description = "CPU threads", DefaultValueFactory = _ => Environment.ProcessorCount };
     private readonly Option<SimdLevel> _level = new("--simd") { Description = "vector instructions of the CPU" };
     private readonly Option<ulong> _seed = new("--seed") { Description = "of weights, mels and noise", DefaultValueFactory = _ => 1 };
@@ -15,6 +15,9 @@ internal sealed class BenchVerb : Command
     private readonly Option<double> _seconds = new("--case-seconds") { Description = "time after which no further measurement of a case is begun", DefaultValueFactory = _ => 10 };
     private readonly Option<double> _spread = new("--settled") { Description = "spread of the median at which a case is done", DefaultValueFactory = _ => 0.01 };
     private readonly OutputOptions _output = new();
+
+    /// <summary>The device unless the user names one.</summary>
+    public string UsualDevice { get; init; } = "cpu";
 
     /// <param name="name">The verb.</param>
     /// <param name="description">What it measures.</param>
@@ -25,6 +28,7 @@ internal sealed class BenchVerb : Command
         foreach (Symbol symbol in options)
             if (symbol is Option option) Add(option);
             else Add((Argument)symbol);
+        _device.DefaultValueFactory = _ => UsualDevice;
         foreach (Option option in new Option[] { _device, _threads, _level, _seed, _rounds, _mostRounds, _seconds, _spread }) Add(option);
         _output.AddTo(this);
         SetAction(parsed => Failures.Guard(() =>

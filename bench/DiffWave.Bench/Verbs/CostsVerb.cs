@@ -21,7 +21,7 @@ internal static class CostsVerb
         var costSeconds = new Option<double>("--seconds") { Description = "length of the clip", DefaultValueFactory = _ => 10 };
         var costTraining = new Option<bool>("--training") { Description = "a training step instead of a synthesis" };
         var countFrames = new Option<int?>("--count-frames") { Description = "mel frames at which launches are counted by the emulator, and at half of them; without it 16, on tensor cores 64" };
-        var measured = new Option<string?>("--measured") { Description = "result of bench launches to put beside the predictions", HelpName = "FILE" };
+        var measured = new Option<string[]>("--measured") { Description = "results of bench launches, synthesis or training on a GPU to put beside the predictions", HelpName = "FILE", AllowMultipleArgumentsPerToken = true };
         var kernel = new Option<string?>("--kernel") { Description = "a kernel of the catalogue: what a tile of its rows costs; or an operation: a line for each of its versions", HelpName = "NAME" };
         var shape = new Option<string?>("--shape") { Description = "sizes of --kernel; those not named are the usual ones", HelpName = "NAME=SIZE,.." };
         var tileRows = new Option<int>("--tile-rows") { Description = "rows of a tile of --kernel", DefaultValueFactory = _ => 128 };
@@ -38,7 +38,7 @@ internal static class CostsVerb
                 : new SynthesisWork(model, p.GetValue(clips), Workload.FramesOf(model, p.GetValue(costSeconds)), p.GetValue(full), p.GetValue(inPrecision));
             output.Write(p, p.GetValue(kernel) is { } name
                 ? CostsBench.Run(chosen, name, p.GetValue(shape), p.GetValue(tileRows), (long)workload.Batch * workload.Samples)
-                : CostsBench.Run(chosen, workload, p.GetValue(countFrames) ?? (p.GetValue(inPrecision) == Precision.Fp32 ? 16 : 64), p.GetValue(measured)));
+                : CostsBench.Run(chosen, workload, p.GetValue(countFrames) ?? (p.GetValue(inPrecision) == Precision.Fp32 ? 16 : 64), p.GetValue(measured) ?? []));
             return 0;
         }));
         return costs;

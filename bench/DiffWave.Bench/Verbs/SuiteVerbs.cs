@@ -65,8 +65,9 @@ internal static class SuiteVerbs
     public static Command Roofline()
     {
         var preset = new Option<string>("--preset") { Description = "model whose operations are measured", DefaultValueFactory = _ => OpsBench.UsualPreset };
-        return new BenchVerb("roofline", "every operation beside the measured ceilings of the device: what bounds it and how much of its roof it reaches", (parsed, settings) =>
-            Suite.Run("roofline", "operations and ceilings", settings, [.. OpsBench.Ceilings(settings), .. OpsBench.Cases(settings, parsed.GetValue(preset)!)], Notes.Roofline), preset);
+        var sizes = new Option<string?>("--shape") { Description = "on a GPU: sizes for every kernel that can have them, such as rows=4096; the usual ones are small", HelpName = "NAME=SIZE,.." };
+        return new BenchVerb("roofline", "every operation, on a GPU every kernel, beside the measured ceilings of the device: what bounds it and how much of its roof it reaches", (parsed, settings) =>
+            !settings.IsCpu ? GpuRoofline.Run(settings, parsed.GetValue(sizes)) : Suite.Run("roofline", "operations and ceilings", settings, [.. OpsBench.Ceilings(settings), .. OpsBench.Cases(settings, parsed.GetValue(preset)!)], Notes.Roofline), preset, sizes);
     }
 
     private static Argument<string?> Filter() => new("FILTER") { Arity = ArgumentArity.ZeroOrOne, Description = "a part of a case's name, such as synthesis/base or residual_block" };

@@ -5,7 +5,7 @@ namespace DiffWave.Bench;
 /// </summary>
 internal static class RooflineChart
 {
-    private const int Width = 860, Height = 520, Left = 70, Right = 20, Top = 40, Bottom = 50;
+    private const int Width = 960, Height = 520, Left = 70, Right = 130, Top = 40, Bottom = 50, LabelHeight = 13;
 
     /// <summary>The picture, or null when there is nothing to draw.</summary>
     public static string? Of(Result result)
@@ -30,18 +30,27 @@ internal static class RooflineChart
             double at = Number(row, "gflops");
             svg.Add($"<path class=\"roof\" d=\"M{Left} {y.Place(at):f1}H{Width - Right}\"/><text class=\"end small\" x=\"{Width - Right - 4}\" y=\"{y.Place(at) - 5:f1}\">{SvgPicture.Escape(row.Case["ceiling/".Length..])} {at:f0} GFLOP/s</text>");
         }
-        foreach (Row row in copying)
+        double labelled = double.NegativeInfinity;
+        foreach (Row row in copying.OrderByDescending(row => Number(row, "gigabytes_per_second")))
         {
             double rate = Number(row, "gigabytes_per_second"), from = Math.Max(x.From, y.From / rate), to = Math.Min(x.To, peak / rate);
             if (from >= to) continue;
-            svg.Add($"<path class=\"roof\" d=\"M{x.Place(from):f1} {y.Place(rate * from):f1}L{x.Place(to):f1} {y.Place(rate * to):f1}\"/>");
-            svg.Add($"<text class=\"small\" x=\"{x.Place(from) + 4:f1}\" y=\"{y.Place(rate * from) - 4:f1}\" transform=\"rotate({-Slope(x, y):f1} {x.Place(from) + 4:f1} {y.Place(rate * from) - 4:f1})\">{SvgPicture.Escape(row.Case["ceiling/".Length..])} {rate:f0} GB/s</text>");
+            double left = x.Place(from), low = y.Place(rate * from);
+            svg.Add($"<path class=\"roof\" d=\"M{left:f1} {low:f1}L{x.Place(to):f1} {y.Place(rate * to):f1}\"/>");
+            if (low - labelled < LabelHeight && left <= x.Begin) continue; // caches of the same speed: one name
+            labelled = low;
+            svg.Add($"<text class=\"small\" transform=\"rotate({-Slope(x, y):f1} {left + 4:f1} {low - 4:f1})\" x=\"{left + 4:f1}\" y=\"{low - 4:f1}\">{SvgPicture.Escape(row.Case["ceiling/".Length..])} {rate:f0} GB/s</text>");
         }
-        foreach (Row row in dots)
+        var taken = new List<(double Left, double Right, double Y)>();
+        foreach (Row row in dots.OrderBy(row => y.Place(Rate(row))))
         {
             double at = x.Place(Number(row, "intensity")), height = y.Place(Rate(row));
-            bool isLeft = at < Width * 0.7;
-            svg.Add($"<circle class=\"{row.Value("bound")}\" cx=\"{at:f1}\" cy=\"{height:f1}\" r=\"4\"/><text class=\"small{(isLeft ? "" : " end")}\" x=\"{at + (isLeft ? 7 : -7):f1}\" y=\"{height + 4:f1}\">{SvgPicture.Escape(row.Case[(row.Case.IndexOf('/', row.Case.IndexOf('/') + 1) + 1)..])}</text>");
+            string name = row.Case[(row.Case.IndexOf('/', row.Case.IndexOf('/') + 1) + 1)..];
+            double wide = 6.2 * name.Length, left = at + 7, label = height;
+            while (taken.Any(other => other.Left < left + wide && left < other.Right && Math.Abs(other.Y - label) < LabelHeight)) label += 2; // names give way downwards
+            taken.Add((left, left + wide, label));
+            svg.Add($"<circle class=\"{row.Value("bound")}\" cx=\"{at:f1}\" cy=\"{height:f1}\" r=\"4\"/><text class=\"small\" x=\"{left:f1}\" y=\"{label + 4:f1}\">{SvgPicture.Escape(name)}</text>");
+            if (label - height > 1) svg.Add($"<path class=\"grid\" d=\"M{at:f1} {height:f1}L{left:f1} {label:f1}\"/>");
         }
         return svg.Render();
     }
