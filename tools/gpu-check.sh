@@ -16,12 +16,13 @@
 #   training    200 steps of the tiny model, the losses beside the CPU's, within ten times what a rounding of the first weights does to them
 #   precision   the predicted noise and the audio of tf32, fp16 and bf16 beside those of fp32, and the losses of 1,000 training steps
 #   tune        the cuts of the fused blocks of the base model, one clip of 10 s and 16 of them; the steps behind it use what it finds
-#   bench       registers, spills, occupancy and time of every kernel; 10 s of the base model in 6 steps; a training step
+#   bench       measured ceilings and every kernel under them: registers, spills, occupancy, hot and cold time; every kernel within a synthesis and a training step; 10 s of the base model in 6 steps, 1 and 16
+#               at a time, and a training step, in every precision. bench costs --measured puts these beside the predictions
 #   peers       10 s of the base model, 1 and 16 at a time, and a training step, each in alternation with every mode of PyTorch, fp32 with fp32, tf32 with tf32, amp and compile with fp16; only where
 #               PEER names a Python with PyTorch
 #   memcheck    every kernel under compute-sanitizer: accesses outside of memory
 #   racecheck   the same: hazards in shared memory
-# Results go to OUT, bench/results/<GPU> unless set: table.txt, log.txt, ptxas.tsv, kernels.json, golden.json, check.json, precision.json, training-precision.json, tune-*.txt, bench.json, peer-*.json, sanitizer.txt. A step may take STEP_SECONDS (270).
+# Results go to OUT, bench/results/<GPU> unless set: table.txt, log.txt, ptxas.tsv, kernels.json, golden.json, check.json, precision.json, training-precision.json, tune-*.txt, roofline.json, launches.json, synthesis.json, training.json, peer-*.json, sanitizer.txt. A step may take STEP_SECONDS (270).
 # Exit code 1 when something failed, 2 when nothing failed but no kernel ran on a GPU, else 0.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -36,7 +37,9 @@ pack() {
     dotnet publish bench/DiffWave.Bench -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/programs
     dotnet publish tests/DiffWave.Cuda.Tests -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/programs
     # What nothing here uses: the folder has to travel.
-    rm -rf .gpu/programs/{voice,Fixtures,Microsoft.CodeCoverage} .gpu/programs/{xunit.runner.visualstudio,Microsoft.TestPlatform,Microsoft.VisualStudio}.* .gpu/programs/*.xml
+    rm -rf .gpu/programs/{voice,Fixtures,Microsoft.CodeCoverage,runtimes,amd64,arm64,x86} .gpu/programs/{xunit.runner.visualstudio,Microsoft.TestPlatform,Microsoft.VisualStudio}.* .gpu/programs/*.xml
+    # BenchmarkDotNet and what it brings: for micro-benchmarks of the CPU, 40 MB that no other benchmark loads.
+    rm -rf .gpu/programs/{BenchmarkDotNet,Perfolizer,Iced,Gee.External.Capstone,CommandLine,Dia2Lib,TraceReloggerLib,Microsoft.CodeAnalysis,Microsoft.Diagnostics,Microsoft.DotNet.PlatformAbstractions,Microsoft.Extensions,System.Management,System.CodeDom}{.dll,.*.dll}
     sdk=$(dirname "$(readlink -f "$(command -v dotnet)")")
     version=$(dotnet --list-runtimes | sed -n 's/^Microsoft.NETCore.App \(10\.[^ ]*\) .*/\1/p' | sort -V | tail -n 1)
     [ -n "$version" ] || { echo "no .NET 10 runtime beside $sdk/dotnet" >&2; exit 1; }
@@ -282,14 +285,42 @@ TURN
     if [ "${PIPESTATUS[1]}" -eq 0 ]; then row training ok "$(tail -n 1 "$work/training")"; else row training FAILED "$(tail -n 1 "$work/training")"; fi
 }
 
+# Columns of a result's CSV by their names: a line for each case whose name begins with $2, the columns with spaces between. Cases with commas in them are not asked for their names.
+columns() { awk -F, -v from="$2" -v names="$3" '
+    { sub(/\r$/, ""); quoted = $0; gsub(/"/, "", quoted); gsub(/"[^"]*"/, "_") }
+    NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; n = split(names, name, " "); next }
+    index(quoted, from) == 1 { for (i = 1; i <= n; i++) printf "%s%s", $(at[name[i]]), i < n ? " " : "\n" }' "$1"; }
+
+# A benchmark: its verb and options. Its result goes to VERB.json, its figures to a CSV.
+benchmark() { limited "$pack/run" DiffWave.Bench "$@" --device cuda --json "$out/$1.json" --csv "$work/$1.csv"; }
+
 run_bench() {
-    local reason
+    local reason name median times mfu
     if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
         row bench 'not run' "$reason"
-    elif limited "$pack/run" DiffWave.Bench gpu --seconds 10 --batch 16 --json "$out/bench.json" | tee "$work/bench"; then
-        while IFS= read -r line; do row bench ok "$line"; done < <(awk '/^kernels:/ { print } /^(synthesis|training):/ { what = $0 } /^diffwave / { print what ": " $0 }' "$work/bench")
+        return
+    fi
+    # 4,096 rows: the references are computed on the CPU, and more would take minutes.
+    if benchmark roofline --shape rows=4096; then
+        row 'bench: roofline' ok "$(columns "$work/roofline.csv" ceiling/ 'case gigabytes_per_second gflops share_of_data_sheet' | awk '{ split($1, name, "/"); printf "%s %.0f %s", name[2], $2 $3, name[2] == "copy" ? "GB/s" : "GFLOP/s"; if ($NF + 0 > 0 && NF == 3) printf " (%.0f %% of data sheet)", 100 * $NF; printf ", " }')$(
+            columns "$work/roofline.csv" kernel/ 'registers local_bytes' | awk '{ n++; if ($1 > most) most = $1; if ($2 > 0) local++ } END { printf "%d kernels, at most %d registers, %d with local memory", n, most, local }')"
     else
-        row bench FAILED 'see log.txt'
+        row 'bench: roofline' FAILED 'see log.txt'
+    fi
+    if benchmark launches --precision fp32 tf32 fp16 bf16; then
+        row 'bench: launches' ok "$(columns "$work/launches.csv" '' 'launches' | awk '{ n += $1 } END { printf "%d launches of %d kernels timed", n, NR }')"
+    else
+        row 'bench: launches' FAILED 'see log.txt'
+    fi
+    if benchmark synthesis --seconds 10 --batch 1 16 --precision fp32 tf32 fp16 bf16 --case-seconds 5; then
+        while read -r name median times; do row "$name" ok "$(printf '%.4g s, %.4g times real time' "$median" "$times")"; done < <(columns "$work/synthesis.csv" synthesis/ 'case median_seconds times_real_time')
+    else
+        row 'bench: synthesis' FAILED 'see log.txt'
+    fi
+    if benchmark training --batch 16 --precision fp32 tf32 fp16 bf16 --case-seconds 5; then
+        while read -r name median mfu; do row "$name" ok "$(printf '%.4g s a step, MFU %.3f' "$median" "$mfu")"; done < <(columns "$work/training.csv" training/ 'case median_seconds mfu')
+    else
+        row 'bench: training' FAILED 'see log.txt'
     fi
 }
 
@@ -298,13 +329,13 @@ run_precision() {
     if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
         row precision 'not run' "$reason"
     elif (cd "$root" && limited "$pack/run" DiffWave.Bench precision --device cuda --seconds 1 --json "$out/precision.json") | tee "$work/precision"; then
-        row precision ok "SNR of the voice's audio beside fp32 on the CPU: $(awk '/^(fp32|tf32|fp16|bf16) / && !seen[$1]++ { printf "%s %s dB  ", $1, $(NF - 1) }' "$work/precision")"
+        row precision ok "SNR of the voice's audio beside fp32 on the CPU: $(awk '/^precision\/voice\// { split($1, part, "/"); printf "%s %s dB  ", part[3], $NF }' "$work/precision")"
     else
         row precision FAILED 'see log.txt'
         return
     fi
     if (cd "$root" && limited "$pack/run" DiffWave.Bench precision --device cuda --training-steps 1000 --json "$out/training-precision.json") | tee "$work/precision"; then
-        row precision ok "1,000 training steps, loss beside fp32: $(awk '/^(tf32|fp16|bf16) / { printf "%s %s  ", $1, $3 }' "$work/precision")"
+        row precision ok "1,000 training steps, loss beside fp32: $(awk '/^training-precision\/.*\/(tf32|fp16|bf16) / { n = split($1, part, "/"); printf "%s %s  ", part[n], $3 }' "$work/precision")"
     else
         row precision FAILED '1,000 training steps, see log.txt'
     fi
@@ -330,7 +361,7 @@ run_tune() {
 }
 
 run_peers() {
-    local reason mode what precision
+    local reason mode what
     if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
         row peers 'not run' "$reason"
         return
@@ -339,10 +370,9 @@ run_peers() {
         return
     fi
     for mode in ${MODES:-fp32 tf32 amp compile}; do
-        case $mode in fp32 | tf32) precision=$mode ;; *) precision=fp16 ;; esac
-        for what in "synthesis --seconds 10" "synthesis --seconds 10 --batch 16" "training --batch 16"; do
-            if (cd "$root" && limited "$pack/run" DiffWave.Bench $what --precision $precision --device cuda --peer "$PEER" --peer-mode $mode --json "$out/peer-$mode-$(tr -d ' -' <<<"$what").json") | tee "$work/peer"; then
-                row "$mode: $what" ok "$(grep -E '^diffwave ' "$work/peer" | sed 's/.*median/median/'); $(grep -E '^pytorch / ' "$work/peer")"
+        for what in /1x10s /16x10s training; do
+            if (cd "$root" && limited "$pack/run" DiffWave.Bench peers "$what" --device cuda --modes "$mode" --peer "$PEER" --json "$out/peer-$mode-${what#/}.json") | tee "$work/peer"; then
+                while IFS= read -r line; do row "$mode: $what" "${line%%|*}" "${line#*|}"; done < <(awk '/^peers\/.*: not run: / { print "not run|" $0; next } /^peers\/[^ ]* +[0-9]/ { print "ok|" $0 }' "$work/peer")
             else
                 row "$mode: $what" FAILED "$(tail -n 1 "$work/peer"), see log.txt"
             fi

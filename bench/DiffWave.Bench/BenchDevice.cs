@@ -30,6 +30,9 @@ internal sealed record BenchDevice(IOps Ops, ICudaDriver? Driver, Func<double?> 
     /// <summary>Opens the driver of <c>cuda</c>, <c>cuda:N</c> or <c>emulator</c>.</summary>
     public static ICudaDriver OpenDriver(string device, bool checks = true) => device == "emulator" ? new EmulatedDriver(new EmulatorOptions { Checks = checks }) : NvidiaDriver.Open(Index(device));
 
+    /// <summary>Most device memory held so far, in bytes; null on the CPU.</summary>
+    public long? PeakDeviceMemory => (Ops as CudaOps)?.PeakMemoryBytes;
+
     /// <summary>True on the CPU, which is fastest with a crop at a time.</summary>
     public bool IsCpu => Driver is null;
 

@@ -40,6 +40,7 @@ internal abstract class ForwardingDriver(ICudaDriver inner) : ICudaDriver
     public virtual void RecordEvent(nint handle, nint stream) => inner.RecordEvent(handle, stream);
     public virtual void SynchronizeEvent(nint handle) => inner.SynchronizeEvent(handle);
     public virtual void StreamWaitEvent(nint stream, nint handle) => inner.StreamWaitEvent(stream, handle);
+    public virtual bool StreamWaitHost(nint stream, nint address, uint value) => inner.StreamWaitHost(stream, address, value);
     public virtual double? Elapsed(nint start, nint stop) => inner.Elapsed(start, stop);
     public virtual void BeginCapture(nint stream) => inner.BeginCapture(stream);
     public virtual bool IsCapturing(nint stream) => inner.IsCapturing(stream);

@@ -1,6 +1,6 @@
-using System.Globalization;
 using DiffWave.Bench.Costs;
 using DiffWave.Cuda;
+using DiffWave.Engine;
 
 namespace DiffWave.Bench;
 
@@ -14,11 +14,11 @@ internal sealed class LaunchTimer(ICudaDriver inner) : ForwardingDriver(inner)
     /// <summary>Whether launches are timed.</summary>
     public bool IsTiming { get; set; }
 
-    /// <summary>Launches and seconds by kernel so far.</summary>
-    public IReadOnlyList<(string Kernel, int Launches, double Seconds)> Totals()
+    /// <summary>Seconds of every launch so far by kernel, the one that takes most of the time first.</summary>
+    public IReadOnlyList<(string Kernel, Sample Seconds)> Kernels()
     {
         Inner.Synchronize();
-        return [.. taken.GroupBy(launch => launch.Kernel).Select(kernel => (kernel.Key, kernel.Count(), kernel.Sum(launch => Inner.Elapsed(launch.Start, launch.Stop)!.Value) / 1e3)).OrderByDescending(kernel => kernel.Item3)];
+        return [.. taken.GroupBy(launch => launch.Kernel).Select(kernel => (kernel.Key, new Sample(kernel.Select(launch => Inner.Elapsed(launch.Start, launch.Stop)!.Value / 1e3)))).OrderByDescending(kernel => kernel.Item2.Values.Sum())];
     }
 
     public override nint GetFunction(nint module, string entryName)
@@ -53,30 +53,55 @@ internal sealed class LaunchTimer(ICudaDriver inner) : ForwardingDriver(inner)
     }
 }
 
-/// <summary>The time of each kernel within a workload, launch by launch: what predictions are compared with. A launch of few microseconds is measured too long, by the events around it.</summary>
+/// <summary>The time of each kernel within a synthesis or a training step, launch by launch: what predictions are compared with.</summary>
 internal static class LaunchTimes
 {
-    /// <summary>Times a workload on a device; null where there is no clock.</summary>
-    public static Dictionary<string, object>? Run(ICudaDriver driver, Workload workload)
+    public static readonly string Note = "us: one launch, by the device's clock around each of them, in the order the engine makes them; launches do not overlap, and one of few microseconds is measured too long by the events around it. us in all: those of one synthesis or step.";
+
+    /// <summary>Name of a workload's cases. A clip's length, which is of whole frames, is rounded as people say it.</summary>
+    public static string Name(Workload workload) => workload switch
     {
-        if (!HasClock(driver)) return null;
+        SynthesisWork synthesis when synthesis.Samples / (double)synthesis.Config.SampleRate is var seconds =>
+            new SynthesisCase(synthesis.Preset, synthesis.Full, synthesis.Batch, Math.Round(seconds, seconds < 1 ? 3 : 1), synthesis.Precision).Name,
+        TrainingWork training => new TrainingCase(training.Preset, training.Batch, training.Frames, training.Recompute, training.Precision).Name,
+        _ => throw new NotSupportedException($"{workload.GetType().Name} has no name"),
+    };
+
+    /// <summary>Times a workload on a device: a row a kernel.</summary>
+    /// <param name="driver">The device, which has a clock.</param>
+    /// <param name="workload">The work.</param>
+    /// <exception cref="UnsupportedPrecisionException">The device has no kernels for its precision.</exception>
+    public static IReadOnlyList<Row> Run(ICudaDriver driver, Workload workload)
+    {
         using var timer = new LaunchTimer(driver);
-        using var ops = new CudaOps(timer, new CudaOptions { Precision = workload.Precision, Tuning = TileTuning.Open(timer) });
-        workload.Run(ops, watched => timer.IsTiming = watched, replayed: false);
-        var totals = timer.Totals();
-        Console.WriteLine($"launches: {workload.Text}");
-        Console.Write(Table.Format(["kernel", "launches", "us each", "us"], leftColumns: [0], totals.Select(kernel => (string[])
-        [
-            kernel.Kernel, kernel.Launches.ToString(CultureInfo.InvariantCulture), (kernel.Seconds / kernel.Launches * 1e6).ToString("f1", CultureInfo.InvariantCulture), (kernel.Seconds * 1e6).ToString("f0", CultureInfo.InvariantCulture),
-        ])));
-        return new()
+        using (CudaOps ops = Open(timer, workload)) workload.Run(ops, watched => timer.IsTiming = watched, replayed: false);
+        IReadOnlyList<(string Kernel, Sample Seconds)> kernels = timer.Kernels();
+        double all = kernels.Sum(kernel => kernel.Seconds.Values.Sum());
+        return [.. kernels.Select(kernel => new Row($"{Name(workload)}/{kernel.Kernel}", kernel.Seconds)
         {
-            ["workload"] = workload.Text,
-            ["kernels"] = totals.Select(kernel => new Dictionary<string, object> { ["kernel"] = kernel.Kernel, ["launches"] = kernel.Launches, ["seconds"] = kernel.Seconds }).ToArray(),
-        };
+            Figures = new Dictionary<string, object?>
+            {
+                ["workload"] = workload.Text, ["kernel"] = kernel.Kernel, ["launches"] = kernel.Seconds.Count, ["total_seconds"] = kernel.Seconds.Values.Sum(), ["share"] = kernel.Seconds.Values.Sum() / all,
+            },
+        })];
     }
 
-    private static bool HasClock(ICudaDriver driver)
+    /// <summary>Runs a workload as the engine does, graphs and all, and lets a profiler see its last run only.</summary>
+    /// <param name="driver">The device.</param>
+    /// <param name="workload">The work.</param>
+    public static void Profile(ICudaDriver driver, Workload workload)
+    {
+        using CudaOps ops = Open(driver, workload);
+        workload.Run(ops, watched =>
+        {
+            driver.Synchronize();
+            if (watched) driver.StartProfiler();
+            else driver.StopProfiler();
+        }, replayed: true);
+    }
+
+    /// <summary>Whether a device has a clock.</summary>
+    public static bool HasClock(ICudaDriver driver)
     {
         nint start = driver.CreateEvent(), stop = driver.CreateEvent();
         driver.RecordEvent(start, 0);
@@ -87,4 +112,6 @@ internal static class LaunchTimes
         driver.DestroyEvent(stop);
         return has;
     }
+
+    private static CudaOps Open(ICudaDriver driver, Workload workload) => new(driver, new CudaOptions { Precision = workload.Precision, Tuning = TileTuning.Open(driver) });
 }

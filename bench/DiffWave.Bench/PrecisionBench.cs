@@ -17,15 +17,16 @@ internal static class PrecisionBench
     // A model and what it is tried on.
     private sealed record Subject(string Name, ModelConfig Config, Parameters Parameters, float[] Audio, MemoryMel? Mel);
 
-    /// <summary>Compares, prints a table and returns its rows.</summary>
+    /// <summary>Compares: a row a model and precision.</summary>
     /// <param name="device"><c>cuda</c>, <c>cuda:N</c> or <c>emulator</c>.</param>
     /// <param name="models">Presets, which get random weights, and folders of voices.</param>
     /// <param name="seconds">Length of the signal.</param>
-    public static List<Dictionary<string, object>> Run(string device, IReadOnlyList<string> models, double seconds)
+    public static Result Run(string device, IReadOnlyList<string> models, double seconds)
     {
         using ICudaDriver driver = BenchDevice.OpenDriver(device);
         using IOps cpu = CpuDevice.Create(0);
-        List<Dictionary<string, object>> rows = [];
+        List<Row> rows = [];
+        List<string> notes = [$"reference: {ReferenceText}; eps error: rms of the error over rms of eps"];
         foreach (string name in models)
         {
             Subject subject = ModelConfig.PresetNames.Contains(name) ? Random(cpu, name, seconds) : Voice(name, seconds);
@@ -33,15 +34,12 @@ internal static class PrecisionBench
             IReadOnlyList<SamplerStep> steps = SamplerStep.Chain(new NoiseSchedule(config.FastBetas), new NoiseSchedule(config.TrainingBetas));
             cpu.Load(config, subject.Parameters);
             (float[][] eps, float[] audio) = Outputs(cpu, subject, steps);
-            Console.WriteLine(Invariant($"{subject.Name} (C={config.Channels}, {config.Layers} layers), {(double)audio.Length / config.SampleRate:f3} s, {steps.Count} steps, {driver.DeviceText}"));
-            Console.WriteLine($"reference: {ReferenceText}");
-            Console.WriteLine("           eps, rms of error / rms of eps                    eps              audio");
-            Console.WriteLine("precision  smallest step  largest step  all steps     max error  max error      SNR");
+            notes.Add(Invariant($"{name}: {subject.Name} (C={config.Channels}, {config.Layers} layers), {(double)audio.Length / config.SampleRate:f3} s, {steps.Count} steps"));
             foreach (Precision precision in Enum.GetValues<Precision>())
             {
                 if (CudaOps.Problem(precision, config) is { } problem)
                 {
-                    Console.WriteLine(problem);
+                    notes.Add(problem);
                     continue;
                 }
                 using var ops = new CudaOps(driver, new CudaOptions { Precision = precision });
@@ -50,17 +48,17 @@ internal static class PrecisionBench
                 double[] relative = [.. eps.Zip(otherEps, (a, b) => Math.Sqrt(ErrorPower(a, b) / Power(a)))];
                 double ofAll = Math.Sqrt(eps.Zip(otherEps, ErrorPower).Sum() / eps.Sum(Power)), epsError = eps.Zip(otherEps, MaxError).Max(), audioError = MaxError(audio, otherAudio);
                 double snr = 10 * Math.Log10(Power(audio) / ErrorPower(audio, otherAudio));
-                Console.WriteLine(Invariant($"{precision.ToString().ToLowerInvariant(),-9}  {relative[^1],13:0.0e+00}  {relative[0],12:0.0e+00}  {ofAll,9:0.0e+00}  {epsError,12:0.0e+00}  {audioError,9:0.0e+00}  {snr,4:f1} dB"));
-                rows.Add(new()
+                rows.Add(new Row($"precision/{Path.GetFileName(Path.TrimEndingDirectorySeparator(name)).ToLowerInvariant()}/{precision.ToString().ToLowerInvariant()}", null)
                 {
-                    ["model"] = subject.Name, ["channels"] = config.Channels, ["layers"] = config.Layers, ["samples"] = audio.Length, ["steps"] = steps.Count, ["device"] = ops.Device,
-                    ["precision"] = precision.ToString().ToLowerInvariant(), ["reference"] = ReferenceText, ["eps_relative_rms_error_by_step"] = relative, ["eps_relative_rms_error"] = ofAll, ["eps_max_error"] = epsError,
-                    ["audio_max_error"] = audioError, ["audio_snr_db"] = snr,
+                    Figures = new Dictionary<string, object?>
+                    {
+                        ["model"] = subject.Name, ["channels"] = config.Channels, ["layers"] = config.Layers, ["samples"] = audio.Length, ["steps"] = steps.Count, ["device"] = ops.Device,
+                        ["eps_error_smallest_step"] = relative[^1], ["eps_error_largest_step"] = relative[0], ["eps_relative_rms_error"] = ofAll, ["eps_max_error"] = epsError, ["audio_max_error"] = audioError, ["audio_snr_db"] = snr,
+                    },
                 });
             }
-            Console.WriteLine();
         }
-        return rows;
+        return new Result("precision", $"what a precision costs in accuracy, {driver.DeviceText}", rows) { Machine = Machine.Describe(), Notes = notes };
     }
 
     // The noise predicted at each step of a chain for the subject's audio, noisy as it is there, and the audio of the chain.

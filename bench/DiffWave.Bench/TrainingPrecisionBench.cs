@@ -24,20 +24,17 @@ internal static class TrainingPrecisionBench
         Channels = Channels, Layers = Layers, DilationCycle = Cycle, Mel = MelRecipe.Lmnt(22050, Hop, Bands), UpsampleFactors = [8, 8],
     };
 
-    /// <summary>Trains in every precision, prints a table and returns its rows.</summary>
+    /// <summary>Trains in every precision: a row for each.</summary>
     /// <param name="device"><c>cuda</c>, <c>cuda:N</c> or <c>emulator</c>.</param>
     /// <param name="data">A recording, or a folder of them.</param>
     /// <param name="steps">Optimiser steps.</param>
-    public static List<Dictionary<string, object>> Run(string device, string data, int steps)
+    public static Result Run(string device, string data, int steps)
     {
         ModelConfig config = Config;
         if (config.Problem() is { } problem) throw new InvalidOperationException(problem);
         Dataset dataset = Dataset.Open(config, Options.CropSamples(config), Options.Seed, new DatasetOptions { Roots = [data], ValidationFraction = 0 });
         int window = Math.Max(LeastWindow, steps / 10);
-        Console.WriteLine(Invariant($"C={config.Channels}, {config.Layers} layers, mel of {Bands} bands, {Options.Batch} crops of {dataset.CropSamples} samples of {data}, {steps} steps, learning rate {Options.LearningRate}"));
-        Console.WriteLine(Invariant($"loss: mean of the last {Math.Min(window, steps)} steps"));
-        Console.WriteLine("precision  loss      beside fp32  largest difference of a step  norm      loss scale  s a step  device");
-        List<Dictionary<string, object>> rows = [];
+        List<Row> rows = [];
         List<TrainingStep>? reference = null;
         foreach (Precision? precision in new Precision?[] { Precision.Fp32, Precision.Tf32, Precision.Fp16, Precision.Bf16, null })
         {
@@ -46,15 +43,19 @@ internal static class TrainingPrecisionBench
             reference ??= taken;
             double loss = Last(taken), apart = loss / Last(reference) - 1, worst = taken.Zip(reference, (a, b) => Math.Abs(a.Loss / b.Loss - 1)).Max();
             string name = (precision ?? Precision.Fp32).ToString().ToLowerInvariant();
-            Console.WriteLine(Invariant($"{name,-9}  {loss:f6}  {apart,11:+0.0e+00;-0.0e+00;0}  {worst,28:0.0e+00}  {taken[^1].GradientNorm,-8:g4}  {taken[^1].LossScale,10}  {seconds / steps,8:f2}  {on.Ops.Device}"));
-            rows.Add(new()
+            rows.Add(new Row($"training-precision/{(precision is null ? "cpu" : device.Split(':')[0])}/{name}", null)
             {
-                ["precision"] = name, ["device"] = on.Ops.Device, ["channels"] = config.Channels, ["layers"] = config.Layers, ["batch"] = Options.Batch, ["crop_samples"] = dataset.CropSamples, ["steps"] = steps,
-                ["loss_window"] = Math.Min(window, steps), ["loss"] = loss, ["loss_beside_fp32"] = apart, ["largest_step_difference"] = worst, ["last_loss_scale"] = taken[^1].LossScale, ["seconds_per_step"] = seconds / steps,
-                ["loss_by_window"] = taken.Chunk(window).Select(part => part.Average(step => step.Loss)).ToArray(),
+                Figures = new Dictionary<string, object?>
+                {
+                    ["device"] = on.Ops.Device, ["loss"] = loss, ["loss_beside_fp32"] = apart, ["largest_step_difference"] = worst, ["gradient_norm"] = taken[^1].GradientNorm, ["last_loss_scale"] = taken[^1].LossScale, ["seconds_per_step"] = seconds / steps,
+                },
             });
         }
-        return rows;
+        return new Result("training-precision", Invariant($"C={config.Channels}, {config.Layers} layers, mel of {Bands} bands, {Options.Batch} crops of {dataset.CropSamples} samples of {Path.GetFileName(data)}, {steps} steps, learning rate {Options.LearningRate}"), rows)
+        {
+            Machine = Machine.Describe(), Settings = new Dictionary<string, object?> { ["device"] = device, ["steps"] = steps, ["loss_window"] = Math.Min(window, steps) },
+            Notes = [Invariant($"loss: mean of the last {Math.Min(window, steps)} steps; the last line is fp32 on the CPU: what rounding alone does")],
+        };
 
         double Last(List<TrainingStep> taken) => taken.TakeLast(window).Average(step => step.Loss);
     }

@@ -17,8 +17,8 @@ internal static class DevicesCommand
         driver tells. The emulator runs the GPU code on the CPU and checks every access: for checking, far too
         slow for more than tiny models; auto never takes it.
 
-        --json prints devices (name, description, usable, reason and the figures of each), missing and auto
-        (name, reason).
+        --json prints devices (name, description, usable, reason and the figures of each; now: clocks,
+        temperature, power and what holds a GPU back, where libnvidia-ml tells), missing and auto (name, reason).
         """;
 
     private const string Examples = """
@@ -116,7 +116,26 @@ internal static class DevicesCommand
         ["shared_bytes_per_multiprocessor"] = Known(gpu.Info.SharedBytesPerMultiprocessor),
         ["peak_float32_flops"] = gpu.Info.PeakFloat32Flops,
         ["peak_memory_bytes_per_second"] = gpu.Info.PeakMemoryBytesPerSecond,
+        ["now"] = Now(gpu.Info.PciBusId),
     };
+
+    // Clocks, temperature and power at this moment; null where the management library does not tell.
+    private static JsonObject? Now(string pciBusId)
+    {
+        using Nvml? nvml = Nvml.Open(pciBusId, out _);
+        if (nvml?.Read() is not { } state) return null;
+        return new JsonObject
+        {
+            ["sm_mhz"] = state.SmMegahertz,
+            ["max_sm_mhz"] = nvml.MaxSmMegahertz,
+            ["memory_mhz"] = state.MemoryMegahertz,
+            ["max_memory_mhz"] = nvml.MaxMemoryMegahertz,
+            ["temperature_celsius"] = state.TemperatureCelsius,
+            ["power_watts"] = state.PowerWatts,
+            ["power_limit_watts"] = nvml.PowerLimitWatts,
+            ["throttle_reasons"] = state.Throttle?.ToString(),
+        };
+    }
 
     private static int? Known(int value) => value > 0 ? value : null;
 

@@ -51,7 +51,7 @@ internal static class Program
     {
         var root = new RootCommand("DiffWave: a diffusion vocoder and audio generator.")
         {
-            DemoCommand.Create(session), SynthesizeCommand.Create(session), TrainCommand.Create(session), InitCommand.Create(session), MelCommand.Create(session), ImportCommand.Create(session), ExportCommand.Create(session), PublishCommand.Create(session),
+            DemoCommand.Create(session), BenchCommand.Create(session), SynthesizeCommand.Create(session), TrainCommand.Create(session), InitCommand.Create(session), MelCommand.Create(session), ImportCommand.Create(session), ExportCommand.Create(session), PublishCommand.Create(session),
             InfoCommand.Create(session), DatasetCommand.Create(session), EvaluateCommand.Create(session), DevicesCommand.Create(session), TuneCommand.Create(session), CheckCommand.Create(session), KernelsCommand.Create(session),
         };
         foreach (Option option in root.Options)

@@ -17,15 +17,16 @@ internal static unsafe class MinimalFilter
 
     private const float A = 0.75f, B = 1.5f;
 
+    // The finite points, and for each the product over the others q of (p - q).
+    private static readonly double[] Finite = [0, A, -A, B, -B];
+    private static readonly double[] Divisors = [.. Finite.Select(p => Finite.Where(q => q != p).Aggregate(1.0, (product, q) => product * (p - q)))];
+
     /// <summary>U_xi = (w0 + w1 p + w2 p^2) / product over the other points q of (p - q), in float64; w2 at infinity.</summary>
     public static float TransformWeight(int xi, float w0, float w1, float w2)
     {
-        ReadOnlySpan<double> points = [0, A, -A, B, -B];
-        if (xi == points.Length) return w2;
-        double p = points[xi], divisor = 1;
-        for (int other = 0; other < points.Length; other++)
-            if (other != xi) divisor *= p - points[other];
-        return (float)((w0 + w1 * p + w2 * p * p) / divisor);
+        if (xi == Finite.Length) return w2;
+        double p = Finite[xi];
+        return (float)((w0 + w1 * p + w2 * p * p) / Divisors[xi]);
     }
 
     /// <summary>V = B x for one vector of channels; the six results go to v, stride apart.</summary>

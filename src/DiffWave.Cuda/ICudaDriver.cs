@@ -208,6 +208,16 @@ public interface ICudaDriver : IDisposable
     /// <summary>Lets a stream wait for the marked place of another.</summary>
     void StreamWaitEvent(nint stream, nint handle);
 
+    /// <summary>
+    /// Holds a stream for the host: what is queued on it from here on waits until the 32-bit word at a place of page-locked memory is at least a value. The host has to write it whatever happens
+    /// in between, and until then makes no call that waits for the stream.
+    /// </summary>
+    /// <param name="stream">The stream, not one that is being captured.</param>
+    /// <param name="address">A multiple of 4 in memory of <see cref="AllocateHost"/>.</param>
+    /// <param name="value">The value; compared modulo 2^32, so that a counter may pass its end.</param>
+    /// <returns>False where driver or device cannot wait for memory; nothing is queued then.</returns>
+    bool StreamWaitHost(nint stream, nint address, uint value);
+
     /// <summary>Milliseconds between two events; null where time means nothing (the emulator).</summary>
     double? Elapsed(nint start, nint stop);
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Reflection;
 using DiffWave.Compiler;
 using DiffWave.Device;
@@ -9,6 +10,9 @@ namespace DiffWave.Cuda;
 /// <param name="driver">The device; stays the caller's.</param>
 public sealed class KernelRunner(ICudaDriver driver) : IDisposable
 {
+    // What a compilation gives depends on nothing but the method, the constants and the target, so runners of one process share it.
+    private static readonly ConcurrentDictionary<(MethodInfo, string), Lazy<CompiledKernel>> Compiled = new();
+
     private readonly Dictionary<string, (nint Module, LoadedKernel Kernel)> loaded = [];
 
     /// <summary>What kernels are compiled for: the device's architecture, or the newest known one before it.</summary>
@@ -23,7 +27,7 @@ public sealed class KernelRunner(ICudaDriver driver) : IDisposable
     {
         string key = $"{kernel.DeclaringType}.{kernel}, {string.Join(", ", (constants ?? new Dictionary<string, object>()).OrderBy(pair => pair.Key, StringComparer.Ordinal))}, {Target.Name}";
         if (loaded.TryGetValue(key, out var known)) return known.Kernel;
-        CompiledKernel compiled = KernelCompiler.Compile(kernel, Target, constants);
+        CompiledKernel compiled = Compiled.GetOrAdd((kernel, key), _ => new Lazy<CompiledKernel>(() => KernelCompiler.Compile(kernel, Target, constants))).Value;
         nint module = driver.LoadModule(compiled.Ptx);
         try
         {

@@ -8,6 +8,10 @@ public sealed unsafe partial class NvidiaDriver
     // A forbidden call of this thread breaks the recording; what other threads do meanwhile is theirs.
     private const int CaptureThisThread = 1;
 
+    // CU_STREAM_WAIT_VALUE_GEQ, and CUDA_ERROR_NOT_SUPPORTED, by which a device or an operating system tells that it has no such waits.
+    private const uint WaitAtLeast = 0;
+    private const int NotSupported = 801;
+
     /// <inheritdoc/>
     public nint CreateStream()
     {
@@ -73,6 +77,18 @@ public sealed unsafe partial class NvidiaDriver
     {
         Use();
         api.Check(api.StreamWaitEvent(stream, handle, 0), $"cuStreamWaitEvent");
+    }
+
+    /// <inheritdoc/>
+    public bool StreamWaitHost(nint stream, nint address, uint value)
+    {
+        Use();
+        if (api.StreamWaitValue == null) return false;
+        // Page-locked memory has one address for host and device.
+        int result = api.StreamWaitValue(stream, (ulong)address, value, WaitAtLeast);
+        if (result == NotSupported) return false;
+        api.Check(result, $"cuStreamWaitValue32(0x{address:x})");
+        return true;
     }
 
     /// <inheritdoc/>

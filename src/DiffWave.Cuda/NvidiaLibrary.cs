@@ -69,6 +69,8 @@ internal sealed unsafe class NvidiaLibrary
         GraphDestroy = (delegate* unmanaged<nint, int>)Export("cuGraphDestroy");
         ProfilerStart = (delegate* unmanaged<int>)Export("cuProfilerStart");
         ProfilerStop = (delegate* unmanaged<int>)Export("cuProfilerStop");
+        // Only this version of it is always switched on; the first one had to be asked for when the driver's module was loaded.
+        StreamWaitValue = (delegate* unmanaged<nint, ulong, uint, uint, int>)find("cuStreamWaitValue32_v2");
     }
 
     /// <summary>The driver's version as it counts: CUDA 12.4 is 12040.</summary>
@@ -112,6 +114,10 @@ internal sealed unsafe class NvidiaLibrary
     public readonly delegate* unmanaged<nint, int> StreamDestroy, StreamSynchronize, EventDestroy, EventSynchronize, GraphExecDestroy, GraphDestroy;
     public readonly delegate* unmanaged<nint, nint, uint, int> StreamWaitEvent;
     public readonly delegate* unmanaged<nint, int, int> StreamBeginCapture;
+
+    /// <summary>Null where the driver does not have it: nothing that is shipped needs it, only measuring does.</summary>
+    public readonly delegate* unmanaged<nint, ulong, uint, uint, int> StreamWaitValue;
+
     public readonly delegate* unmanaged<nint, int*, int> StreamIsCapturing;
     public readonly delegate* unmanaged<nint, nint*, int> StreamEndCapture;
     public readonly delegate* unmanaged<nint, nint, int> EventRecord, GraphLaunch;

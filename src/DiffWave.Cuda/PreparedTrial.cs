@@ -38,13 +38,20 @@ public sealed class PreparedTrial : IDisposable
     /// <summary>The kernel that is launched.</summary>
     public LoadedKernel Kernel => kernel;
 
-    /// <summary>Queues the trial's launches on the default stream.</summary>
+    /// <summary>Queues the trial's launches.</summary>
+    /// <param name="stream">The stream, 0 for the default one.</param>
     /// <exception cref="CudaException">The driver refuses, or the emulator found something.</exception>
-    public void Launch()
+    public void Launch(nint stream = 0)
     {
-        foreach (KernelLaunch launch in Trial.Launches)
-            runner.Launch(kernel, Dim(launch.Grid), Dim(launch.Group), launch.DynamicSharedBytes, 0, [.. launch.Arguments.Select(OnDevice)]);
+        foreach (KernelLaunch launch in Trial.Launches) Launch(launch, stream);
     }
+
+    /// <summary>Queues the first of the trial's launches, on the default stream: for a profiler, which looks at one.</summary>
+    /// <exception cref="CudaException">The driver refuses, or the emulator found something.</exception>
+    public void LaunchOne() => Launch(Trial.Launches[0], 0);
+
+    private void Launch(KernelLaunch launch, nint stream) =>
+        runner.Launch(kernel, Dim(launch.Grid), Dim(launch.Group), launch.DynamicSharedBytes, stream, [.. launch.Arguments.Select(OnDevice)]);
 
     /// <summary>Compares what the device holds now with the reference.</summary>
     public IReadOnlyList<KernelCheck> Check() =>

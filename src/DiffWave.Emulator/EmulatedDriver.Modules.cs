@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using DiffWave.Cuda;
 using DiffWave.Emulator.Execution;
 using DiffWave.Emulator.Memory;
@@ -8,6 +9,11 @@ namespace DiffWave.Emulator;
 
 public sealed unsafe partial class EmulatedDriver
 {
+    private const int MostParsed = 1000;
+
+    // Nothing in a parsed module changes, so devices of one process share it.
+    private static readonly ConcurrentDictionary<string, PtxModule> ParsedModules = new();
+
     private sealed class LoadedModule(PtxModule module) : IDisposable
     {
         public PtxModule Module { get; } = module;
@@ -33,7 +39,7 @@ public sealed unsafe partial class EmulatedDriver
     /// <inheritdoc/>
     public nint LoadModule(string ptx)
     {
-        if (!parsed.TryGetValue(ptx, out PtxModule? module)) parsed.Add(ptx, module = PtxParser.Parse(ptx));
+        PtxModule module = Parsed(ptx);
         if (module.Target > options.Sm || module.ArchitectureSpecific && module.Target != options.Sm)
             throw new CudaException("cuModuleLoadData", "CUDA_ERROR_INVALID_PTX",
                 $"the module is for sm_{module.Target}{(module.ArchitectureSpecific ? "a" : "")}, the device is sm_{options.Sm}");
@@ -51,6 +57,13 @@ public sealed unsafe partial class EmulatedDriver
         nint handle = NewHandle();
         modules.Add(handle, loaded);
         return handle;
+    }
+
+    private static PtxModule Parsed(string ptx)
+    {
+        if (ParsedModules.TryGetValue(ptx, out PtxModule? module)) return module;
+        if (ParsedModules.Count >= MostParsed) ParsedModules.Clear();
+        return ParsedModules[ptx] = PtxParser.Parse(ptx);
     }
 
     /// <inheritdoc/>

@@ -124,6 +124,20 @@ public sealed partial class EmulatedDriver
         if (marked.Position == lastAction.GetValueOrDefault(marked.Stream)) capture.Unjoined.Remove(marked.Stream);
     }
 
+    /// <summary>False unless work is done lazily: what is queued runs at once here. Lazily, it is a finding when the stream is waited for and the host has not written the value: a GPU would wait for ever.</summary>
+    public unsafe bool StreamWaitHost(nint stream, nint address, uint value)
+    {
+        RefuseCaptured("cuStreamWaitValue32", stream);
+        CheckHost("cuStreamWaitValue32", address, sizeof(uint));
+        if (!options.Lazy) return false;
+        Queue("cuStreamWaitValue32", stream, () =>
+        {
+            if ((int)(Volatile.Read(ref *(uint*)address) - value) < 0)
+                throw new CudaException($"cuStreamWaitValue32(0x{address:x})", "CUDA_ERROR_LAUNCH_TIMEOUT", $"the host waits for a stream that waits for the host to write {value}", "write it before");
+        });
+        return true;
+    }
+
     /// <summary>Always null: time means nothing here.</summary>
     public double? Elapsed(nint start, nint stop)
     {

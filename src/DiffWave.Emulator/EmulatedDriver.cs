@@ -20,7 +20,6 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
     private readonly Dictionary<nint, long> hostBlocks = [];
     private readonly Dictionary<nint, LoadedModule> modules = [];
     private readonly Dictionary<nint, LoadedFunction> functions = [];
-    private readonly Dictionary<string, PtxModule> parsed = [];
     private readonly List<LaunchReport> reports = [];
     private nint lastHandle = 0x1000;
 

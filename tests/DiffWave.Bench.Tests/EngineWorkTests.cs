@@ -98,7 +98,7 @@ public class EngineWorkTests
         double conv = sheet.Kernels.Single(kernel => kernel.Kernel.StartsWith("dilated_conv_v2", StringComparison.Ordinal)).Work[(int)Count.Flops];
         double products = 2.0 * 3 * 16 * 64 * Synthesis.Batch * Synthesis.Samples * Synthesis.Config.Layers * Synthesis.Steps.Count; // a tile has 64 columns, 32 of them idle with 16 channels
         Assert.InRange(conv / products, 1, 1.1); // and the sums of biases and conditioner
-        string text = sheet.ToString();
+        string text = Table.Text(sheet.ToResult());
         Assert.Contains("x real time", text, StringComparison.Ordinal);
         Assert.DoesNotContain("doubtful", text, StringComparison.Ordinal);
         Assert.Equal(sheet.Seconds, work.Launches.Count * GpuModel.GraphLaunch + sheet.Kernels.Sum(kernel => kernel.Seconds - kernel.Launches * GpuModel.GraphLaunch), 12);

@@ -18,7 +18,7 @@ public class KernelSheetTests
         Assert.Equal(128 * 2 * 24 * 40, sheet.Declared.Flops, 128.0 * 40);
         Assert.Equal(Bound.Fma, sheet.Limit.Bound);
         Assert.Equal(sheet.Tile[Count.Float32] * 32 / 64, sheet.Limit.Clocks, 6); // 64 lanes on this device
-        Assert.Contains("clocks a tile, bound by", sheet.ToString(), StringComparison.Ordinal);
+        Assert.Contains("clocks a tile, bound by", Table.Text(sheet.ToResult()), StringComparison.Ordinal);
     }
 
     [Fact]

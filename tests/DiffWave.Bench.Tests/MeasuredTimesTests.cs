@@ -1,4 +1,3 @@
-using System.Text.Json;
 using DiffWave.Bench.Costs;
 using DiffWave.Cuda;
 using DiffWave.Engine;
@@ -6,71 +5,70 @@ using DiffWave.Emulator;
 
 namespace DiffWave.Bench.Tests;
 
-/// <summary>Times of bench gpu beside predictions.</summary>
+/// <summary>Measured times beside predictions.</summary>
 public sealed class MeasuredTimesTests : IDisposable
 {
     private static readonly SynthesisWork Workload = new("tiny", 1, 2, Full: false, Precision.Fp32);
+    private const double Clip = 512 / 22050.0;
 
-    private readonly string file = Path.GetTempFileName();
+    private readonly string folder = Directory.CreateTempSubdirectory("diffwave-measured-").FullName;
 
-    public void Dispose() => File.Delete(file);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
-    public void AFileOfTheSameWorkloadFillsTheColumn()
+    public void FilesOfTheSameWorkloadFillTheColumn()
     {
-        Write(new
-        {
-            benchmark = "gpu",
-            results = new
-            {
-                device = new { name = "a GPU" },
-                synthesis = new object[]
-                {
-                    new { preset = "tiny", batch = 1, steps = 7, precision = "fp32", audio_seconds = 5.0, median_seconds = 9.0 },               // another length
-                    new { preset = "tiny", batch = 1, steps = 7, precision = "fp16", audio_seconds = 512 / 22050.0, median_seconds = 9.0 }, // another precision
-                    new { preset = "tiny", batch = 1, steps = 7, precision = "fp32", audio_seconds = 512 / 22050.0, median_seconds = 0.004 },
-                },
-                launches = new object[]
-                {
-                    new { workload = "another", kernels = new[] { new { kernel = "head_v2_channels16", launches = 1, seconds = 9.0 } } },
-                    new { workload = Workload.Text, kernels = new[] { new { kernel = "head_v2_channels16", launches = 7, seconds = 21e-6 } } },
-                },
-            },
-        });
-        MeasuredTimes times = MeasuredTimes.Read(file, Workload);
+        string whole = Write("synthesis", Synthesis(1, "fp32", 5.0, 9.0), Synthesis(1, "fp16", Clip, 9.0), Synthesis(2, "fp32", Clip, 9.0), Synthesis(1, "fp32", Clip, 0.004));
+        string launches = Write("launches", Kernel("another", "head_v2_channels16", 9.0), Kernel(Workload.Text, "head_v2_channels16", 21e-6));
+        MeasuredTimes times = MeasuredTimes.Read([whole, launches], Workload);
         Assert.Equal(("a GPU", 0.004, 21e-6), (times.Device, times.Whole, times.Of("head_v2_channels16")));
         Assert.Null(times.Of("dilated_conv_v2"));
+        Assert.Null(MeasuredTimes.Read([launches], Workload).Whole);
+        Assert.Empty(MeasuredTimes.Read([whole], Workload).Kernels);
 
         GpuModel gpu = GpuModel.Find("h100");
         LaunchWork work = Work.Launch(264, TensorKind.None, (Count.Issued, 528 * 1.98e9 * 5.5e-6)) with { Kernel = "head_v2_channels16" }; // 5.5 us and a start of 1.5
         LaunchWork other = work with { Kernel = "other" };
-        LaunchWork[] launches = [work, work, work, other];
-        var sheet = new CostSheet(gpu, Workload, new EngineWork(launches, 0, []), KernelCost.Of(gpu, launches), times);
-        string[] lines = sheet.ToString().Split(Environment.NewLine);
-        Assert.Matches(@"^head_v2_channels16 +3 +264 +100% +7\.0 +21 +75\.0% +issue .* 21 +1\.00$", lines.Single(line => line.StartsWith("head_v2", StringComparison.Ordinal)));
-        Assert.Matches(@"^other +1 +264 +100% +7\.0 +7 +25\.0% +issue .* 0\.0$", lines.Single(line => line.StartsWith("other", StringComparison.Ordinal))); // nothing measured
+        LaunchWork[] all = [work, work, work, other];
+        var sheet = new CostSheet(gpu, Workload, new EngineWork(all, 0, []), KernelCost.Of(gpu, all), times);
+        string[] lines = Table.Text(sheet.ToResult()).Split(Environment.NewLine);
+        Assert.Matches(@"^head_v2_channels16 +3 +264 +100 % +7\.0 +21 +75\.0 % +issue .* 21 +1\.00$", lines.Single(line => line.StartsWith("head_v2", StringComparison.Ordinal)));
+        Assert.Matches(@"^other +1 +264 +100 % +7\.0 +7 +25\.0 % +issue .* 0\.0$", lines.Single(line => line.StartsWith("other", StringComparison.Ordinal))); // nothing measured
         Assert.Contains(lines, line => line.StartsWith("measured (a GPU): 4.000 ms", StringComparison.Ordinal));
-        Assert.Equal(0.004, JsonSerializer.SerializeToElement(sheet.ToJson()).GetProperty("measured_seconds").GetDouble());
+        Assert.Equal(0.004, sheet.ToResult().Rows[^1].Value("measured_seconds"));
     }
 
     [Fact]
-    public void TimesOfAnotherSizeAreRefused()
+    public void ATrainingStepIsFoundByItsCropsAndWhetherItRecomputes()
     {
-        Write(new { benchmark = "gpu", results = new { device = new { name = "a GPU" }, synthesis = new[] { new { preset = "tiny", batch = 2, steps = 7, precision = "fp32", audio_seconds = 512 / 22050.0, median_seconds = 0.004 } } } });
-        Assert.Contains("nothing measured of: synthesis, tiny", Assert.Throws<InvalidDataException>(() => MeasuredTimes.Read(file, Workload)).Message, StringComparison.Ordinal);
-        Write(new { benchmark = "synthesis", results = new { } });
-        Assert.Contains("no result of bench gpu", Assert.Throws<InvalidDataException>(() => MeasuredTimes.Read(file, Workload)).Message, StringComparison.Ordinal);
+        var work = new TrainingWork("tiny", 2, 4, Recompute: true, Precision.Tf32);
+        Row Step(double samples, bool recompute, double seconds) => new("training", new Sample(seconds))
+        {
+            Figures = new Dictionary<string, object?> { ["preset"] = "tiny", ["batch"] = 2, ["crop_samples"] = samples, ["recompute"] = recompute, ["precision"] = "tf32" },
+        };
+        Assert.Equal(0.5, MeasuredTimes.Read([Write("training", Step(work.Samples, false, 9), Step(256, true, 9), Step(work.Samples, true, 0.5))], work).Whole);
     }
 
-    // The emulator with a clock by which everything takes a quarter of a millisecond: what is written by bench gpu is what is read here.
+    [Fact]
+    public void OtherFilesAreRefused()
+    {
+        string Message(params string[] files) => Assert.Throws<InvalidDataException>(() => MeasuredTimes.Read(files, Workload)).Message;
+        string fits = Write("synthesis", Synthesis(1, "fp32", Clip, 0.004));
+        Assert.Contains("nothing measured of synthesis/tiny/fast/1x0.023s (synthesis, tiny", Message(Write("synthesis", Synthesis(2, "fp32", Clip, 0.004))), StringComparison.Ordinal);
+        Assert.Contains("benchmark is 'compiler', expected launches", Message(Write("compiler")), StringComparison.Ordinal);
+        Assert.Contains("machine has no gpu", Message(Write(new Result("synthesis", "on a CPU", []))), StringComparison.Ordinal);
+        Assert.Contains("machine.gpu is 'another', expected 'a GPU'", Message(fits, Write(new Result("launches", "", []) { Machine = new Dictionary<string, object?> { ["gpu"] = "another" } })), StringComparison.Ordinal);
+    }
+
+    // A device that runs nothing, with a clock by which everything takes a quarter of a millisecond: what is written by bench launches is what is read here.
     [Fact]
     public void TimedLaunchesAreReadBack()
     {
-        using var emulator = new EmulatedDriver(new EmulatorOptions { Checks = false });
-        using var driver = new Clocked(emulator);
-        Dictionary<string, object> timed = LaunchTimes.Run(driver, Workload)!;
-        Write(new { benchmark = "gpu", results = new { device = new { name = "a GPU" }, launches = new[] { timed } } });
-        MeasuredTimes times = MeasuredTimes.Read(file, Workload);
+        using var device = new LaunchRecorder(GpuModel.Find("h100"));
+        using var driver = new Clocked(device);
+        IReadOnlyList<Row> timed = LaunchTimes.Run(driver, Workload);
+        Assert.Equal(1, timed.Sum(row => (double)row.Value("share")!), 9);
+        MeasuredTimes times = MeasuredTimes.Read([Write("launches", [.. timed])], Workload);
         Assert.Equal(7 * 0.25e-3, times.Of("head_v2_channels16")!.Value, 9);
         using var recorder = new LaunchRecorder(GpuModel.Find("h100"));
         Workload.Record(recorder);
@@ -81,16 +79,62 @@ public sealed class MeasuredTimesTests : IDisposable
     }
 
     [Fact]
-    public void WithoutAClockNothingIsTimed()
+    public void TheEmulatorHasNoClock()
     {
         using var emulator = new EmulatedDriver();
-        Assert.Null(LaunchTimes.Run(emulator, Workload));
+        Assert.False(LaunchTimes.HasClock(emulator));
+        using var clocked = new Clocked(emulator);
+        Assert.True(LaunchTimes.HasClock(clocked));
     }
 
-    private void Write(object document) => File.WriteAllText(file, JsonSerializer.Serialize(document));
+    // A profiler sees the last run only, and it is the one that is replayed.
+    [Fact]
+    public void AProfilerSeesOneRun()
+    {
+        using var device = new LaunchRecorder(GpuModel.Find("h100"));
+        using var driver = new Watched(device);
+        LaunchTimes.Profile(driver, Workload);
+        Assert.Equal(["start", "graph", "stop"], driver.Seen.SkipWhile(what => what != "start").TakeWhile(what => what != "stop").Append("stop").Distinct());
+        Assert.Contains("graph", driver.Seen);
+        Assert.Equal(2, driver.Seen.Count(what => what is "start" or "stop"));
+    }
+
+    private static Row Synthesis(int batch, string precision, double clip, double seconds) => new("synthesis", new Sample(seconds))
+    {
+        Figures = new Dictionary<string, object?> { ["preset"] = "tiny", ["batch"] = batch, ["steps"] = 7, ["precision"] = precision, ["clip_seconds"] = clip },
+    };
+
+    private static Row Kernel(string workload, string kernel, double seconds) => new(kernel, new Sample(seconds))
+    {
+        Figures = new Dictionary<string, object?> { ["workload"] = workload, ["kernel"] = kernel, ["total_seconds"] = seconds },
+    };
+
+    private string Write(string benchmark, params Row[] rows) => Write(new Result(benchmark, "", rows) { Machine = new Dictionary<string, object?> { ["gpu"] = "a GPU" } });
+
+    private string Write(Result result)
+    {
+        string path = Path.Combine(folder, $"{Guid.NewGuid():N}.json");
+        result.Write(path);
+        return path;
+    }
 
     private sealed class Clocked(ICudaDriver inner) : ForwardingDriver(inner)
     {
         public override double? Elapsed(nint start, nint stop) => Inner.Elapsed(start, stop) is null && start != stop ? 0.25 : throw new InvalidOperationException("the emulator has a clock");
+    }
+
+    private sealed class Watched(ICudaDriver inner) : ForwardingDriver(inner)
+    {
+        public List<string> Seen { get; } = [];
+
+        public override void StartProfiler() => Seen.Add("start");
+
+        public override void StopProfiler() => Seen.Add("stop");
+
+        public override void LaunchGraph(nint graph, nint stream)
+        {
+            Seen.Add("graph");
+            Inner.LaunchGraph(graph, stream);
+        }
     }
 }

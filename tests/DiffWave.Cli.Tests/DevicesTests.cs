@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using DiffWave.Cuda;
 using DiffWave.Cuda.Tests;
 
 namespace DiffWave.Cli.Tests;
@@ -36,6 +37,11 @@ public sealed class DevicesTests
         Assert.Equal(2.0 * 128 * 132 * 1.98e9, (double)gpu["peak_float32_flops"]!, 1.0);
         Assert.Equal("cuda:0", (string)json["auto"]!["name"]!);
         Assert.Empty(json["missing"]!.AsArray());
+        Assert.Null(gpu["now"]); // no management library
+        cuda.State = () => new GpuState(1755, 2619, 61, 512.5, ThrottleReasons.PowerCap | ThrottleReasons.ThermalSlowdown);
+        JsonNode now = DiffWaveProgram.Run("devices", "--json").Succeeds().Json["devices"]![2]!["now"]!;
+        Assert.Equal((1755, 512.5, 700.0, "PowerCap, ThermalSlowdown"), ((int)now["sm_mhz"]!, (double)now["power_watts"]!, (double)now["power_limit_watts"]!, (string)now["throttle_reasons"]!));
+        Assert.Equal(0, cuda.NvmlUsers);
         Assert.Equal(StubCuda.Nothing, cuda.Live);
     }
 

@@ -2,7 +2,7 @@ namespace DiffWave.Cli.Tests;
 
 public class HelpTests
 {
-    public static TheoryData<string> Verbs => ["synthesize", "init", "mel", "import", "export", "info", "devices", "check", "dataset", "train", "evaluate", "demo", "publish", "kernels"];
+    public static TheoryData<string> Verbs => ["synthesize", "init", "mel", "import", "export", "info", "devices", "check", "dataset", "train", "evaluate", "demo", "publish", "kernels", "bench", "tune"];
 
     [Fact]
     public void NothingAsksForHelp()

@@ -179,6 +179,48 @@ public class NvidiaDriverTests
         Assert.Equal((0, 0), (cuda.Live.Graphs, cuda.Live.Recordings));
     }
 
+    // A stream that is held runs nothing until the host has written the value; the emulator, done lazily, finds it when somebody waits for the stream before.
+    [Fact]
+    public unsafe void A_stream_waits_for_the_host()
+    {
+        using var cuda = new StubCuda(new DiffWave.Emulator.EmulatorOptions { Lazy = true });
+        using var driver = NvidiaDriver.Open();
+        nint stream = driver.CreateStream(), word = driver.AllocateHost(sizeof(uint));
+        ulong place = driver.Allocate(sizeof(int));
+        *(uint*)word = uint.MaxValue;
+        Assert.True(driver.StreamWaitHost(stream, word, uint.MaxValue)); // is there
+        Assert.True(driver.StreamWaitHost(stream, word, 1)); // comes after the end of the counter
+        driver.FillAsync(place, 7, 1, stream);
+        *(uint*)word = 1;
+        driver.SynchronizeStream(stream);
+        byte[] back = new byte[sizeof(int)];
+        driver.CopyToHost(back, place);
+        Assert.Equal(7, back[0]);
+        Assert.True(driver.StreamWaitHost(stream, word, 2));
+        Assert.Contains("the host waits for a stream that waits for the host to write 2", Assert.Throws<CudaException>(() => driver.SynchronizeStream(stream)).Message);
+    }
+
+    [Fact]
+    public void Where_streams_cannot_wait_for_the_host_nothing_is_queued()
+    {
+        using var cuda = new StubCuda(); // an emulator that does everything at once holds nothing back
+        using (var driver = NvidiaDriver.Open())
+        {
+            nint word = driver.AllocateHost(sizeof(uint));
+            Assert.False(driver.StreamWaitHost(0, word, 1));
+            Assert.Equal(1, cuda.Calls("cuStreamWaitValue32"));
+            driver.Synchronize();
+            cuda.Fail("cuStreamWaitValue32", CudaResult.InvalidValue);
+            Assert.Equal("CUDA_ERROR_INVALID_VALUE", Assert.Throws<CudaException>(() => driver.StreamWaitHost(0, word, 1)).Error);
+            driver.FreeHost(word);
+        }
+        cuda.MissingFunction = "cuStreamWaitValue32"; // an older driver
+        using var old = NvidiaDriver.Open();
+        nint other = old.AllocateHost(sizeof(uint));
+        Assert.False(old.StreamWaitHost(0, other, 1));
+        old.FreeHost(other);
+    }
+
     [Fact]
     public void A_launch_allocates_nothing()
     {

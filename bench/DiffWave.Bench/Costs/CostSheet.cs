@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 
 namespace DiffWave.Bench.Costs;
 
@@ -41,55 +40,52 @@ internal sealed record KernelCost(string Kernel, int Launches, double Seconds, B
 /// <param name="Measured">What was measured; null: nothing.</param>
 internal sealed record CostSheet(GpuModel Gpu, Workload Workload, EngineWork Work, IReadOnlyList<KernelCost> Kernels, MeasuredTimes? Measured)
 {
-    // What the table shows of each kernel, as a share of what takes longest.
-    private static readonly Bound[] Shown = [Bound.Tensor, Bound.Fma, Bound.Integer, Bound.Special, Bound.Issue, Bound.Shared, Bound.L2, Bound.Dram, Bound.Launch];
-
     /// <summary>Predicted seconds of all launches.</summary>
     public double Seconds => Kernels.Sum(kernel => kernel.Seconds);
 
     /// <summary>Seconds of audio that come out or are trained on.</summary>
     public double AudioSeconds => Workload.Batch * (Workload.Samples / (double)Workload.Config.SampleRate);
 
-    public override string ToString()
+    /// <summary>A row a kernel, the longest first, and their sum; nothing of it was measured unless a column says so.</summary>
+    public Result ToResult()
     {
-        var text = new StringBuilder();
-        void Line(FormattableString line) => text.AppendLine(line.ToString(CultureInfo.InvariantCulture));
-        Line($"predicted: {Workload.Text}, on {Gpu.Name} ({Gpu.Source})");
-        text.Append(Table.Format(
-            ["kernel", "launches", "blocks", "fill", "us each", "us", "share", "bound", .. Shown.Select(Name), "DRAM MB", "measured us", "/ predicted"], leftColumns: [0, 7],
-            Kernels.Select(kernel => (string[])
-            [
-                kernel.Kernel, Text($"{kernel.Launches}"), kernel.Blocks == 0 ? "" : Text($"{kernel.Blocks}"), Text($"{100 * kernel.Fill:f0}%"), Text($"{kernel.Seconds / kernel.Launches * 1e6:f1}"), Text($"{kernel.Seconds * 1e6:f0}"),
-                Text($"{100 * kernel.Seconds / Seconds:f1}%"), Name(kernel.Bound),
-                .. Shown.Select(bound => Text($"{100 * kernel.Parts[(int)bound] / kernel.Parts[(int)kernel.Bound]:f0}%")), Text($"{kernel.DramBytes / 1e6:f1}"),
-                Measured?.Of(kernel.Kernel) is { } measured ? Text($"{measured * 1e6:f0}") : "", Measured?.Of(kernel.Kernel) is { } time ? Text($"{time / kernel.Seconds:f2}") : "",
-            ])));
-        double executed = Sum(Count.Flops) + Sum(Count.TensorFlops);
-        Line($"sum: {Kernels.Sum(kernel => kernel.Launches)} launches, {Seconds * 1e3:f3} ms, {AudioSeconds / Seconds:f0} x real time; {Workload.Flops / 1e9:f0} GFLOP by definition, {executed / 1e9:f0} executed ({Sum(Count.TensorFlops) / executed:p0} on tensor cores), {executed / Seconds / 1e12:f1} TFLOP/s, {Kernels.Sum(kernel => kernel.DramBytes) / 1e9:f2} GB of device memory");
-        Line($"not in it: {Work.HostBytes / 1e6:f1} MB between host and device");
-        foreach (string doubt in Work.Doubts) Line($"doubtful: {doubt}");
-        if (Measured is { } all) Line($"measured ({all.Device}): {(all.Whole is { } whole ? Text($"{whole * 1e3:f3} ms, {AudioSeconds / whole:f0} x real time, {whole / Seconds:f2} of the prediction") : "no whole run of this workload")}");
-        return text.ToString();
+        double executed = Sum(Count.Flops) + Sum(Count.TensorFlops), dram = Kernels.Sum(kernel => kernel.DramBytes);
+        int launches = Kernels.Sum(kernel => kernel.Launches);
+        var sum = new Dictionary<string, object?>
+        {
+            ["launches"] = launches, ["predicted_seconds"] = Seconds, ["times_real_time"] = AudioSeconds / Seconds, ["flops"] = Workload.Flops, ["executed_flops"] = executed, ["tensor_share"] = Sum(Count.TensorFlops) / executed,
+            ["tflops"] = executed / Seconds / 1e12, ["dram_bytes"] = dram, ["host_bytes"] = Work.HostBytes, ["measured_seconds"] = Measured?.Whole, ["of_prediction"] = Measured?.Whole / Seconds,
+        };
+        string Line(FormattableString line) => line.ToString(CultureInfo.InvariantCulture);
+        string[] notes =
+        [
+            Line($"sum: {launches} launches, {Seconds * 1e3:f3} ms, {AudioSeconds / Seconds:f0} x real time; {Workload.Flops / 1e9:f0} GFLOP by definition, {executed / 1e9:f0} executed ({Sum(Count.TensorFlops) / executed:p0} on tensor cores), {executed / Seconds / 1e12:f1} TFLOP/s, {dram / 1e9:f2} GB of device memory"),
+            Line($"not in it: {Work.HostBytes / 1e6:f1} MB between host and device"),
+            .. Work.Doubts.Select(doubt => $"doubtful: {doubt}"),
+            .. Measured is { } all ? [Line($"measured ({all.Device}): {(all.Whole is { } whole ? Line($"{whole * 1e3:f3} ms, {AudioSeconds / whole:f0} x real time, {whole / Seconds:f2} of the prediction") : "no whole run of this workload")}")] : Array.Empty<string>(),
+        ];
+        return new Result("costs", $"predicted: {Workload.Text}, on {Gpu.Name} ({Gpu.Source})", [.. Kernels.Select(RowOf), new Row("sum", null) { Figures = sum }])
+        {
+            Machine = Bench.Machine.Describe(), Notes = notes,
+            Settings = new Dictionary<string, object?> { ["gpu"] = Gpu.Name, ["preset"] = Workload.Preset, ["batch"] = Workload.Batch, ["samples"] = Workload.Samples, ["precision"] = Workload.PrecisionText },
+        };
     }
 
-    /// <summary>For a file.</summary>
-    public Dictionary<string, object?> ToJson() => new()
+    // The parts stand as shares of what takes longest.
+    private Row RowOf(KernelCost kernel)
     {
-        ["gpu"] = Gpu.Name, ["source"] = Gpu.Source, ["workload"] = Workload.Text, ["preset"] = Workload.Preset, ["batch"] = Workload.Batch, ["samples"] = Workload.Samples,
-        ["predicted_seconds"] = Seconds, ["predicted_times_real_time"] = AudioSeconds / Seconds, ["flops_by_definition"] = Workload.Flops, ["host_bytes"] = Work.HostBytes, ["doubts"] = Work.Doubts,
-        ["measured_seconds"] = Measured?.Whole,
-        ["kernels"] = Kernels.Select(kernel => new Dictionary<string, object?>
+        var figures = new Dictionary<string, object?>
         {
-            ["kernel"] = kernel.Kernel, ["launches"] = kernel.Launches, ["blocks"] = kernel.Blocks, ["fill"] = kernel.Fill, ["predicted_seconds"] = kernel.Seconds, ["bound"] = Name(kernel.Bound),
-            ["part_seconds"] = Enum.GetValues<Bound>().ToDictionary(Name, bound => kernel.Parts[(int)bound]), ["dram_bytes"] = kernel.DramBytes, ["measured_seconds"] = Measured?.Of(kernel.Kernel),
-            ["counts"] = Enum.GetValues<Count>().ToDictionary(count => count.ToString(), count => kernel.Work[(int)count]),
-        }).ToArray(),
-    };
+            ["launches"] = kernel.Launches, ["blocks"] = kernel.Blocks == 0 ? null : kernel.Blocks, ["fill"] = kernel.Fill, ["each_seconds"] = kernel.Seconds / kernel.Launches, ["predicted_seconds"] = kernel.Seconds,
+            ["share"] = kernel.Seconds / Seconds, ["bound"] = Name(kernel.Bound), ["dram_bytes"] = kernel.DramBytes, ["measured_seconds"] = Measured?.Of(kernel.Kernel), ["of_prediction"] = Measured?.Of(kernel.Kernel) / kernel.Seconds,
+        };
+        foreach (Bound bound in Enum.GetValues<Bound>()) figures[$"part_{Name(bound).ToLowerInvariant()}"] = kernel.Parts[(int)bound] / kernel.Parts[(int)kernel.Bound];
+        foreach (Count count in Enum.GetValues<Count>()) figures[$"count_{count.ToString().ToLowerInvariant()}"] = kernel.Work[(int)count];
+        return new Row(kernel.Kernel, null) { Figures = figures };
+    }
 
     /// <summary>What tables call a bound.</summary>
     public static string Name(Bound bound) => bound switch { Bound.Dram => "DRAM", Bound.L2 => "L2", _ => bound.ToString().ToLowerInvariant() };
 
     private double Sum(Count count) => Kernels.Sum(kernel => kernel.Work[(int)count]);
-
-    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

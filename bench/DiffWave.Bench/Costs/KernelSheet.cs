@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using DiffWave.Cuda;
 using DiffWave.Device;
 using DiffWave.Emulator;
@@ -76,54 +75,57 @@ internal sealed record KernelSheet(GpuModel Gpu, KernelVersion Kernel, (KernelSh
     /// <summary>Clocks the arithmetic alone needs: matrix products where there are some, else multiply-adds.</summary>
     public (Bound Bound, double Clocks) Limit => Tile.Tensor == TensorKind.None ? (Bound.Fma, Clocks[(int)Bound.Fma]) : (Bound.Tensor, Clocks[(int)Bound.Tensor]);
 
-    /// <summary>What a ladder shows of each version.</summary>
-    public static string[] LadderHead => ["kernel", "channels", "clocks", "bound", "if L1 served all", "", "limit", "", "us", "measured us", "idea"];
-
-    /// <summary>A line of the ladder; its time is that of so many rows.</summary>
-    public string[] LadderRow(long rows)
+    /// <summary>Its line of a ladder of versions: time of so many rows.</summary>
+    public Row LadderRow(long rows)
     {
         double[] clocks = Clocks, within = Clocks;
         within[(int)Bound.L2] = 0;
-        double slowest = clocks.Max(), seconds = slowest * rows / TileRows / Gpu.Multiprocessors / Gpu.Clock;
-        string N(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+        double slowest = clocks.Max();
         string Name(double[] parts) => CostSheet.Name((Bound)Array.IndexOf(parts, parts.Max()));
-        string channels = string.Join(" to ", Shapes.Small.Sizes.Where(size => size.Name is "channels" or "inputs" or "outputs").Select(size => N(size.Size, "0")));
-        return [Kernel.Name, channels, N(slowest, "0"), Name(clocks), N(within.Max(), "0"), Name(within), CostSheet.Name(Limit.Bound), N(100 * Limit.Clocks / slowest, "0") + "%", N(1e6 * seconds, "0.0"), "", Kernel.Idea];
+        return new Row(Kernel.Name, null)
+        {
+            Figures = new Dictionary<string, object?>
+            {
+                ["channels"] = string.Join(" to ", Shapes.Small.Sizes.Where(size => size.Name is "channels" or "inputs" or "outputs").Select(size => size.Size.ToString(CultureInfo.InvariantCulture))),
+                ["clocks"] = slowest, ["bound"] = Name(clocks), ["clocks_from_l1"] = within.Max(), ["bound_from_l1"] = Name(within), ["limit"] = CostSheet.Name(Limit.Bound), ["share_of_limit"] = Limit.Clocks / slowest,
+                ["predicted_seconds"] = slowest * rows / TileRows / Gpu.Multiprocessors / Gpu.Clock, ["predicted_seconds_from_l1"] = within.Max() * rows / TileRows / Gpu.Multiprocessors / Gpu.Clock, ["idea"] = Kernel.Idea,
+            },
+        };
     }
 
-    public override string ToString()
+    /// <summary>A row for everything that is counted: of a tile, and of a launch besides its tiles.</summary>
+    public Result ToResult()
     {
         double[] clocks = Clocks, once = CostModel.Clocks(Gpu, Once, Once.Touches[0].Read + Once.Touches[0].Written);
         double slowest = clocks.Max();
-        var text = new StringBuilder();
-        void Line(FormattableString line) => text.AppendLine(line.ToString(CultureInfo.InvariantCulture));
-        string N(double value) => value.ToString(value < 100 && value != Math.Floor(value) ? "0.0" : "0", CultureInfo.InvariantCulture);
-        Line($"{Kernel.Name}, a tile of {TileRows} rows, counted as the difference of {Shapes.Small} and {Shapes.Large}; clocks of a multiprocessor of {Gpu.Name}, at its share of L2 and device memory");
-        string[] Row(string name, Func<LaunchWork, double> count, Bound? bound) => bound is { } known
-            ? [name, N(count(Tile)), N(clocks[(int)known]), slowest > 0 ? (100 * clocks[(int)known] / slowest).ToString("0", CultureInfo.InvariantCulture) + "%" : "", N(count(Once)), N(once[(int)known])]
-            : [name, N(count(Tile)), "", "", N(count(Once)), ""];
-        string[][] rows =
+        Row Of(string name, Func<LaunchWork, double> count, Bound? bound) => new(name, null)
+        {
+            Figures = new Dictionary<string, object?>
+            {
+                ["tile"] = count(Tile), ["clocks"] = bound is { } of ? clocks[(int)of] : null, ["share"] = bound is { } part && slowest > 0 ? clocks[(int)part] / slowest : null,
+                ["once"] = count(Once), ["once_clocks"] = bound is { } at ? once[(int)at] : null,
+            },
+        };
+        Row[] rows =
         [
-            Row("tensor FLOP", work => work[Count.TensorFlops], Bound.Tensor), Row("tensor instructions", work => work[Count.Tensor], null),
-            Row("float32 instructions", work => work[Count.Float32], Bound.Fma), Row("16-bit float instructions", work => work[Count.Float16], Bound.Half), Row("integer instructions", work => work[Count.Integer], Bound.Integer),
-            Row("special functions", work => work[Count.Special], Bound.Special), Row("conversions", work => work[Count.Conversion], Bound.Convert), Row("exchanges", work => work[Count.Exchange], Bound.Exchange),
-            Row("instructions issued", work => work[Count.Issued], Bound.Issue), Row("shared and L1 wavefronts", work => work[Count.SharedWavefronts] + work[Count.GlobalWavefronts], Bound.Shared),
-            Row("  of shared memory", work => work[Count.SharedWavefronts], null), Row("L2 bytes", work => 32 * work[Count.Sectors], Bound.L2),
-            Row("DRAM bytes, nothing in L2", work => work.Touches[0].Read + work.Touches[0].Written, Bound.Dram), Row("barriers of warps", work => work[Count.Barriers], null),
+            Of("tensor FLOP", work => work[Count.TensorFlops], Bound.Tensor), Of("tensor instructions", work => work[Count.Tensor], null),
+            Of("float32 instructions", work => work[Count.Float32], Bound.Fma), Of("16-bit float instructions", work => work[Count.Float16], Bound.Half), Of("integer instructions", work => work[Count.Integer], Bound.Integer),
+            Of("special functions", work => work[Count.Special], Bound.Special), Of("conversions", work => work[Count.Conversion], Bound.Convert), Of("exchanges", work => work[Count.Exchange], Bound.Exchange),
+            Of("instructions issued", work => work[Count.Issued], Bound.Issue), Of("shared and L1 wavefronts", work => work[Count.SharedWavefronts] + work[Count.GlobalWavefronts], Bound.Shared),
+            Of("- of shared memory", work => work[Count.SharedWavefronts], null), Of("L2 bytes", work => 32 * work[Count.Sectors], Bound.L2),
+            Of("DRAM bytes, nothing in L2", work => work.Touches[0].Read + work.Touches[0].Written, Bound.Dram), Of("barriers of warps", work => work[Count.Barriers], null),
         ];
-        text.Append(Table.Format(["", "a tile", "clocks", "of the slowest", "once a launch", "clocks"], leftColumns: [0], rows.Where(row => row[1] != "0" || row[4] != "0")));
-        Line($"by definition {N(Declared.Flops)} FLOP and {N(Declared.Bytes)} bytes a tile");
         var (limit, least) = Limit;
-        Line($"predicted {N(slowest)} clocks a tile, bound by {CostSheet.Name((Bound)Array.IndexOf(clocks, slowest))}; the {CostSheet.Name(limit)} limit is {N(least)}: {least / slowest:p0} of it");
-        return text.ToString();
+        string Line(FormattableString line) => line.ToString(CultureInfo.InvariantCulture);
+        return new Result("tile", $"predicted: {Kernel.Name}, a tile of {TileRows} rows, counted as the difference of {Shapes.Small} and {Shapes.Large}; clocks of a multiprocessor of {Gpu.Name}, at its share of L2 and device memory",
+            [.. rows.Where(row => (double)row.Figures["tile"]! >= 0.5 || (double)row.Figures["once"]! >= 0.5)])
+        {
+            Machine = Bench.Machine.Describe(), Settings = new Dictionary<string, object?> { ["gpu"] = Gpu.Name, ["kernel"] = Kernel.Name, ["tile_rows"] = TileRows },
+            Notes =
+            [
+                Line($"by definition {Declared.Flops:f0} FLOP and {Declared.Bytes:f0} bytes a tile"),
+                Line($"predicted {slowest:f0} clocks a tile, bound by {CostSheet.Name((Bound)Array.IndexOf(clocks, slowest))}; the {CostSheet.Name(limit)} limit is {least:f0}: {least / slowest:p0} of it"),
+            ],
+        };
     }
-
-    /// <summary>For a file.</summary>
-    public Dictionary<string, object?> ToJson() => new()
-    {
-        ["gpu"] = Gpu.Name, ["kernel"] = Kernel.Name, ["shapes"] = new[] { Shapes.Small.ToString(), Shapes.Large.ToString() }, ["tile_rows"] = TileRows,
-        ["tile"] = Enum.GetValues<Count>().ToDictionary(count => count.ToString(), count => Tile[count]), ["tile_dram_bytes"] = Tile.Touches[0].Read + Tile.Touches[0].Written,
-        ["once"] = Enum.GetValues<Count>().ToDictionary(count => count.ToString(), count => Once[count]), ["tile_flops_by_definition"] = Declared.Flops, ["tile_bytes_by_definition"] = Declared.Bytes,
-        ["tile_clocks"] = Enum.GetValues<Bound>().ToDictionary(CostSheet.Name, bound => Clocks[(int)bound]), ["limit"] = CostSheet.Name(Limit.Bound), ["limit_clocks"] = Limit.Clocks,
-    };
 }

@@ -1,44 +1,53 @@
-using System.Text.Json;
-
 namespace DiffWave.Bench.Costs;
 
-/// <summary>Times of a workload from a file of <c>bench gpu --json</c>.</summary>
+/// <summary>Times of a workload from files of <c>bench launches --json</c>, <c>synthesis</c> and <c>training</c>.</summary>
 /// <param name="Device">What they were measured on.</param>
 /// <param name="Whole">Median seconds of the whole workload, copies of the host included; null where it was not run.</param>
 /// <param name="Kernels">Seconds of all launches of a kernel in it; empty where they were not timed.</param>
 internal sealed record MeasuredTimes(string Device, double? Whole, IReadOnlyDictionary<string, double> Kernels)
 {
+    private static readonly string[] Benchmarks = ["launches", "synthesis", "training", "run"];
+
     /// <summary>Seconds of all launches of a kernel, or null.</summary>
     public double? Of(string kernel) => Kernels.TryGetValue(kernel, out double seconds) ? seconds : null;
 
-    /// <summary>Reads what the file has of a workload.</summary>
-    /// <param name="path">The file.</param>
+    /// <summary>Reads what files have of a workload.</summary>
+    /// <param name="paths">The files, all of the same GPU.</param>
     /// <param name="workload">Preset, batch, samples and steps must be its own: times of other sizes are not taken.</param>
-    /// <exception cref="InvalidDataException">The file is not of <c>bench gpu</c>, or has nothing of this workload.</exception>
-    public static MeasuredTimes Read(string path, Workload workload)
+    /// <exception cref="InvalidDataException">A file is of something else, or of another GPU than the first, or none has anything of this workload.</exception>
+    public static MeasuredTimes Read(IReadOnlyList<string> paths, Workload workload)
     {
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(path));
-        if (!document.RootElement.TryGetProperty("benchmark", out JsonElement name) || name.GetString() != "gpu") throw new InvalidDataException($"{path} is no result of bench gpu");
-        JsonElement results = document.RootElement.GetProperty("results");
-        string device = results.GetProperty("device").GetProperty("name").GetString() ?? "";
-        double audio = workload.Batch * (workload.Samples / (double)workload.Config.SampleRate);
-        JsonElement[] whole = workload switch
+        string? device = null;
+        double? whole = null;
+        var kernels = new Dictionary<string, double>();
+        foreach (string path in paths)
         {
-            SynthesisWork synthesis => [.. Entries("synthesis").Where(run => Is(run) && Int(run, "steps") == synthesis.Steps.Count && run.GetProperty("precision").GetString() == workload.PrecisionText && Math.Abs(Double(run, "audio_seconds") - audio) < 1e-6 * audio)],
-            TrainingWork training => [.. Entries("training").Where(run => Is(run) && Int(run, "crop_samples") == training.Samples && run.GetProperty("recompute").GetBoolean() == training.Recompute && run.GetProperty("precision").GetString() == workload.PrecisionText)],
-            _ => [],
-        };
-        JsonElement[] timed = [.. Entries("launches").Where(run => run.GetProperty("workload").GetString() == workload.Text)];
-        if (whole.Length == 0 && timed.Length == 0) throw new InvalidDataException($"{path} has nothing measured of: {workload.Text}");
-        return new MeasuredTimes(device, whole.Length > 0 ? Double(whole[0], "median_seconds") : null,
-            timed.Length == 0 ? new Dictionary<string, double>() : timed[0].GetProperty("kernels").EnumerateArray().ToDictionary(kernel => kernel.GetProperty("kernel").GetString()!, kernel => Double(kernel, "seconds")));
-
-        bool Is(JsonElement run) => run.GetProperty("preset").GetString() == workload.Preset && Int(run, "batch") == workload.Batch;
-        IEnumerable<JsonElement> Entries(string section) =>
-            !results.TryGetProperty(section, out JsonElement entries) ? [] : entries.ValueKind == JsonValueKind.Array ? entries.EnumerateArray() : [entries];
+            Result result = Result.Read(path);
+            if (!Benchmarks.Contains(result.Benchmark)) throw new InvalidDataException($"{path}: benchmark is '{result.Benchmark}', expected {string.Join(", ", Benchmarks)}");
+            string gpu = result.Machine.GetValueOrDefault("gpu") as string ?? throw new InvalidDataException($"{path}: machine has no gpu, expected a result of a GPU (--device cuda)");
+            if (device is not null && device != gpu) throw new InvalidDataException($"{path}: machine.gpu is '{gpu}', expected '{device}' as in {paths[0]}");
+            device = gpu;
+            foreach (Row row in result.Rows)
+            {
+                if (IsWhole(row, workload)) whole = row.Seconds?.Median;
+                else if (row.Value("workload") as string == workload.Text) kernels[(string)row.Value("kernel")!] = (double)row.Value("total_seconds")!;
+            }
+        }
+        if (whole is null && kernels.Count == 0) throw new InvalidDataException($"{string.Join(", ", paths)}: nothing measured of {LaunchTimes.Name(workload)} ({workload.Text})");
+        return new MeasuredTimes(device!, whole, kernels);
     }
 
-    private static int Int(JsonElement element, string name) => element.GetProperty(name).GetInt32();
-
-    private static double Double(JsonElement element, string name) => element.GetProperty(name).GetDouble();
+    // By the figures of bench synthesis and training: the length in a name is rounded.
+    private static bool IsWhole(Row row, Workload workload)
+    {
+        double Number(string name) => row.Value(name) is double value ? value : double.NaN;
+        if (row.Value("preset") as string != workload.Preset || Number("batch") != workload.Batch || row.Value("precision") as string != workload.PrecisionText) return false;
+        double clip = workload.Samples / (double)workload.Config.SampleRate;
+        return workload switch
+        {
+            SynthesisWork synthesis => Number("steps") == synthesis.Steps.Count && Math.Abs(Number("clip_seconds") - clip) < 1e-6 * clip,
+            TrainingWork training => Number("crop_samples") == training.Samples && row.Value("recompute") is bool recompute && recompute == training.Recompute,
+            _ => false,
+        };
+    }
 }

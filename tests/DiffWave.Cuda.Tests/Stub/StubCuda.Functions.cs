@@ -49,6 +49,7 @@ public sealed unsafe partial class StubCuda
         ["cuStreamDestroy_v2"] = (nint)(delegate* unmanaged<nint, int>)&StreamDestroy,
         ["cuStreamSynchronize"] = (nint)(delegate* unmanaged<nint, int>)&StreamSynchronize,
         ["cuStreamWaitEvent"] = (nint)(delegate* unmanaged<nint, nint, uint, int>)&StreamWaitEvent,
+        ["cuStreamWaitValue32_v2"] = (nint)(delegate* unmanaged<nint, ulong, uint, uint, int>)&StreamWaitValue32,
         ["cuStreamBeginCapture_v2"] = (nint)(delegate* unmanaged<nint, int, int>)&StreamBeginCapture,
         ["cuStreamIsCapturing"] = (nint)(delegate* unmanaged<nint, int*, int>)&StreamIsCapturing,
         ["cuStreamEndCapture"] = (nint)(delegate* unmanaged<nint, nint*, int>)&StreamEndCapture,
@@ -295,6 +296,14 @@ public sealed unsafe partial class StubCuda
 
     [UnmanagedCallersOnly]
     private static int StreamWaitEvent(nint stream, nint handle, uint flags) => InContext("cuStreamWaitEvent", (_, context) => context.Device.StreamWaitEvent(stream, handle));
+
+    // Where work is not done lazily nothing can be held back: a device that has no such waits.
+    [UnmanagedCallersOnly]
+    private static int StreamWaitValue32(nint stream, ulong address, uint value, uint flags) => InContext("cuStreamWaitValue32", (_, context) =>
+    {
+        if (flags != 0) throw new CudaException("stub", NameOf(CudaResult.InvalidValue), "only waits for at least a value");
+        if (!context.Device.StreamWaitHost(stream, (nint)address, value)) throw new CudaException("stub", NameOf(CudaResult.NotSupported), "no waits for memory");
+    });
 
     [UnmanagedCallersOnly]
     private static int StreamBeginCapture(nint stream, int mode) => InContext("cuStreamBeginCapture", (_, context) => context.Device.BeginCapture(stream));

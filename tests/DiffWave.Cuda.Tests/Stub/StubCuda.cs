@@ -9,6 +9,7 @@
 //   cuda.Fail("cuInit", CudaResult.NoDevice);                     // the next call of one function fails
 //   cuda.Fail("cuMemAlloc", CudaResult.OutOfMemory, call: 3);     // its third call from here on
 //   cuda.FailCall(17, CudaResult.Unknown);                        // the 17th call of anything from here on; cuda.Failed says what it was
+//   cuda.State = () => new GpuState(1980, 2619, 40, 300, ThrottleReasons.None); // libnvidia-ml.so.1 is there, and this is what it tells
 //   cuda.CompilerLog = "ptxas fatal: ...";                        // no PTX is taken, and this is the log
 //   Assert.Equal(StubCuda.Nothing, cuda.Live);                    // nothing leaked: memory, modules, streams, ... that nobody gave back
 //   Assert.Equal(1, cuda.Calls("cuLinkComplete"));
@@ -30,7 +31,7 @@ public enum CudaResult
 {
     Success = 0, InvalidValue = 1, OutOfMemory = 2, NotInitialized = 3, Deinitialized = 4, StubLibrary = 34, DeviceUnavailable = 46, NoDevice = 100, InvalidDevice = 101, InvalidImage = 200,
     InvalidContext = 201, NoBinaryForGpu = 209, EccUncorrectable = 214, InvalidPtx = 218, JitCompilerNotFound = 221, UnsupportedPtxVersion = 222, InvalidHandle = 400, IllegalState = 401, NotFound = 500,
-    IllegalAddress = 700, LaunchOutOfResources = 701, LaunchTimeout = 702, MisalignedAddress = 716, LaunchFailed = 719, SystemNotReady = 802, SystemDriverMismatch = 803,
+    IllegalAddress = 700, LaunchOutOfResources = 701, LaunchTimeout = 702, MisalignedAddress = 716, LaunchFailed = 719, NotSupported = 801, SystemNotReady = 802, SystemDriverMismatch = 803,
     CompatNotSupportedOnDevice = 804, StreamCaptureUnsupported = 900, StreamCaptureInvalidated = 901, StreamCaptureMerge = 902, StreamCaptureUnmatched = 903, StreamCaptureUnjoined = 904,
     StreamCaptureIsolation = 905, StreamCaptureImplicit = 906, CapturedEvent = 907, Unknown = 999,
 }
@@ -150,9 +151,9 @@ public sealed unsafe partial class StubCuda : IDisposable
 
     private Func<string, nint>? Open(string library)
     {
-        bool isNvtx = Nvtx.Names.Contains(library);
-        if (isNvtx ? !HasNvtx : IsAbsent || !NvidiaLibrary.Names.Contains(library)) return null;
-        Dictionary<string, nint> functions = isNvtx ? NvtxTable : Table;
+        Dictionary<string, nint>? functions = Nvtx.Names.Contains(library) ? HasNvtx ? NvtxTable : null : library == Nvml.Library ? State is null ? null : NvmlTable
+            : IsAbsent || !NvidiaLibrary.Names.Contains(library) ? null : Table;
+        if (functions is null) return null;
         return name => Plain(name) == MissingFunction ? 0 : functions.GetValueOrDefault(name);
     }
 

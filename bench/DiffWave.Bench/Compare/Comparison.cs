@@ -1,0 +1,75 @@
+using System.Globalization;
+
+namespace DiffWave.Bench;
+
+/// <summary>What a comparison says of a case; it never has to decide.</summary>
+internal enum Verdict
+{
+    /// <summary>No difference that matters.</summary>
+    Same,
+    /// <summary>Surely faster.</summary>
+    Fast,
+    /// <summary>Surely slower.</summary>
+    Slow,
+    /// <summary>The noise allows more than one answer.</summary>
+    Ambiguous,
+}
+
+/// <summary>
+/// A case in two results. The ratio of the medians lies, as far as the measurements tell, between <paramref name="Low"/> and <paramref name="High"/>: from each median's interval (<see cref="Sample.MedianInterval"/>), the ends
+/// divided crosswise. Where both results hold the CPU's peak before every round, times are first turned into work at that peak, so that a machine that was slower as a whole is no slower program.
+/// </summary>
+/// <param name="Case">Its name.</param>
+/// <param name="Ratio">New time over old.</param>
+/// <param name="Low">Least ratio.</param>
+/// <param name="High">Largest ratio.</param>
+/// <param name="Verdict">What that means.</param>
+internal sealed record ComparedCase(string Case, double Ratio, double Low, double High, Verdict Verdict);
+
+/// <summary>Two results of the same benchmark, case by case.</summary>
+internal static class Comparison
+{
+    /// <summary>Differences up to this part are none that matter: what a machine does by itself.</summary>
+    public const double UsualThreshold = 0.05;
+
+    /// <summary>Compares the cases both results have.</summary>
+    /// <param name="before">The accepted one.</param>
+    /// <param name="after">The new one.</param>
+    /// <param name="threshold">Part up to which a difference does not matter.</param>
+    public static IReadOnlyList<ComparedCase> Of(Result before, Result after, double threshold = UsualThreshold)
+    {
+        Dictionary<string, Row> known = before.Rows.Where(row => row.Seconds is not null).ToDictionary(row => row.Case);
+        return [.. after.Rows.Where(row => row.Seconds is not null && known.ContainsKey(row.Case)).Select(row => Of(known[row.Case], row, threshold))];
+    }
+
+    /// <summary>Compares two measurements of a case.</summary>
+    public static ComparedCase Of(Row before, Row after, double threshold)
+    {
+        var (old, now) = before.WorkAtPeak is { } oldWork && after.WorkAtPeak is { } newWork ? (oldWork, newWork) : (before.Seconds!, after.Seconds!);
+        double ratio = now.Median / old.Median, low = now.MedianInterval.Low / old.MedianInterval.High, high = now.MedianInterval.High / old.MedianInterval.Low;
+        return new ComparedCase(after.Case, ratio, low, high, Judge(low, high, threshold));
+    }
+
+    // SLOW and FAST need a gap: every ratio that may be must lie beyond the threshold. SAME: every one lies within it, or around 1 and within twice of it.
+    private static Verdict Judge(double low, double high, double threshold)
+    {
+        double near = 1 + threshold, far = 1 + 2 * threshold;
+        if (low > near) return Verdict.Slow;
+        if (high < 1 / near) return Verdict.Fast;
+        bool isNear = low >= 1 / near && high <= near, isAroundOne = low <= 1 && high >= 1 && low >= 1 / far && high <= far;
+        return isNear || isAroundOne ? Verdict.Same : Verdict.Ambiguous;
+    }
+
+    /// <summary>The comparison as a table: names of the files' machines and commits, a line a case, a count of the verdicts.</summary>
+    public static string Text(Result before, Result after, IReadOnlyList<ComparedCase> cases, double threshold)
+    {
+        string About(string name, Result result) => $"{name}: {result.Title}; commit {result.Machine.GetValueOrDefault("commit")}, {result.Machine.GetValueOrDefault("date")}, {result.Machine.GetValueOrDefault("processor")}, load {result.Machine.GetValueOrDefault("load_average")}\n";
+        string F(double value) => value.ToString("f3", CultureInfo.InvariantCulture);
+        string table = Table.Format(["case", "B / A", "between", "verdict"], leftColumns: [0, 3], cases.Select(one => (string[])[one.Case, F(one.Ratio), $"{F(one.Low)} .. {F(one.High)}", one.Verdict.ToString().ToUpperInvariant()]));
+        string[] lost = [.. before.Rows.Select(row => row.Case).Except(after.Rows.Select(row => row.Case)).Select(name => $"only in A: {name}\n"), .. after.Rows.Select(row => row.Case).Except(before.Rows.Select(row => row.Case)).Select(name => $"only in B: {name}\n")];
+        string[] differ = [.. new[] { "processor", "processors", "gpu", "gpu_driver" }.Where(key => !Equals(before.Machine.GetValueOrDefault(key), after.Machine.GetValueOrDefault(key)))];
+        string other = differ.Length == 0 ? "" : $"not the same machine ({string.Join(", ", differ)}): the ratios tell of both\n";
+        string counts = string.Join(", ", Enum.GetValues<Verdict>().Select(verdict => $"{cases.Count(one => one.Verdict == verdict)} {verdict.ToString().ToUpperInvariant()}"));
+        return About("A", before) + About("B", after) + table + string.Concat(lost) + other + $"{counts}; differences up to {threshold.ToString("p0", CultureInfo.InvariantCulture)} count as none\n";
+    }
+}

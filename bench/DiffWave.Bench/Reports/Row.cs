@@ -1,0 +1,30 @@
+namespace DiffWave.Bench;
+
+/// <summary>One measured case.</summary>
+/// <param name="Case">Its name, parts apart by slashes: <c>synthesis/base/fast/1x5s</c>.</param>
+/// <param name="Seconds">What was measured; null where there is no clock.</param>
+internal sealed record Row(string Case, Sample? Seconds)
+{
+    /// <summary>Float32 multiply-adds the CPU managed just before each measurement, in FLOP/s: how fast the machine was at that moment. Null on a GPU.</summary>
+    public Sample? Peak { get; init; }
+
+    /// <summary>Multiply-adds the machine could have done in the time of each measurement, as FLOP: time that does not tell how fast the machine was. Null without <see cref="Peak"/>.</summary>
+    public Sample? WorkAtPeak => Seconds is null || Peak is null ? null : new Sample(Seconds.Values.Zip(Peak.Values, (seconds, peak) => seconds * peak));
+
+    /// <summary>What else is known of it: numbers, texts, truth values, by snake_case names that tell the unit: <c>first_audio_seconds</c>, <c>peak_memory_bytes</c>, <c>gflops</c>.</summary>
+    public IReadOnlyDictionary<string, object?> Figures { get; init; } = new Dictionary<string, object?>();
+
+    /// <summary>What a column shows: the case, <c>median_seconds</c>, <c>low_seconds</c>, <c>high_seconds</c>, <c>p95_seconds</c>, <c>spread</c>, <c>rounds</c>, <c>peak_flops</c>, or a figure; null when there is none.</summary>
+    public object? Value(string key) => key switch
+    {
+        "case" => Case,
+        "median_seconds" => Seconds?.Median,
+        "low_seconds" => Seconds?.Low,
+        "high_seconds" => Seconds?.High,
+        "p95_seconds" => Seconds?.Quantile(0.95),
+        "spread" => Seconds?.Spread,
+        "rounds" => Seconds?.Count,
+        "peak_flops" => Peak?.Median,
+        _ => Figures.GetValueOrDefault(key),
+    };
+}

@@ -1,0 +1,41 @@
+using System.Diagnostics;
+
+namespace DiffWave.Bench;
+
+/// <summary>
+/// How often something is measured: until the spread of the median settles, within bounds. The clock starts with the first measurement; warming up is the caller's.
+/// </summary>
+/// <param name="Least">Measurements that are always taken.</param>
+/// <param name="Most">Measurements that are never exceeded.</param>
+/// <param name="Seconds">Once so much time is gone no other is begun.</param>
+/// <param name="Spread">The <see cref="Sample.Spread"/> that is small enough.</param>
+internal sealed record Repeat(int Least = 9, int Most = 50, double Seconds = 10, double Spread = 0.01)
+{
+    /// <summary>Takes measurements until they settle.</summary>
+    /// <param name="once">Takes one.</param>
+    public Sample Run(Func<double> once)
+    {
+        var sample = new Sample();
+        Run(once, sample, _ => { });
+        return sample;
+    }
+
+    /// <summary>Takes measurements in alternation with something else, so that both see the same machine.</summary>
+    /// <param name="once">Takes one.</param>
+    /// <param name="sample">Receives them.</param>
+    /// <param name="beside">Called after each with its value.</param>
+    public void Run(Func<double> once, Sample sample, Action<double> beside)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (!IsEnough(sample, Stopwatch.GetElapsedTime(start).TotalSeconds))
+        {
+            double value = once();
+            sample.Add(value);
+            beside(value);
+        }
+    }
+
+    /// <summary>Whether a sample that took some seconds needs no more measurements.</summary>
+    public bool IsEnough(Sample sample, double seconds) =>
+        sample.Count >= Most || (sample.Count >= Least && (seconds >= Seconds || sample.Spread <= Spread)) || (sample.Count > 0 && seconds >= 4 * Seconds);
+}
