@@ -194,12 +194,12 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         for (int tile = 0; tile < tiles; tile++)
         {
             float* from = m + tile * 2 * S.Width, to = z + tile * padded + c;
-            MinimalFilter.TransformOutput<S, V>(from, plane, out V filter0, out V filter1, out V filter2, out V filter3);
-            MinimalFilter.TransformOutput<S, V>(from + S.Width, plane, out V gate0, out V gate1, out V gate2, out V gate3);
-            filter0 = Sum(filter0, biasF, filter[tile] + c); gate0 = Sum(gate0, biasG, gate[tile] + c);
-            filter1 = Sum(filter1, biasF, filter[Tiles + tile] + c); gate1 = Sum(gate1, biasG, gate[Tiles + tile] + c);
-            filter2 = Sum(filter2, biasF, filter[2 * Tiles + tile] + c); gate2 = Sum(gate2, biasG, gate[2 * Tiles + tile] + c);
-            filter3 = Sum(filter3, biasF, filter[3 * Tiles + tile] + c); gate3 = Sum(gate3, biasG, gate[3 * Tiles + tile] + c);
+            MinimalFilter.TransformOutput<S, V>(from, plane,
+                Sum(biasF, filter[tile] + c), Sum(biasF, filter[Tiles + tile] + c), Sum(biasF, filter[2 * Tiles + tile] + c), Sum(biasF, filter[3 * Tiles + tile] + c),
+                out V filter0, out V filter1, out V filter2, out V filter3);
+            MinimalFilter.TransformOutput<S, V>(from + S.Width, plane,
+                Sum(biasG, gate[tile] + c), Sum(biasG, gate[Tiles + tile] + c), Sum(biasG, gate[2 * Tiles + tile] + c), Sum(biasG, gate[3 * Tiles + tile] + c),
+                out V gate0, out V gate1, out V gate2, out V gate3);
             if (keep)
             {
                 S.Store(from, filter0); S.Store(from + plane, filter1); S.Store(from + 2 * plane, filter2); S.Store(from + 3 * plane, filter3);
@@ -221,7 +221,7 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static V Sum(V value, V bias, float* conditioner) => S.Add(S.Add(value, bias), S.Load(conditioner));
+    private static V Sum(V bias, float* conditioner) => S.Add(bias, S.Load(conditioner));
 
     private void Keep(BlockTape tape, int item, int row, int c, float* sums, float* gated)
     {
