@@ -57,7 +57,7 @@ internal static class Layouts
 
     private static readonly Dictionary<string, Column[]> Known = new()
     {
-        ["run"] = [Case, Rounds, Seconds, Spread, new("times_real_time", "x real time", "f2"), Gflops],
+        ["run"] = [Case, Rounds, new("median_seconds", "ms [low .. high]", "!f3", 1e3), Spread, new("times_real_time", "x real time", "f2"), Gflops],
         ["synthesis"] =
         [
             Case, Rounds, Seconds, Spread, new("p95_seconds", "p95 s", "f3"), new("first_audio_seconds", "first audio s", "f3"), new("times_real_time", "x real time", "f2"), Gflops, new("share_of_peak", "of FMA peak", "p0"), Memory,
