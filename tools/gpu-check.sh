@@ -366,7 +366,7 @@ run_tune() {
 }
 
 run_peers() {
-    local reason mode what precision
+    local reason mode what
     if reason=$(lacks DiffWave.Bench) && [ -n "$reason" ]; then
         row peers 'not run' "$reason"
         return
@@ -375,10 +375,9 @@ run_peers() {
         return
     fi
     for mode in ${MODES:-fp32 tf32 amp compile}; do
-        case $mode in fp32 | tf32) precision=$mode ;; *) precision=fp16 ;; esac
-        for what in "synthesis --seconds 10" "synthesis --seconds 10 --batch 16" "training --batch 16"; do
-            if (cd "$root" && limited "$pack/run" DiffWave.Bench $what --precision $precision --device cuda --peer "$PEER" --peer-mode $mode --json "$out/peer-$mode-$(tr -d ' -' <<<"$what").json") | tee "$work/peer"; then
-                row "$mode: $what" ok "$(grep -E '^diffwave ' "$work/peer" | sed 's/.*median/median/'); $(grep -E '^pytorch / ' "$work/peer")"
+        for what in /1x10s /16x10s training; do
+            if (cd "$root" && limited "$pack/run" DiffWave.Bench peers "$what" --device cuda --modes "$mode" --peer "$PEER" --json "$out/peer-$mode-${what#/}.json" 2>&1) | tee "$work/peer"; then
+                while IFS= read -r line; do row "$mode: $what" "${line%%|*}" "${line#*|}"; done < <(awk '/^peers\/.*: not run: / { print "not run|" $0; next } /^peers\/[^ ]* +[0-9]/ { print "ok|" $0 }' "$work/peer")
             else
                 row "$mode: $what" FAILED "$(tail -n 1 "$work/peer"), see log.txt"
             fi

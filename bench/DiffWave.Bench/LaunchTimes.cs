@@ -58,7 +58,7 @@ internal static class LaunchTimes
 {
     public static readonly string Note = "us: one launch, by the device's clock around each of them, in the order the engine makes them; launches do not overlap, and one of few microseconds is measured too long by the events around it. us in all: those of one synthesis or step.";
 
-    public static readonly string RoofNote = "executed: FLOP the emulator counts, matrix products among them; GB/s: device memory by the model of the L2 cache of bench costs, so that what L2 serves is not in it; both over measured time. latency: less than a tenth of the lower roof, for whatever reason, L2 and shared memory included.";
+    public static readonly string RoofNote = "executed: FLOP the emulator counts, matrix products among them; GB/s: device memory by the model of the L2 cache of bench costs, so that what L2 serves is not in it; both over measured time. neither: less than a quarter of the lower roof, for whatever reason, L2 and shared memory included.";
 
     /// <summary>Name of a workload's cases. A clip's length, which is of whole frames, is rounded as people say it.</summary>
     public static string Name(Workload workload) => workload switch
@@ -105,13 +105,13 @@ internal static class LaunchTimes
             }
             double flops = cost.Work[(int)Count.Flops], products = cost.Work[(int)Count.TensorFlops], seconds = (double)row.Value("total_seconds")!;
             double compute = Math.Max(flops / ceilings.Flops(TensorKind.None), products > 0 ? products / ceilings.Flops(tensor) : 0);
-            (string bound, double share) = KernelBench.Place(compute, cost.DramBytes / ceilings.CopyBytes, seconds);
+            RoofPlace place = RoofPlace.Of(compute, cost.DramBytes / ceilings.CopyBytes, seconds);
             yield return row with
             {
                 Figures = new Dictionary<string, object?>(row.Figures)
                 {
                     ["executed_gflops"] = (flops + products) / seconds / 1e9, ["gigabytes_per_second"] = cost.DramBytes / seconds / 1e9, ["intensity"] = cost.DramBytes > 0 ? (flops + products) / cost.DramBytes : null,
-                    ["bound"] = bound, ["share_of_roof"] = share, ["predicted_seconds"] = cost.Seconds,
+                    ["bound"] = place.Bound, ["share_of_roof"] = place.Share, ["predicted_seconds"] = cost.Seconds,
                 },
             };
         }

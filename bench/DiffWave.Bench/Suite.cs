@@ -27,7 +27,7 @@ internal static class Suite
         {
             Console.Error.WriteLine($"[{index + 1}/{cases.Count}] {one.Name}");
             try { rows.Add(one.Run()); }
-            catch (Exception e) when (e is UnsupportedPrecisionException or UnsupportedKernelException or OutOfMemoryException) { missing.Add($"{one.Name}: not run: {e.Message}"); }
+            catch (Exception e) when (e is UnsupportedPrecisionException or UnsupportedKernelException or OutOfMemoryException or PeerException) { missing.Add($"{one.Name}: not run: {e.Message}"); }
         }
         string device;
         using (BenchDevice on = settings.Open()) device = on.Ops.Device;

@@ -18,22 +18,19 @@ internal sealed class TimedSynthesis : IDisposable
     /// <param name="batch">Clips side by side.</param>
     /// <param name="full">The training schedule instead of the fast one.</param>
     /// <param name="seed">Of weights, mel and noise.</param>
-    public TimedSynthesis(IOps ops, ModelConfig config, double seconds, int batch, bool full, ulong seed)
+    /// <param name="weights">Weights to take instead of drawn ones, which predict no noise at all.</param>
+    public TimedSynthesis(IOps ops, ModelConfig config, double seconds, int batch, bool full, ulong seed, Parameters? weights = null)
     {
         Config = config;
         Frames = (int)Math.Ceiling(seconds * config.SampleRate / config.Hop);
         _samples = (long)Frames * config.Hop;
         Batch = batch;
         Steps = SamplerStep.Chain(new NoiseSchedule(full ? config.TrainingBetas : config.FastBetas), new NoiseSchedule(config.TrainingBetas));
-        ops.Load(config, Initializer.Create(config, seed));
+        ops.Load(config, weights ?? Initializer.Create(config, seed));
         _audio = new float[batch * _samples];
-        MemoryMel? mel = null;
-        if (config.HasMel)
-        {
-            var values = new float[config.Bands * Frames];
-            PhiloxNoise.Fill(seed, 1, 0, 0, values);
-            mel = new MemoryMel(values, config.Bands, Frames);
-        }
+        Mel = new float[config.Bands * Frames];
+        PhiloxNoise.Fill(seed, 1, 0, 0, Mel);
+        MemoryMel? mel = config.HasMel ? new MemoryMel(Mel, config.Bands, Frames) : null;
         _request = new SamplerRequest
         {
             Steps = Steps, Noise = new SeededNoise(seed), Lengths = [.. Enumerable.Repeat(_samples, batch)], Mels = mel is null ? null : [.. Enumerable.Repeat(mel, batch)], Labels = config.HasLabel ? new int[batch] : [],
@@ -46,6 +43,12 @@ internal sealed class TimedSynthesis : IDisposable
     public int Batch { get; }
 
     public int Frames { get; }
+
+    /// <summary>The mel of every clip, [bands, frames].</summary>
+    public float[] Mel { get; }
+
+    /// <summary>The normals a run draws.</summary>
+    public INoise Noise => _request.Noise;
 
     public IReadOnlyList<SamplerStep> Steps { get; }
 

@@ -15,6 +15,7 @@ The graph is lmnt-com/diffwave's (Kong et al. 2021, section 3), written from the
 A training step is that of lmnt's learner: sqrt(a) audio + sqrt(1 - a) noise goes in, mean |noise - eps| is the loss, Adam follows its gradient.
 """
 import argparse
+import array
 import contextlib
 import json
 import math
@@ -104,6 +105,7 @@ class Model:
         self.mels = 0 if projection is None else projection.shape[1]
         arguments = torch.arange(table_steps)[:, None] * 10.0 ** (torch.arange(64) * 4.0 / 63.0)
         self.table = torch.cat([torch.sin(arguments), torch.cos(arguments)], dim=1).to(weights["skip_projection.weight"])
+        self.evaluate = self.forward  # or the same compiled
 
     def _conv(self, name, x, **options):
         return F.conv1d(x, self.w[name + ".weight"], self.w[name + ".bias"], **options)
@@ -160,7 +162,7 @@ class Model:
         x = torch.randn(mel.shape[0], length, device=mel.device) if noise is None else noise[0]
         at = torch.tensor(steps, dtype=torch.float32, device=mel.device)
         for n in range(len(betas) - 1, -1, -1):
-            eps = self.forward(x, at[n:n + 1], mel, conditions)[:, 0].float()
+            eps = self.evaluate(x, at[n:n + 1], mel, conditions)[:, 0].float()
             x = (x - betas[n] / math.sqrt(1 - bars[n]) * eps) / math.sqrt(1 - betas[n])
             if n > 0:
                 sigma = math.sqrt((1 - bars[n - 1]) / (1 - bars[n]) * betas[n])
@@ -200,8 +202,55 @@ class Mode:
         """Memory that counts: the device's where there is one."""
         return torch.cuda.max_memory_reserved() if self.device.type == "cuda" else peak_rss_bytes()
 
+    def forget_peak(self):
+        """Makes peak_bytes begin anew on a GPU: what a check has taken does not count."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
     def settings(self):
         return {"device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu", "mode": self.name}
+
+
+class Counting:
+    """Counts the FLOPs of the convolutions and matrix products called inside, from the shapes they are given, padding included: a multiply-add is two.
+
+    A filter's weights are applied once for every output, those of a transposed filter once for every input. Where autograd records a call, its backward computes as much again for
+    each of input and weights that needs a gradient."""
+
+    def __enter__(self):
+        self.forward, self.backward = dict.fromkeys(("conv1d", "conv_transpose2d", "linear"), 0), 0
+        self.originals = {name: getattr(F, name) for name in self.forward}
+        for name, original in self.originals.items():
+            setattr(F, name, self.counted(name, original))
+        return self
+
+    def __exit__(self, *_):
+        for name, original in self.originals.items():
+            setattr(F, name, original)
+
+    def counted(self, name, original):
+        def call(x, weight, *others, **options):
+            y = original(x, weight, *others, **options)
+            flops = 2 * (x if name == "conv_transpose2d" else y).numel() * weight[0].numel()
+            self.forward[name] += flops
+            self.backward += flops * (x.requires_grad + weight.requires_grad) if torch.is_grad_enabled() else 0
+            return y
+        return call
+
+    def answer(self):
+        return {"flops": sum(self.forward.values()) + self.backward, "forward_flops": self.forward}
+
+
+def counted(model, work):
+    """Runs work and counts; uncompiled, since a compiled network calls other functions. Its answer and what work gives."""
+    evaluate, model.evaluate = model.evaluate, model.forward
+    try:
+        with Counting() as counting:
+            result = work()
+    finally:
+        model.evaluate = evaluate
+    return counting.answer(), result
 
 
 class Training:
@@ -212,7 +261,7 @@ class Training:
         weights, batch = self.mode.move(weights), self.mode.move(batch)
         self.weights = {name: weight.to(dtype).clone().requires_grad_() for name, weight in weights.items()}
         self.model = Model(self.weights, cycle, len(batch["noise_level"]))
-        self.model.forward = self.mode.compiled(self.model.forward)
+        self.model.evaluate = self.mode.compiled(self.model.forward)
         self.audio, self.noise = batch["in.audio"].to(dtype), batch["in.noise"].to(dtype)
         self.mel = batch["in.spectrogram"].to(dtype) if "in.spectrogram" in batch else None
         self.steps = batch["in.step"].long()
@@ -225,7 +274,7 @@ class Training:
 
     def predict(self):
         with self.mode.autocast():
-            return self.model.forward(self.noisy(), self.steps.to(self.level.dtype), self.mel)[:, 0]
+            return self.model.evaluate(self.noisy(), self.steps.to(self.level.dtype), self.mel)[:, 0]
 
     def step(self):
         """One step as lmnt's learner takes it; returns the loss and the norm of all gradients."""
@@ -312,6 +361,7 @@ def main():
     parser.add_argument("--mode", default="fp32", choices=Mode.NAMES, help="all but fp32 need --device cuda; see README.md")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--weights", metavar="FILE.safetensors", help="lmnt-named weights in place of random ones; decides channels, layers and mels")
+    parser.add_argument("--clips", metavar="FILE.safetensors", help="synthesize the mels in FILE (in.spectrogram) in place of random ones; `check` takes the noise in it (noise_init, noise)")
     parser.add_argument("--train", metavar="FILE.safetensors", help="serve training steps on the batch in FILE (in.audio, in.spectrogram, in.noise, in.step, noise_level), starting from --weights")
     parser.add_argument("--cache-conditioner", action="store_true", help="compute upsampler and conditioner projections once a synthesis, not once a step")
     parser.add_argument("--repeat", type=int, metavar="N", help="time N syntheses and print the median, instead of serving commands")
@@ -337,10 +387,11 @@ def serve(setting, commands, mode):
     """Answers each line on standard input that names a command with one line of JSON, until `quit` or the end."""
     print(json.dumps({"ready": True, "torch": torch.__version__, "threads": torch.get_num_threads(), **mode.settings(), **setting}), flush=True)
     for line in sys.stdin:
-        command = line.strip()
+        command, _, argument = line.strip().partition(" ")
         if command == "quit":
             break
-        answer = timed(commands[command], mode) if command in commands else {"error": f"unknown command '{command}': {', '.join(commands)} or quit"}
+        work = commands.get(command)
+        answer = timed(lambda: work(*[argument] if argument else []), mode) if work else {"error": f"unknown command '{command}': {', '.join(commands)} or quit"}
         print(json.dumps(answer), flush=True)
     return 0
 
@@ -356,7 +407,12 @@ def train(arguments):
         loss, norm = training.step()
         return {"loss": loss, "grad_norm": norm}
 
-    return serve({"channels": training.model.channels, "layers": training.model.layers, "batch": len(training.audio), "samples": training.audio.numel()}, {"step": step}, mode)
+    def check():
+        flops = counted(training.model, training.predict)[0]
+        mode.forget_peak()
+        return {**flops, **step()}
+
+    return serve({"channels": training.model.channels, "layers": training.model.layers, "batch": len(training.audio), "samples": training.audio.numel()}, {"step": step, "check": check}, mode)
 
 
 @torch.inference_mode()
@@ -364,23 +420,40 @@ def synthesize(arguments):
     mode = Mode(arguments.device, arguments.mode)
     weights = read_safetensors(arguments.weights)[0] if arguments.weights else random_weights(arguments.channels, arguments.layers, arguments.mels, arguments.seed)
     model = Model(mode.move(weights), arguments.cycle)
-    model.forward = mode.compiled(model.forward)
+    model.evaluate = mode.compiled(model.forward)
     training = linear_betas(50)
     betas, steps = (list(FAST_BETAS), aligned_steps(FAST_BETAS, training)) if arguments.steps == 6 else (training, list(range(50)))
-    mel = torch.rand(arguments.batch, model.mels, arguments.frames, device=mode.device)
-    audio = torch.randn(arguments.batch, arguments.frames * math.prod(HOP_FACTORS), device=mode.device)
+    clips = mode.move(read_safetensors(arguments.clips)[0]) if arguments.clips else {"in.spectrogram": torch.rand(arguments.batch, model.mels, arguments.frames, device=mode.device)}
+    mel = clips["in.spectrogram"]
+    batch, frames = mel.shape[0], mel.shape[2]
+    audio = torch.randn(batch, frames * math.prod(HOP_FACTORS), device=mode.device)
     step = torch.tensor([10.5], device=mode.device)
 
-    def run():
+    def make(noise=None):
         with mode.autocast():
-            model.synthesize(mel, betas, steps, arguments.cache_conditioner).cpu()
+            return model.synthesize(mel, betas, steps, arguments.cache_conditioner, noise).cpu()
+
+    def run():
+        make()
 
     def evaluate():
         with mode.autocast():
-            model.forward(audio, step, mel, model.condition(mel) if arguments.cache_conditioner else None)
+            model.evaluate(audio, step, mel, model.condition(mel) if arguments.cache_conditioner else None)
+
+    def check(path):
+        """The FLOPs of a synthesis; its audio from the noise of --clips goes to a file, float32 samples clip by clip."""
+        noise = clips["noise_init"], clips["noise"]
+        flops, audio = counted(model, lambda: make(noise))
+        if model.evaluate != model.forward:
+            audio = make(noise)  # of the network that is timed
+        with open(path, "wb") as file:
+            array.array("f", audio.flatten().tolist()).tofile(file)
+        del audio
+        mode.forget_peak()
+        return flops
 
     setting = {
-        "channels": model.channels, "layers": model.layers, "batch": arguments.batch, "frames": arguments.frames, "samples": audio.shape[1], "steps": len(betas),
+        "channels": model.channels, "layers": model.layers, "batch": batch, "frames": frames, "samples": audio.shape[1], "steps": len(betas),
         "cache_conditioner": arguments.cache_conditioner,
     }
     evaluate()  # warm-up: thread pool, code paths, memory pool
@@ -388,7 +461,7 @@ def synthesize(arguments):
         for _ in range(3):  # the GPU's libraries try their algorithms, torch.compile compiles and records its graphs
             run()
     if not arguments.repeat:
-        return serve(setting, {"run": run, "eval": evaluate}, mode)
+        return serve(setting, {"run": run, "eval": evaluate, "check": check}, mode)
     seconds = [timed(run, mode)["seconds"] for _ in range(arguments.repeat)]
     print(json.dumps({
         "torch": torch.__version__, "threads": torch.get_num_threads(), **mode.settings(), **setting, "median_seconds": statistics.median(seconds), "seconds": seconds, "peak_bytes": mode.peak_bytes(),

@@ -24,7 +24,7 @@ public class LaunchTimesTests
             Counted("memory", 1, 1e-4 * fma, 0, 1.5e-3 * copy), Counted("tiny", 1, 1e-5 * fma, 0, 1e-5 * copy), Counted("other number", 3, fma, 0, copy),
         ];
         Row[] placed = [.. LaunchTimes.Placed(rows, counted, TensorKind.F16, bench.Ceilings)];
-        Assert.Equal(["compute", "memory", "latency", null, null], placed.Select(row => (string?)row.Value("bound")));
+        Assert.Equal(["compute", "memory", "neither", null, null], placed.Select(row => (string?)row.Value("bound")));
         Assert.Equal(0.5, (double)placed[0].Value("share_of_roof")!, 9);
         Assert.Equal(0.75, (double)placed[1].Value("share_of_roof")!, 9);
         Assert.Equal((1e-4 * fma + 1e-3 * tensor) / 0.002 / 1e9, (double)placed[0].Value("executed_gflops")!, 3);

@@ -16,45 +16,45 @@ public sealed class ReadmeTablesTests : IDisposable
     [Fact]
     public void ATableIsReplacedByWhatItsFileSays() => Assert.Equal("""
         before
-        <!-- table a.json rows=base columns=case,median_seconds,times_real_time -->
+        <!-- table a rows=base columns=case,median_seconds,times_real_time -->
         | case | seconds [low .. high] | x real time |
         | --- | ---: | ---: |
         | synthesis/base/fast/1x5s | 2.500 [2.000 .. 3.000] | 2.00 |
         <!-- /table -->
         after
 
-        """, ReadmeTables.Filled("before\n<!-- table a.json rows=base columns=case,median_seconds,times_real_time -->\n| stale |\n<!-- /table -->\nafter\n", _folder));
+        """, ReadmeTables.Filled("before\n<!-- table a rows=base columns=case,median_seconds,times_real_time -->\n| stale |\n<!-- /table -->\nafter\n", _folder));
 
     [Fact]
     public void AFigureIsReplacedToo() => Assert.Equal(
-        "it takes <!-- figure a.json synthesis/base/fast/1x5s median_seconds scale=1000 format=f0 -->2500<!-- /figure --> ms and <!-- figure a.json synthesis/tiny/fast/1x5s times_real_time -->10<!-- /figure -->",
-        ReadmeTables.Filled("it takes <!-- figure a.json synthesis/base/fast/1x5s median_seconds scale=1000 format=f0 -->1<!-- /figure --> ms and <!-- figure a.json synthesis/tiny/fast/1x5s times_real_time --><!-- /figure -->", _folder));
+        "it takes <!-- figure a synthesis/base/fast/1x5s median_seconds scale=1000 format=f0 -->2500<!-- /figure --> ms and <!-- figure a synthesis/tiny/fast/1x5s times_real_time -->10<!-- /figure -->",
+        ReadmeTables.Filled("it takes <!-- figure a synthesis/base/fast/1x5s median_seconds scale=1000 format=f0 -->1<!-- /figure --> ms and <!-- figure a synthesis/tiny/fast/1x5s times_real_time --><!-- /figure -->", _folder));
 
     [Fact]
     public void AFigureOfAnyJsonIsNamedByAPointer()
     {
         File.WriteAllText(Path.Combine(_folder, "demo.json"), """{"results":[{"name":"voice","mcd":6.2471}]}""");
-        Assert.Equal("<!-- figure demo.json /results/0/mcd format=f1 -->6.2<!-- /figure --> <!-- figure demo.json /results/0/name -->voice<!-- /figure -->",
-            ReadmeTables.Filled("<!-- figure demo.json /results/0/mcd format=f1 --><!-- /figure --> <!-- figure demo.json /results/0/name --><!-- /figure -->", _folder));
+        Assert.Equal("<!-- figure demo /results/0/mcd format=f1 -->6.2<!-- /figure --> <!-- figure demo /results/0/name -->voice<!-- /figure -->",
+            ReadmeTables.Filled("<!-- figure demo /results/0/mcd format=f1 --><!-- /figure --> <!-- figure demo /results/0/name --><!-- /figure -->", _folder));
         foreach (string pointer in new[] { "/results/1/mcd", "/results/0/no", "/results" })
-            Assert.Contains(pointer, Assert.Throws<InvalidDataException>(() => ReadmeTables.Filled($"<!-- figure demo.json {pointer} --><!-- /figure -->", _folder)).Message);
+            Assert.Contains(pointer, Assert.Throws<InvalidDataException>(() => ReadmeTables.Filled($"<!-- figure demo {pointer} --><!-- /figure -->", _folder)).Message);
     }
 
     [Fact]
     public void FillingTwiceChangesNothing()
     {
-        string once = ReadmeTables.Filled("<!-- text a.json --><!-- /text -->\n<!-- table a.json --><!-- /table -->", _folder);
+        string once = ReadmeTables.Filled("<!-- text a --><!-- /text -->\n<!-- table a --><!-- /table -->", _folder);
         Assert.Equal(once, ReadmeTables.Filled(once, _folder));
         Assert.Contains("synthesis/tiny/fast/1x5s", once);
     }
 
     [Theory]
-    [InlineData("<!-- table a.json rows=large --><!-- /table -->", "rows=large")]
-    [InlineData("<!-- table a.json columns=speed --><!-- /table -->", "'speed' is no column")]
-    [InlineData("<!-- table a.json sort=up --><!-- /table -->", "sort=up")]
-    [InlineData("<!-- table a.json -->", "opened")]
-    [InlineData("<!-- figure a.json synthesis/base nothing --><!-- /figure -->", "no case synthesis/base")]
-    [InlineData("<!-- figure a.json synthesis/base/fast/1x5s nothing --><!-- /figure -->", "has no synthesis/base/fast/1x5s nothing")]
+    [InlineData("<!-- table a rows=large --><!-- /table -->", "rows=large")]
+    [InlineData("<!-- table a columns=speed --><!-- /table -->", "'speed' is no column")]
+    [InlineData("<!-- table a sort=up --><!-- /table -->", "sort=up")]
+    [InlineData("<!-- table a -->", "opened")]
+    [InlineData("<!-- figure a synthesis/base nothing --><!-- /figure -->", "no case synthesis/base")]
+    [InlineData("<!-- figure a synthesis/base/fast/1x5s nothing --><!-- /figure -->", "has no synthesis/base/fast/1x5s nothing")]
     public void AMarkThatCannotBeFilledIsAnError(string text, string message) => Assert.Contains(message, Assert.Throws<InvalidDataException>(() => ReadmeTables.Filled(text, _folder)).Message);
 
     /// <summary>What the READMEs quote is what the committed results say: <c>bench -- readme</c> writes it.</summary>
@@ -67,7 +67,7 @@ public sealed class ReadmeTablesTests : IDisposable
         Assert.All(ReadmeTables.Files, file =>
         {
             string path = Path.Combine(root!, file), text = File.ReadAllText(path);
-            Assert.True(text == ReadmeTables.Filled(text, Path.GetDirectoryName(path)!), $"{file} is stale: dotnet run -c Release --project bench/DiffWave.Bench -- readme");
+            Assert.True(text == ReadmeTables.Filled(text, Path.Combine(root!, "bench", "results")), $"{file} is stale: dotnet run -c Release --project bench/DiffWave.Bench -- readme");
         });
     }
 }

@@ -19,6 +19,6 @@ public class EarlyLaunchTests
         Assert.Equal(2, lines.Count(line => line.StartsWith("griddepcontrol", StringComparison.Ordinal)));
         Assert.DoesNotContain(lines[..wait], line => line.StartsWith("st.global", StringComparison.Ordinal));
         Assert.DoesNotContain("griddepcontrol", Ptx.Of(name), StringComparison.Ordinal);
-        Assert.All(OnEmulator.Run(version with { Constants = Early }, version.Shapes[0]).Checks, check => Assert.True(check.Ok, $"{name}: {check}"));
+        Assert.All(OnEmulator.Check(version with { Constants = Early }, version.Shapes[0]), check => Assert.True(check.Ok, $"{name}: {check}"));
     }
 }

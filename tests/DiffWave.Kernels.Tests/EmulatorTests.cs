@@ -11,7 +11,7 @@ public class EmulatorTests
     public void EveryShapeIsWithinItsBound(string name)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
-        Assert.All(version.Shapes, shape => Assert.All(OnEmulator.Run(version, shape).Checks, check => Assert.True(check.Ok, $"{shape}: {check}")));
+        Assert.All(version.Shapes, shape => Assert.All(OnEmulator.Check(version, shape), check => Assert.True(check.Ok, $"{shape}: {check}")));
     }
 
     [Theory]
@@ -65,7 +65,7 @@ public class EmulatorTests
     public void SoAreShapesAroundTheTiles(string name, string shape)
     {
         KernelVersion version = KernelCatalog.Find(name)!;
-        Assert.All(OnEmulator.Run(version, version.Shapes[0].With(shape)).Checks, check => Assert.True(check.Ok, check.ToString()));
+        Assert.All(OnEmulator.Check(version, version.Shapes[0].With(shape)), check => Assert.True(check.Ok, check.ToString()));
     }
 
     /// <summary>Kernels of activations: those whose shape has channels, or inputs and outputs.</summary>
@@ -85,7 +85,7 @@ public class EmulatorTests
                 KernelShape shape = version.Shapes[0].With(string.Join(',', sizes.Where(size => Has(version, size.Name)).Select(size => $"{size.Name}={size.Size}")));
                 if (version.Problem(shape)?.StartsWith("channels is ", StringComparison.Ordinal) == true) continue;
                 Assert.Null(version.Problem(shape));
-                Assert.All(OnEmulator.Run(version, shape).Checks, check => Assert.True(check.Ok, $"{shape}: {check}"));
+                Assert.All(OnEmulator.Check(version, shape), check => Assert.True(check.Ok, $"{shape}: {check}"));
             }
     }
 

@@ -12,8 +12,8 @@ internal static class HtmlReport
         @media (prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,td{border-color:#444}.about{color:#aaa}}
         """;
 
-    /// <summary>Every chart a result has: its roofline, its speed against real time.</summary>
-    public static IEnumerable<string> Charts(Result result) => new[] { RooflineChart.Of(result), SpeedChart.Of(result) }.OfType<string>();
+    /// <summary>Every chart a result has: its roofline, its speed against real time, how it scales.</summary>
+    public static IEnumerable<string> Charts(Result result) => new[] { RooflineChart.Of(result), SpeedChart.Of(result), ScalingChart.Of(result) }.OfType<string>();
 
     /// <summary>The page.</summary>
     public static string Page(IReadOnlyList<Result> results) => $"""

@@ -6,7 +6,7 @@ using System.Text.RegularExpressions;
 namespace DiffWave.Bench;
 
 /// <summary>
-/// Tables and figures of Markdown files that come from stored results. Two marks, paths relative to the file:
+/// Tables and figures of Markdown files that come from stored results. Two marks, files named from <c>bench/results</c> on, without <c>.json</c>:
 /// <code>
 /// &lt;!-- table FILE [rows=REGEX] [columns=key,key] --&gt; .. &lt;!-- /table --&gt;
 /// &lt;!-- figure FILE CASE KEY [scale=FACTOR] [format=F] --&gt;1.80&lt;!-- /figure --&gt;
@@ -21,9 +21,9 @@ internal static partial class ReadmeTables
 
     /// <summary>The text with every table and figure made anew.</summary>
     /// <param name="text">Markdown.</param>
-    /// <param name="folder">Folder the paths are relative to.</param>
+    /// <param name="results">Folder of the results.</param>
     /// <exception cref="InvalidDataException">A mark names a file, case, column or figure that is not there, or is not closed.</exception>
-    public static string Filled(string text, string folder)
+    public static string Filled(string text, string results)
     {
         int marks = Opening().Count(text), filled = 0;
         string result = Mark().Replace(text, match =>
@@ -32,7 +32,7 @@ internal static partial class ReadmeTables
             string kind = match.Groups["kind"].Value;
             string[] words = match.Groups["words"].Value.Split(' ', StringSplitOptions.RemoveEmptyEntries);
             if (words.Length == 0) throw new InvalidDataException($"{match.Value}: names no file");
-            string path = Path.Combine(folder, words[0]);
+            string path = Path.Combine(results, words[0] + ".json");
             string inside = kind switch
             {
                 "table" => "\n" + MarkdownTable(Result.Read(path), words[1..]),

@@ -42,7 +42,7 @@ internal static class GpuRoofline
             Notes =
             [
                 .. result.Notes,
-                "us: the device's clock around one run with a cold L2 cache; hot: back to back, averaged. GFLOP/s, GB/s and FLOP/B by definition of the operation, of the cold time. Roof: the lower of the compute ceiling (tensor where a kernel has matrix products, tf32 at half of it; else fma) and intensity x copy; latency: less than a tenth of it is reached.",
+                "us: the device's clock around one run with a cold L2 cache; hot: back to back, averaged. GFLOP/s, GB/s and FLOP/B by definition of the operation, of the cold time. Roof: the lower of the compute ceiling (tensor where a kernel has matrix products, tf32 at half of it; else fma) and intensity x copy; neither: less than a quarter of it is reached.",
                 free == 0 ? "The stream was held until everything was queued: no time of the host is in these." : $"{free} of {timed.Length} cases without holding the stream, which the driver cannot do here: some microseconds of the host may be in them.",
                 $"{bench.Clocks.Note()}; {discarded} rounds discarded.",
             ],

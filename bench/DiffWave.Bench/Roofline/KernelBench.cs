@@ -8,7 +8,6 @@ namespace DiffWave.Bench;
 /// <summary>A GPU, or the emulator, which has no clock, with what kernels of the catalogue are measured by.</summary>
 internal sealed class KernelBench : IDisposable
 {
-    private const double LeastShare = 0.1;
     private const int LeastRounds = 10;
 
     private readonly ICudaDriver driver;
@@ -59,7 +58,7 @@ internal sealed class KernelBench : IDisposable
         GpuTimes hot = timer.Hot(trial.Launch, trial.Trial.Launches.Count), cold = timer.Cold(trial.Launch);
         double seconds = cold.Seconds.Median;
         TensorKind kind = LaunchRecorder.TensorOf(trial.Kernel.Compiled.Ptx);
-        (string bound, double share) = Place(cost, seconds, Ceilings.Flops(kind), Ceilings.CopyBytes);
+        RoofPlace place = RoofPlace.Of(cost.Flops / Ceilings.Flops(kind), cost.Bytes / Ceilings.CopyBytes, seconds);
         return row with
         {
             Seconds = cold.Seconds,
@@ -67,7 +66,7 @@ internal sealed class KernelBench : IDisposable
             {
                 ["hot_seconds"] = hot.Seconds.Median, ["hot_spread"] = hot.Seconds.Spread, ["hot_batch"] = hot.Batch, ["cold_seconds"] = seconds, ["held"] = hot.IsHeld && cold.IsHeld,
                 ["discarded_rounds"] = hot.Discarded + cold.Discarded, ["gflops"] = cost.Flops / seconds / 1e9, ["gigabytes_per_second"] = cost.Bytes / seconds / 1e9,
-                ["tensor"] = kind == TensorKind.None ? null : kind.ToString().ToLowerInvariant(), ["bound"] = bound, ["share_of_roof"] = share,
+                ["tensor"] = kind == TensorKind.None ? null : kind.ToString().ToLowerInvariant(), ["bound"] = place.Bound, ["share_of_roof"] = place.Share,
             },
         };
     }
@@ -84,23 +83,6 @@ internal sealed class KernelBench : IDisposable
         trial.LaunchOne();
         driver.Synchronize();
         return Resources(driver, version, shape, trial);
-    }
-
-    /// <summary>What bounds a kernel, and how much of the lower roof at its intensity it reaches; <c>latency</c> below a tenth of it.</summary>
-    /// <param name="cost">What it computes and moves.</param>
-    /// <param name="seconds">How long it takes.</param>
-    /// <param name="peakFlops">Compute roof.</param>
-    /// <param name="peakBytes">Memory roof.</param>
-    public static (string Bound, double Share) Place(Cost cost, double seconds, double peakFlops, double peakBytes)
-    {
-        return Place(cost.Flops / peakFlops, cost.Bytes / peakBytes, seconds);
-    }
-
-    /// <summary>The same by the seconds that each roof alone would take.</summary>
-    public static (string Bound, double Share) Place(double compute, double memory, double seconds)
-    {
-        double share = Math.Max(compute, memory) / seconds;
-        return (share < LeastShare ? "latency" : compute > memory ? "compute" : "memory", share);
     }
 
     public void Dispose()

@@ -23,8 +23,8 @@ internal sealed record OpWork(string Name, int Rows, OpCost Cost, double Execute
         int[] dilated = [.. new[] { 0, config.DilationCycle / 2, config.DilationCycle - 1 }.Where(layer => layer < config.Layers).Distinct()];
 
         yield return Forward("normals", new(0, 4L * ChunkRows), "integer products of Philox, logarithm and sine", (ops, _, b) => () => ops.Normals(new NoiseDraw(0, 1, 0, 0, 0), b.Rows, new Window(b.Audio, 0)));
-        long width = ModelConfig.StepWidth, table = ModelConfig.StepTableWidth, step = table * width + width * width + layers * width * c;
-        yield return new OpWork("step_embedding", 1, new(2 * step, 4 * step), 2 * step * 8, "one row: each product is computed eight times", false, (ops, _, b) => () => ops.StepEmbedding(b.Table, b.Embedding, b.StepBias));
+        OpCost step = OpCost.StepEmbedding(config, items: 1);
+        yield return new OpWork("step_embedding", 1, step, 8.0 * step.Flops, "one row: each product is computed eight times", false, (ops, _, b) => () => ops.StepEmbedding(b.Table, b.Embedding, b.StepBias));
         yield return Forward("input_projection", new(2 * c * ChunkRows, 4 * (1 + c) * ChunkRows), null, (ops, _, b) => () => ops.InputProjection(b.Range, new Window(b.Audio, 0), new Window(b.X, b.History)));
         if (config.HasMel)
         {

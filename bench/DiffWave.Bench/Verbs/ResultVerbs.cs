@@ -45,13 +45,14 @@ internal static class ResultVerbs
     {
         var files = new Argument<string[]>("FILE.md") { Arity = ArgumentArity.ZeroOrMore, Description = "files with marked tables", DefaultValueFactory = _ => [.. ReadmeTables.Files] };
         var check = new Option<bool>("--check") { Description = "change nothing; exit code 1 when a table is stale" };
-        var readme = new Command("readme", "writes the tables and figures of Markdown files anew from the results they name") { files, check };
+        var results = new Option<string>("--results") { Description = "folder of the results", DefaultValueFactory = _ => Path.Combine("bench", "results"), HelpName = "FOLDER" };
+        var readme = new Command("readme", "writes the tables and figures of Markdown files anew from the results they name") { files, results, check };
         readme.SetAction(parsed => Failures.Guard(() =>
         {
             bool isStale = false;
             foreach (string path in parsed.GetValue(files)!)
             {
-                string text = File.ReadAllText(path), fresh = ReadmeTables.Filled(text, Path.GetDirectoryName(Path.GetFullPath(path))!);
+                string text = File.ReadAllText(path), fresh = ReadmeTables.Filled(text, parsed.GetValue(results)!);
                 bool same = text == fresh;
                 Console.WriteLine($"{path}: {(same ? "as its results say" : parsed.GetValue(check) ? "stale: run readme" : "written")}");
                 isStale |= !same;

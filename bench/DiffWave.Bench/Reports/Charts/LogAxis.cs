@@ -38,7 +38,7 @@ internal sealed class SvgPicture(int width, int height, string words)
     private const string Style = """
         text{font:12px system-ui,sans-serif;fill:#333}.title{font-weight:600;font-size:14px}.end{text-anchor:end}.middle{text-anchor:middle}.small{font-size:11px}
         .grid{stroke:#ddd}.axis{stroke:#888}.roof{stroke:#555;stroke-width:1.5;fill:none}.one{stroke:#c22;stroke-width:1.5;stroke-dasharray:5 3}
-        .compute,.fast{fill:#2166ac}.memory{fill:#b2182b}.neither,.latency,.slow{fill:#999}.range{stroke:#333;stroke-width:1.5}
+        .compute,.fast{fill:#2166ac}.memory{fill:#b2182b}.neither,.slow{fill:#999}.range{stroke:#333;stroke-width:1.5}
         @media (prefers-color-scheme:dark){text{fill:#ddd}.grid{stroke:#444}.axis,.roof{stroke:#aaa}.range{stroke:#ddd}.compute,.fast{fill:#6baed6}.memory{fill:#f4796b}}
         """;
 
