@@ -300,8 +300,8 @@ run_bench() {
         row bench 'not run' "$reason"
         return
     fi
-    # 4,096 rows: the references are computed on the CPU, and more would take minutes.
-    if benchmark roofline roofline --shape rows=4096; then
+    # Three seconds of audio, and for kernels that walk tiles as many blocks as a large GPU has multiprocessors.
+    if benchmark roofline roofline --shape rows=65536,blocks=132; then
         row 'bench: roofline' ok "$(columns "$work/roofline.csv" ceiling/ 'case gigabytes_per_second gflops share_of_data_sheet' | awk '{ split($1, name, "/"); printf "%s %.0f %s", name[2], $2 $3, name[2] == "copy" ? "GB/s" : "GFLOP/s"; if ($NF + 0 > 0 && NF == 3) printf " (%.0f %% of data sheet)", 100 * $NF; printf ", " }')$(
             columns "$work/roofline.csv" kernel/ 'registers local_bytes' | awk '{ n++; if ($1 > most) most = $1; if ($2 > 0) local++ } END { printf "%d kernels, at most %d registers, %d with local memory", n, most, local }')"
     else

@@ -2,7 +2,7 @@
 # One launch of one kernel under Nsight Compute.
 #
 #   tools/profile/ncu-kernel.sh gated_activation_v2                                    at its usual shape, which is small
-#   tools/profile/ncu-kernel.sh residual_block_resident_v2_half --shape rows=65536     what is behind the name goes to `bench kernel`
+#   tools/profile/ncu-kernel.sh residual_block_resident_v2 --shape rows=65536          what is behind the name goes to `bench kernel`
 #   tools/profile/ncu-kernel.sh DilatedConv --version 2 --shape rows=20000             of an operation that has one kernel of this version
 #   tools/profile/ncu-kernel.sh --in synthesis residual_block_resident_v2 --precision fp16   its first launch within a synthesis, or --in training, as large as it is there: what is behind the
 #                                                                                       name goes to `bench launches`, whose table has the names

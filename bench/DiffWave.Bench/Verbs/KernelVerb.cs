@@ -11,7 +11,7 @@ internal static class KernelVerb
     {
         var name = new Argument<string>("NAME") { Description = "a kernel such as gated_activation_v2, or an operation such as GatedActivation" };
         var version = new Option<int?>("--version") { Description = "of an operation: only kernels of this version", HelpName = "N" };
-        var shape = new Option<string?>("--shape") { Description = "sizes; those not named are the usual ones. The data's reference is computed on the CPU: millions of rows take long", HelpName = "NAME=SIZE,.." };
+        var shape = new Option<string?>("--shape") { Description = "sizes; those not named are the usual ones, which are small", HelpName = "NAME=SIZE,.." };
         var profile = new Option<bool>("--profile") { Description = "one launch and nothing else, for a profiler: no warming up, no timing" };
         return new BenchVerb("kernel", "a kernel, hot and cold, under its roof; registers, shared memory, occupancy", (parsed, settings) =>
         {

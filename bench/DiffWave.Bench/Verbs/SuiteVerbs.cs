@@ -65,7 +65,7 @@ internal static class SuiteVerbs
     public static Command Roofline()
     {
         var preset = new Option<string>("--preset") { Description = "model whose operations are measured", DefaultValueFactory = _ => OpsBench.UsualPreset };
-        var sizes = new Option<string?>("--shape") { Description = "on a GPU: sizes for every kernel that can have them, such as rows=4096; the usual ones are small", HelpName = "NAME=SIZE,.." };
+        var sizes = new Option<string?>("--shape") { Description = "on a GPU: sizes for every kernel that can have them, such as rows=65536,blocks=132 (blocks of kernels that walk tiles: as many as the device has multiprocessors); the usual ones are small", HelpName = "NAME=SIZE,.." };
         return new BenchVerb("roofline", "every operation, on a GPU every kernel, beside the measured ceilings of the device: what bounds it and how much of its roof it reaches", (parsed, settings) =>
             !settings.IsCpu ? GpuRoofline.Run(settings, parsed.GetValue(sizes)) : Suite.Run("roofline", "operations and ceilings", settings, [.. OpsBench.Ceilings(settings), .. OpsBench.Cases(settings, parsed.GetValue(preset)!)], Notes.Roofline), preset, sizes);
     }

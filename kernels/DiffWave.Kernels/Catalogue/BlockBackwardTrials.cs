@@ -109,33 +109,6 @@ public static partial class KernelCatalog
         float[] h = [.. Random(76, 2L * batch * values, 4).Select((value, i) => precision.Operand(i % 41 == 7 ? 10000 * value : value))]; // some far out, where exponentials leave float32
         float[] w = [.. dilated.Select(precision.Operand)], o = [.. output.Select((value, i) => precision.Operand(i < channels * channels ? value * 0.70710678f : value))];
 
-        double[] z = new double[batch * values], dH = new double[2 * z.Length], dX = new double[z.Length], step = new double[batch * tiles * channels];
-        double zBound = 0, dHBound = 0, dXBound = 0, stepBound = 0;
-        for (int item = 0; item < batch; item++)
-        {
-            float[] Of(float[] all, int width) => all.Length == 0 ? all : all.AsSpan(item * rows * width, rows * width).ToArray();
-            ResidualBlockBackward.Gradients<double> Reference(Func<float[], float[]> map) => ResidualBlockBackward.Reference<double>(map(Of(dY, channels)), map(Of(dSkips, channels)), Of(h, 2 * channels),
-                map(w), map(o), channels, dilation, gateFirst, stepInResidual);
-            ResidualBlockBackward.Gradients<double> exact = Reference(Same), magnitude = Reference(Absolute);
-            exact.Z.CopyTo(z, item * values);
-            exact.DH.CopyTo(dH, item * 2 * values);
-            exact.DX.CopyTo(dX, item * values);
-            var bounds = new BackwardBounds(exact, magnitude, w, rows, channels, dilation, precision.OperandBits, precision.SumsAtOnce);
-            (zBound, dHBound, dXBound) = (Math.Max(zBound, bounds.Z), Math.Max(dHBound, bounds.DH.Max()), Math.Max(dXBound, bounds.DX.Max()));
-            for (int index = 0; index < tiles; index++)
-                for (int c = 0; c < channels; c++)
-                {
-                    double bound = 0;
-                    foreach (int row in RowsOfTile(index))
-                    {
-                        int at = row * channels + c;
-                        step[(item * tiles + index) * channels + c] += exact.Step[at];
-                        bound += bounds.Sums[at] + magnitude.Step[at] * (1 + tileRows) / (1 << 24);
-                    }
-                    stepBound = Math.Max(stepBound, bound);
-                }
-        }
-
         IEnumerable<int> RowsOfTile(int index)
         {
             if (cut is null) return [index];
@@ -151,7 +124,7 @@ public static partial class KernelCatalog
         }
         KernelOutput Result(string name, RowsOf<T> rowsOf, double[] expected, double bound, string reason) => new(name, rowsOf.Array, Placed(expected, rows, rowsOf.Channels, itemRows, Margin, precision.Operand(Kept)), bound, reason);
         RowsOf<T> toH = Written(2 * channels), toZ = Written(channels), toX = Written(channels);
-        float[] stepPartial = Unwritten(step.Length);
+        float[] stepPartial = Unwritten((long)batch * tiles * channels);
         string sums = $"a {(cut is not null ? "unit cut off every eight products" : "rounding a product")}, the gate's exponentials and quotients";
         object gradient = hasY ? Read(dY, channels) : new Rows<T>();
         KernelLaunch launch;
@@ -164,11 +137,40 @@ public static partial class KernelCatalog
         }
         else
             launch = new(new(rows, 1, batch), new(128, 1, 1), 6 * sizeof(float) * channels, Misaligned(dilated), Misaligned(output), gradient, Read(dSkips, channels), Read(h, 2 * channels), toH, toZ, toX, stepPartial, rows, dilation);
-        return new KernelTrial([launch], ResidualBlockBackward.BackwardCost(batch, rows, channels, dilation, tiles, hasY, System.Runtime.CompilerServices.Unsafe.SizeOf<T>()),
+        return new KernelTrial([launch], ResidualBlockBackward.BackwardCost(batch, rows, channels, dilation, tiles, hasY, System.Runtime.CompilerServices.Unsafe.SizeOf<T>()), () =>
+        {
+            double[] z = new double[batch * values], dH = new double[2 * z.Length], dX = new double[z.Length], step = new double[batch * tiles * channels];
+            double zBound = 0, dHBound = 0, dXBound = 0, stepBound = 0;
+            for (int item = 0; item < batch; item++)
+            {
+                float[] Of(float[] all, int width) => all.Length == 0 ? all : all.AsSpan(item * rows * width, rows * width).ToArray();
+                ResidualBlockBackward.Gradients<double> Reference(Func<float[], float[]> map) => ResidualBlockBackward.Reference<double>(map(Of(dY, channels)), map(Of(dSkips, channels)), Of(h, 2 * channels),
+                    map(w), map(o), channels, dilation, gateFirst, stepInResidual);
+                ResidualBlockBackward.Gradients<double> exact = Reference(Same), magnitude = Reference(Absolute);
+                exact.Z.CopyTo(z, item * values);
+                exact.DH.CopyTo(dH, item * 2 * values);
+                exact.DX.CopyTo(dX, item * values);
+                var bounds = new BackwardBounds(exact, magnitude, w, rows, channels, dilation, precision.OperandBits, precision.SumsAtOnce);
+                (zBound, dHBound, dXBound) = (Math.Max(zBound, bounds.Z), Math.Max(dHBound, bounds.DH.Max()), Math.Max(dXBound, bounds.DX.Max()));
+                for (int index = 0; index < tiles; index++)
+                    for (int c = 0; c < channels; c++)
+                    {
+                        double bound = 0;
+                        foreach (int row in RowsOfTile(index))
+                        {
+                            int at = row * channels + c;
+                            step[(item * tiles + index) * channels + c] += exact.Step[at];
+                            bound += bounds.Sums[at] + magnitude.Step[at] * (1 + tileRows) / (1 << 24);
+                        }
+                        stepBound = Math.Max(stepBound, bound);
+                    }
+            }
+            return
             [
                 Result("dH", toH, dH, dHBound, $"{sums}, one rounding"), Result("z", toZ, z, zBound, "the gate's exponentials and quotients, one rounding"),
                 Result("dX", toX, dX, dXBound, $"{sums}, a rounding of dh times its weights, one rounding"), new("stepPartial", stepPartial, step, stepBound, $"{sums}, a rounding of dh times its weights, of all rows of a tile"),
-            ]);
+            ];
+        });
     }
 
     // Largest errors, element by element. Stored values and operands have as many bits; sumsAtOnce products are added to a sum with one rounding, or with one unit cut off.
@@ -252,16 +254,18 @@ public static partial class KernelCatalog
                 PointwiseConvBackward.Reference(map(w).AsSpan(layer * stride, outputs * inputs), map(dY[layer]), result.AsSpan(), outputs, inputs, scale, accumulate || layer > 0);
             return result;
         }
-        double[] exact = Expected(Same);
-        double magnitude = Largest(Expected(Absolute)), unit = accumulate ? Math.Pow(2, -24) : Math.Pow(2, -P.Precision);
-        double cut = (layers * outputs / 8 + 2.0) * magnitude / (1 << 23);
         U[] dX = [.. before.Select(value => store(accumulate ? value : float.NaN))];
         RowsOf<U> target = new(Placed(dX, rows, inputs, itemRows, Margin, store(Kept)), itemRows, Margin, inputs);
         T[] Source(int layer) => layer < layers ? Placed([.. dY[layer].Select(P.Round)], rows, outputs, itemRows, Margin, P.Round(float.NaN)) : [];
         RowsOf<T> source = new(Source(0), itemRows, Margin, outputs);
         return new KernelTrial([new(new((int)shape["blocks"], Blocks(inputs, PointwiseConvBackward.InputsV3), 1), new(PointwiseConvBackward.ThreadsV3, 1, 1), PointwiseConvBackward.SharedBytesV3(outputs, layers), Misaligned(weights),
                 stride, source, Source(1), Source(2), Source(3), layers, target, PointwiseConvBackward.TilesV3(batch, rows), rows, scale)],
-            PointwiseConvBackward.BackwardCost((long)batch * rows, layers * outputs, inputs, accumulate, 2, System.Runtime.CompilerServices.Unsafe.SizeOf<U>()),
-            [new("dX", target.Array, Placed(exact, rows, inputs, itemRows, Margin, widen(store(Kept))), cut + unit * (Largest(exact) + cut), "a unit cut off every eight products, one for the scale, and a rounding of the result")]);
+            PointwiseConvBackward.BackwardCost((long)batch * rows, layers * outputs, inputs, accumulate, 2, System.Runtime.CompilerServices.Unsafe.SizeOf<U>()), () =>
+            {
+                double[] exact = Expected(Same);
+                double magnitude = Largest(Expected(Absolute)), unit = accumulate ? Math.Pow(2, -24) : Math.Pow(2, -P.Precision);
+                double cut = (layers * outputs / 8 + 2.0) * magnitude / (1 << 23);
+                return [new("dX", target.Array, Placed(exact, rows, inputs, itemRows, Margin, widen(store(Kept))), cut + unit * (Largest(exact) + cut), "a unit cut off every eight products, one for the scale, and a rounding of the result")];
+            });
     }
 }

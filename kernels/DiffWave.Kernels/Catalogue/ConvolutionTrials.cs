@@ -54,7 +54,6 @@ public static partial class KernelCatalog
         private readonly int before, after, dilation;
         private readonly bool hasLabel, hasConditioner;
         private readonly float[] x, step, bias, label, conditioner, h;
-        private readonly KernelOutput output;
 
         public DilatedTrial(KernelShape shape)
         {
@@ -63,17 +62,7 @@ public static partial class KernelCatalog
             int held = before + Rows + after;
             (x, step, label) = (Random(11, (long)Batch * held * Channels, 1), Random(12, (long)Batch * Layers * Channels, 1), Random(13, (long)Batch * Layers * Outputs, 1));
             (Weight, bias, conditioner) = (Random(14, (long)Outputs * Channels * 3, 1), Random(15, Outputs, 1), Random(16, (long)Batch * Rows * Outputs, 1));
-            double[] expected = new double[Batch * Rows * Outputs], magnitude = new double[expected.Length];
-            float[] naive = new float[expected.Length];
-            for (int item = 0; item < Batch; item++)
-            {
-                Compute(item, expected.AsSpan(), values => values);
-                Compute(item, naive.AsSpan(), values => values);
-                Compute(item, magnitude.AsSpan(), Absolute);
-            }
-            int itemRows = Rows + 2 * Margin;
-            h = Placed(Unwritten(expected.Length), Rows, Outputs, itemRows, Margin, Kept);
-            output = KernelOutput.Float32("h", h, Placed(expected, Rows, Outputs, itemRows, Margin, Kept), Placed(naive, Rows, Outputs, itemRows, Margin, Kept), Largest(magnitude));
+            h = Placed(Unwritten((long)Batch * Rows * Outputs), Rows, Outputs, Rows + 2 * Margin, Margin, Kept);
         }
 
         public int Batch { get; }
@@ -97,7 +86,19 @@ public static partial class KernelCatalog
             ];
         }
 
-        public KernelTrial Of(params IReadOnlyList<KernelLaunch> launches) => new(launches, DilatedConv.ForwardCost((long)Batch * Rows, Channels, hasConditioner), [output]);
+        public KernelTrial Of(params IReadOnlyList<KernelLaunch> launches) => new(launches, DilatedConv.ForwardCost((long)Batch * Rows, Channels, hasConditioner), () =>
+        {
+            double[] expected = new double[Batch * Rows * Outputs], magnitude = new double[expected.Length];
+            float[] naive = new float[expected.Length];
+            for (int item = 0; item < Batch; item++)
+            {
+                Compute(item, expected.AsSpan(), values => values);
+                Compute(item, naive.AsSpan(), values => values);
+                Compute(item, magnitude.AsSpan(), Absolute);
+            }
+            int itemRows = Rows + 2 * Margin;
+            return [KernelOutput.Float32("h", h, Placed(expected, Rows, Outputs, itemRows, Margin, Kept), Placed(naive, Rows, Outputs, itemRows, Margin, Kept), Largest(magnitude))];
+        });
 
         private void Compute<T>(int item, Span<T> results, Func<float[], float[]> values) where T : System.Numerics.IFloatingPointIeee754<T>
         {
@@ -149,15 +150,17 @@ public static partial class KernelCatalog
         }
         T[] Framed<T>(T[] values, T around) => Placed(values, rows, channels, itemRows, Margin, around);
         RowsOf<float> Window(float[] buffer) => new(buffer, itemRows, Margin, channels);
-        var (yExpected, skipsExpected) = Results<double>(values => values);
-        var (yNaive, skipsNaive) = Results<float>(values => values);
-        var (yMagnitude, skipsMagnitude) = Results<double>(Absolute);
         float[] yArray = Framed(Unwritten((long)batch * size), Kept), skipsArray = Framed(skipsBefore, Kept);
         if (last) Array.Fill(yArray, Kept); // stays as it is
         var (read, blocks, threads) = launch(weight, rows, channels, last);
         return new KernelTrial([new(new(blocks, 1, batch), new(threads, 1, 1), 0, Window(Framed(x, float.NaN)), Window(Framed(gated, float.NaN)), step, read, Misaligned(bias), Window(yArray), Window(skipsArray), rows, layer, layers)],
-            ResidualOutput.ForwardCost((long)batch * rows, channels, layer, layers),
-            [KernelOutput.Float32("y", yArray, yExpected, yNaive, Largest(yMagnitude)), KernelOutput.Float32("skips", skipsArray, skipsExpected, skipsNaive, Largest(skipsMagnitude))]);
+            ResidualOutput.ForwardCost((long)batch * rows, channels, layer, layers), () =>
+            {
+                var (yExpected, skipsExpected) = Results<double>(values => values);
+                var (yNaive, skipsNaive) = Results<float>(values => values);
+                var (yMagnitude, skipsMagnitude) = Results<double>(Absolute);
+                return [KernelOutput.Float32("y", yArray, yExpected, yNaive, Largest(yMagnitude)), KernelOutput.Float32("skips", skipsArray, skipsExpected, skipsNaive, Largest(skipsMagnitude))];
+            });
     }
 
     private static IReadOnlyList<KernelVersion> PointwiseConvs
@@ -188,17 +191,20 @@ public static partial class KernelCatalog
         int batch = (int)shape["batch"], rows = (int)shape["rows"], inputs = (int)shape["inputs"], outputs = (int)shape["outputs"], ring = rows + 1;
         bool relu = shape["relu"] != 0;
         float[] x = Random(31, (long)batch * rows * inputs, 1), weight = Random(32, (long)outputs * inputs, 1), bias = Random(33, outputs, 1);
-        double[] expected = new double[batch * rows * outputs], magnitude = new double[expected.Length];
-        float[] naive = new float[expected.Length];
-        PointwiseConv.Reference(x, weight, bias, expected.AsSpan(), scale, relu);
-        PointwiseConv.Reference(x, weight, bias, naive.AsSpan(), scale, relu);
-        PointwiseConv.Reference(Absolute(x), Absolute(weight), Absolute(bias), magnitude.AsSpan(), scale, relu);
         T[] Turned<T>(T[] values, T around) => Placed(values, rows, outputs, ring, rows / 2 + 1, around);
-        float[] y = Turned(Unwritten(expected.Length), Kept);
+        float[] y = Turned(Unwritten((long)batch * rows * outputs), Kept);
         var (read, blocks, threads) = launch(weight, rows, inputs, outputs);
         return new KernelTrial(
             [new(new(blocks, 1, batch), new(threads, 1, 1), 0, new RowsOf<float>(Placed(x, rows, inputs, rows + 2 * Margin, Margin, float.NaN), rows + 2 * Margin, Margin, inputs), read, Misaligned(bias),
                 new RowsOf<float>(y, ring, rows / 2 + 1, outputs), rows, scale)],
-            PointwiseConv.ForwardCost((long)batch * rows, inputs, outputs), [KernelOutput.Float32("y", y, Turned(expected, Kept), Turned(naive, Kept), Largest(magnitude))]);
+            PointwiseConv.ForwardCost((long)batch * rows, inputs, outputs), () =>
+            {
+                double[] expected = new double[batch * rows * outputs], magnitude = new double[expected.Length];
+                float[] naive = new float[expected.Length];
+                PointwiseConv.Reference(x, weight, bias, expected.AsSpan(), scale, relu);
+                PointwiseConv.Reference(x, weight, bias, naive.AsSpan(), scale, relu);
+                PointwiseConv.Reference(Absolute(x), Absolute(weight), Absolute(bias), magnitude.AsSpan(), scale, relu);
+                return [KernelOutput.Float32("y", y, Turned(expected, Kept), Turned(naive, Kept), Largest(magnitude))];
+            });
     }
 }

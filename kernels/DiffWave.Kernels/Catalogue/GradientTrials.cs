@@ -100,7 +100,7 @@ public static partial class KernelCatalog
             return result;
         }
         return new KernelTrial([new(grid, group, 0, BackwardOrder(weights, (int)outputs, (int)inputs, packs), Whole(dY, rows, outputs), Whole(dX, rows, inputs), rows, scale)],
-            PointwiseConvBackward.BackwardCost(items * rows, outputs, inputs, accumulate, sizeof(float), sizeof(float)),
+            PointwiseConvBackward.BackwardCost(items * rows, outputs, inputs, accumulate, sizeof(float), sizeof(float)), () =>
             [KernelOutput.Float32("dX", dX, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
 
@@ -118,7 +118,7 @@ public static partial class KernelCatalog
         }
         object read = BackwardOrder(weights, 2 * (int)channels, (int)channels, packs);
         return new KernelTrial([new(grid, group, 0, read, Whole(dY, rows, channels), Whole(dSkips, rows, channels), Whole(dZ, rows, channels), rows)],
-            ResidualOutputBackward.BackwardCost(items * rows, channels, hasY), [KernelOutput.Float32("dZ", dZ, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
+            ResidualOutputBackward.BackwardCost(items * rows, channels, hasY), () => [KernelOutput.Float32("dZ", dZ, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
 
     private static KernelTrial DilatedBackward(KernelShape shape, Index3D grid, Index3D group, bool packs)
@@ -134,11 +134,13 @@ public static partial class KernelCatalog
             DilatedConvBackward.Reference(map(weights), map(dPreGate), result.AsSpan(), step.AsSpan(), rows, (int)channels, dilation, hasY, stepInResidual);
             return (result, step);
         }
-        var (exact, plain, magnitude) = (Expected<double>(Same), Expected<float>(Same), Expected<double>(Absolute));
         object read = BackwardOrder(weights, 2 * (int)channels, (int)channels, packs);
         return new KernelTrial([new(grid, group, 0, read, Whole(dPreGate, rows, 2 * channels), hasY ? Whole(dY, rows, channels) : new Rows<float>(), Whole(dX, rows, channels), stepPartial, rows, dilation)],
-            DilatedConvBackward.BackwardCost(items, rows, channels, dilation, hasY),
-            [KernelOutput.Float32("dX", dX, exact.DX, plain.DX, Largest(magnitude.DX)), KernelOutput.Float32("stepPartial", stepPartial, exact.Step, plain.Step, Largest(magnitude.Step))]);
+            DilatedConvBackward.BackwardCost(items, rows, channels, dilation, hasY), () =>
+            {
+                var (exact, plain, magnitude) = (Expected<double>(Same), Expected<float>(Same), Expected<double>(Absolute));
+                return [KernelOutput.Float32("dX", dX, exact.DX, plain.DX, Largest(magnitude.DX)), KernelOutput.Float32("stepPartial", stepPartial, exact.Step, plain.Step, Largest(magnitude.Step))];
+            });
     }
 
     // The weights as version 1 reads them, anywhere in an arena, or packed.

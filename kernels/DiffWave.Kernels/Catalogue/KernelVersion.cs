@@ -48,10 +48,34 @@ public sealed record KernelVersion(string Op, string Idea, MethodInfo Method, IR
 }
 
 /// <summary>One run of a kernel on data of a fixed seed.</summary>
-/// <param name="Launches">In order.</param>
-/// <param name="Cost">Of all of them together.</param>
-/// <param name="Outputs">What must be in which array afterwards.</param>
-public sealed record KernelTrial(IReadOnlyList<KernelLaunch> Launches, Cost Cost, IReadOnlyList<KernelOutput> Outputs);
+public sealed record KernelTrial
+{
+    private readonly Lazy<IReadOnlyList<KernelOutput>> outputs;
+
+    /// <summary>A trial whose results are worked out when somebody asks for them: who measures does not, and shapes may then be large.</summary>
+    /// <param name="launches">In order.</param>
+    /// <param name="cost">Of all of them together.</param>
+    /// <param name="outputs">What must be in which array afterwards; from nothing that a launch writes.</param>
+    public KernelTrial(IReadOnlyList<KernelLaunch> launches, Cost cost, Func<IReadOnlyList<KernelOutput>> outputs) =>
+        (Launches, Cost, this.outputs) = (launches, cost, new Lazy<IReadOnlyList<KernelOutput>>(outputs));
+
+    /// <summary>A trial whose results are known.</summary>
+    /// <param name="launches">In order.</param>
+    /// <param name="cost">Of all of them together.</param>
+    /// <param name="outputs">What must be in which array afterwards.</param>
+    public KernelTrial(IReadOnlyList<KernelLaunch> launches, Cost cost, IReadOnlyList<KernelOutput> outputs) : this(launches, cost, () => outputs)
+    {
+    }
+
+    /// <summary>In order.</summary>
+    public IReadOnlyList<KernelLaunch> Launches { get; init; }
+
+    /// <summary>Of all launches together.</summary>
+    public Cost Cost { get; }
+
+    /// <summary>What must be in which array afterwards.</summary>
+    public IReadOnlyList<KernelOutput> Outputs => outputs.Value;
+}
 
 /// <summary>A launch.</summary>
 /// <param name="Grid">Blocks.</param>

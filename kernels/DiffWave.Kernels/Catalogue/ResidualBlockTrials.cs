@@ -183,13 +183,16 @@ public static partial class KernelCatalog
 
         public KernelTrial Of(params IReadOnlyList<KernelLaunch> launches)
         {
-            var (h, y, skips) = Results<double>();
-            var (_, yNaive, skipsNaive) = precision.OperandBits == 24 ? Results<float>() : ([], [], []);
-            return new KernelTrial(launches, ResidualBlock.ForwardCost(Batch, Rows, Channels, Bands, Layer, BlockLayers, System.Runtime.CompilerServices.Unsafe.SizeOf<T>(), H is RowsOf<T>),
-            [
-                Last ? KernelOutput.Exact("y", Y.Array, Framed(Array.ConvertAll(y, _ => (double)Kept))) : Output("y", Y.Array, y, yNaive, 0, Math.Sqrt(0.5)),
-                Output("skips", Skips.Array, skips, skipsNaive, Channels, 1), .. H is RowsOf<T> kept ? [Hidden(kept.Array, h)] : Array.Empty<KernelOutput>(),
-            ]);
+            return new KernelTrial(launches, ResidualBlock.ForwardCost(Batch, Rows, Channels, Bands, Layer, BlockLayers, System.Runtime.CompilerServices.Unsafe.SizeOf<T>(), H is RowsOf<T>), () =>
+            {
+                var (h, y, skips) = Results<double>();
+                var (_, yNaive, skipsNaive) = precision.OperandBits == 24 ? Results<float>() : ([], [], []);
+                return
+                [
+                    Last ? KernelOutput.Exact("y", Y.Array, Framed(Array.ConvertAll(y, _ => (double)Kept))) : Output("y", Y.Array, y, yNaive, 0, Math.Sqrt(0.5)),
+                    Output("skips", Skips.Array, skips, skipsNaive, Channels, 1), .. H is RowsOf<T> kept ? [Hidden(kept.Array, h)] : Array.Empty<KernelOutput>(),
+                ];
+            });
         }
 
         private (TResult[] H, TResult[] Y, TResult[] Skips) Results<TResult>() where TResult : System.Numerics.IFloatingPointIeee754<TResult>

@@ -31,21 +31,24 @@ public static partial class KernelCatalog
     {
         const float scale = 0.35f;
         int batch = (int)shape["batch"], rows = (int)shape["rows"], channels = (int)shape["channels"], itemRows = rows + 2 * Margin;
-        float[] skipWeight = Random(47, (long)channels * channels, 1), skipBias = Random(48, channels, 1), weight = Random(49, channels, 1), bias = Random(50, 1, 1), naive = new float[batch * rows];
+        float[] skipWeight = Random(47, (long)channels * channels, 1), skipBias = Random(48, channels, 1), weight = Random(49, channels, 1), bias = Random(50, 1, 1);
         Rounded<T>(Random(46, (long)batch * rows * channels, 1), out float[] skips);
         Rounded<T>(skipWeight, out float[] factors);
-        double[] expected = new double[naive.Length], magnitude = new double[naive.Length];
-        Head.Reference(skips, factors, skipBias, weight, bias[0], scale, expected.AsSpan());
-        Head.Reference(skips, factors, skipBias, weight, bias[0], scale, naive.AsSpan());
-        Head.Reference(Absolute(skips), Absolute(factors), Absolute(skipBias), Absolute(weight), Math.Abs(bias[0]), scale, magnitude.AsSpan());
-        float[] eps = Placed(Unwritten(naive.Length), rows, 1, itemRows, Margin, Kept);
+        float[] eps = Placed(Unwritten((long)batch * rows), rows, 1, itemRows, Margin, Kept);
         Array held = Rounded<T>(Placed(skips, rows, channels, itemRows, Margin, float.NaN), out _);
-        KernelOutput output = KernelOutput.Float32("eps", eps, Placed(expected, rows, 1, itemRows, Margin, Kept), Placed(naive, rows, 1, itemRows, Margin, Kept), Largest(magnitude));
-        // Tensor cores cut instead of rounding, down to a unit of the largest magnitude, once for every eight products they add.
-        output = output with { Bound = output.Bound + (channels + 7) / 8 * Largest(magnitude) / (1 << 23), BoundReason = $"{output.BoundReason}, and a unit cut off every eight products" };
-        int blocks = Math.Min(2, Blocks((long)batch * rows, Head.RowsV3(channels)));
+        int tiles = Blocks((long)batch * rows, Head.RowsV3(channels)), blocks = Math.Max(Math.Min(2, tiles), tiles / 4); // most walk more than one tile
         return new KernelTrial([new(new(blocks, 1, 1), new(Threads, 1, 1), Head.SharedBytesV3(channels), new RowsOf<T>((T[])held, itemRows, Margin, channels), Misaligned(skipWeight), Misaligned(skipBias), Misaligned(weight),
-            Misaligned(bias), new RowsOf<float>(eps, itemRows, Margin, 1), rows, batch, scale)], Head.WholeCost((long)batch * rows, channels, 2), [output]);
+            Misaligned(bias), new RowsOf<float>(eps, itemRows, Margin, 1), rows, batch, scale)], Head.WholeCost((long)batch * rows, channels, 2), () =>
+        {
+            float[] naive = new float[batch * rows];
+            double[] expected = new double[naive.Length], magnitude = new double[naive.Length];
+            Head.Reference(skips, factors, skipBias, weight, bias[0], scale, expected.AsSpan());
+            Head.Reference(skips, factors, skipBias, weight, bias[0], scale, naive.AsSpan());
+            Head.Reference(Absolute(skips), Absolute(factors), Absolute(skipBias), Absolute(weight), Math.Abs(bias[0]), scale, magnitude.AsSpan());
+            KernelOutput output = KernelOutput.Float32("eps", eps, Placed(expected, rows, 1, itemRows, Margin, Kept), Placed(naive, rows, 1, itemRows, Margin, Kept), Largest(magnitude));
+            // Tensor cores cut instead of rounding, down to a unit of the largest magnitude, once for every eight products they add.
+            return [output with { Bound = output.Bound + (channels + 7) / 8 * Largest(magnitude) / (1 << 23), BoundReason = $"{output.BoundReason}, and a unit cut off every eight products" }];
+        });
     }
 
     private static KernelVersion WholeHeadBackward<T, P>(string name) where T : unmanaged where P : struct, IMatrixPair<T>

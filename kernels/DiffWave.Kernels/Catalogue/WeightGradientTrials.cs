@@ -85,20 +85,22 @@ public static partial class KernelCatalog
             WeightGradient.Reference(map(d), map(x), map(step), result.AsSpan(), rows, outputs, inputs, taps, dilation, scale, sliceRows);
             return result;
         }
-        double magnitude = Largest(Expected<double>(Absolute));
-        KernelOutput output = KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), magnitude);
-        // The step's product is rounded by itself, and tensor cores cut as in MatrixProduct.
-        if (tensor)
-            output = output with
+        KernelOutput Output()
+        {
+            double magnitude = Largest(Expected<double>(Absolute));
+            KernelOutput output = KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), magnitude);
+            // The step's product is rounded by itself, and tensor cores cut as in MatrixProduct.
+            return !tensor ? output : output with
             {
                 Bound = output.Bound + (Cut(rows) + 0.5) * magnitude / (1 << 23),
                 BoundReason = $"{output.BoundReason}, one more for the step, and a unit cut off every eight products",
             };
+        }
         T none = ((T[])Rounded<T>([float.NaN], out _))[0]; // around the rows of an item
         RowsOf<T> Of(Array array, int channels) => new(Placed((T[])array, rows, channels, rows + 2 * Margin, Margin, none), rows + 2 * Margin, Margin, channels);
         object[] arguments = [Of(dArray, outputs), Of(xArray, inputs), new RowsOf<float>(steps, layers, layer, inputs), partial, rows, dilation, scale];
         Cost cost = WeightGradient.GradientCost(items, rows, outputs, inputs, taps, System.Runtime.CompilerServices.Unsafe.SizeOf<T>(), tensor && shape["hasBias"] == 1, slices);
-        if (!tensor) return new KernelTrial([new(grid, group, 0, arguments)], cost, [output]);
+        if (!tensor) return new KernelTrial([new(grid, group, 0, arguments)], cost, () => [Output()]);
         float[] biasPartial = shape["hasBias"] == 1 ? Unwritten(items * slices * outputs) : [];
         F[] Sums<F>(Func<float[], float[]> map) where F : System.Numerics.IFloatingPointIeee754<F>
         {
@@ -106,9 +108,8 @@ public static partial class KernelCatalog
             if (result.Length > 0) ColumnSum.Reference(map(d), [], result.AsSpan(), rows, outputs, scale, sliceRows);
             return result;
         }
-        double sum = biasPartial.Length == 0 ? 0 : Largest(Sums<double>(Absolute));
-        KernelOutput bias = new("biasPartial", biasPartial, Sums<double>(Same), (Cut(rows) + 1) * sum / (1 << 23), "a unit cut off every eight sums and one rounding");
-        return new KernelTrial([new(grid, group, dynamicSharedBytes, [.. arguments[..4], biasPartial, .. arguments[4..]])], cost, biasPartial.Length > 0 ? [output, bias] : [output]);
+        KernelOutput Bias() => new("biasPartial", biasPartial, Sums<double>(Same), (Cut(rows) + 1) * Largest(Sums<double>(Absolute)) / (1 << 23), "a unit cut off every eight sums and one rounding");
+        return new KernelTrial([new(grid, group, dynamicSharedBytes, [.. arguments[..4], biasPartial, .. arguments[4..]])], cost, () => biasPartial.Length > 0 ? [Output(), Bias()] : [Output()]);
     }
 
     // Times that the tensor cores cut a sum of a slice.
@@ -130,7 +131,7 @@ public static partial class KernelCatalog
             return result;
         }
         return new KernelTrial([new(grid, group, 0, Whole(x, rows, channels), Whole(weights, rows, 1), partial, rows, scale)],
-            ColumnSum.SumCost(items, rows, channels, weighted), [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
+            ColumnSum.SumCost(items, rows, channels, weighted), () => [KernelOutput.Float32("partial", partial, Expected<double>(Same), Expected<float>(Same), Largest(Expected<double>(Absolute)))]);
     }
 
     // Each group has a row of a buffer with one row before it and one behind it, which must stay as they are. The order of the additions is given: the result is exact.
