@@ -59,7 +59,7 @@ internal static class PeersBench
 
         return Alternate(settings, on, one, peer, notes, synthesis.Once, "run", counted, new()
         {
-            ["batch"] = one.Batch, ["clip_seconds"] = synthesis.AudioSeconds / one.Batch, ["steps"] = synthesis.Steps.Count, ["cached_conditioner"] = one.Cached, ["flops"] = synthesis.Flops, ["audio_error"] = largest, ["audio_snr_db"] = decibels,
+            ["batch"] = one.Batch, ["clip_seconds"] = synthesis.AudioSeconds / one.Batch, ["steps"] = synthesis.Steps.Count, ["cached_conditioner"] = one.Cached, ["flops"] = synthesis.Flops, ["audio_error"] = largest, ["audio_snr_db"] = double.IsFinite(decibels) ? decibels : null,
         }, (ours, theirs) => new() { ["times_real_time"] = synthesis.AudioSeconds / ours, ["peer_times_real_time"] = synthesis.AudioSeconds / theirs });
     }
 
