@@ -22,7 +22,7 @@
 #               PEER names a Python with PyTorch
 #   memcheck    every kernel under compute-sanitizer: accesses outside of memory
 #   racecheck   the same: hazards in shared memory
-# Results go to OUT, bench/results/<GPU> unless set: table.txt, log.txt, ptxas.tsv, kernels.json, golden.json, check.json, precision.json, training-precision.json, tune-*.txt, roofline.json, launches.json, synthesis.json, training.json, peer-*.json, sanitizer.txt. A step may take STEP_SECONDS (270).
+# Results go to OUT, bench/results/<GPU> unless set: table.txt, log.txt, ptxas.tsv, kernels.json, golden.json, check.json, precision.json, training-precision.json, tune-*.txt, roofline.json, launches.json, work-roofline.json, synthesis.json, training.json, peer-*.json, sanitizer.txt. A step may take STEP_SECONDS (270).
 # Exit code 1 when something failed, 2 when nothing failed but no kernel ran on a GPU, else 0.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -291,8 +291,8 @@ columns() { awk -F, -v from="$2" -v names="$3" '
     NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; n = split(names, name, " "); next }
     index(quoted, from) == 1 { for (i = 1; i <= n; i++) printf "%s%s", $(at[name[i]]), i < n ? " " : "\n" }' "$1"; }
 
-# A benchmark: its verb and options. Its result goes to VERB.json, its figures to a CSV.
-benchmark() { limited "$pack/run" DiffWave.Bench "$@" --device cuda --json "$out/$1.json" --csv "$work/$1.csv"; }
+# A benchmark: the name of its result, its verb and options. The result goes to NAME.json, its figures to a CSV.
+benchmark() { limited "$pack/run" DiffWave.Bench "${@:2}" --device cuda --json "$out/$1.json" --csv "$work/$1.csv"; }
 
 run_bench() {
     local reason name median times mfu
@@ -301,23 +301,28 @@ run_bench() {
         return
     fi
     # 4,096 rows: the references are computed on the CPU, and more would take minutes.
-    if benchmark roofline --shape rows=4096; then
+    if benchmark roofline roofline --shape rows=4096; then
         row 'bench: roofline' ok "$(columns "$work/roofline.csv" ceiling/ 'case gigabytes_per_second gflops share_of_data_sheet' | awk '{ split($1, name, "/"); printf "%s %.0f %s", name[2], $2 $3, name[2] == "copy" ? "GB/s" : "GFLOP/s"; if ($NF + 0 > 0 && NF == 3) printf " (%.0f %% of data sheet)", 100 * $NF; printf ", " }')$(
             columns "$work/roofline.csv" kernel/ 'registers local_bytes' | awk '{ n++; if ($1 > most) most = $1; if ($2 > 0) local++ } END { printf "%d kernels, at most %d registers, %d with local memory", n, most, local }')"
     else
         row 'bench: roofline' FAILED 'see log.txt'
     fi
-    if benchmark launches --precision fp32 tf32 fp16 bf16; then
+    if benchmark launches launches --precision fp32 tf32 fp16 bf16; then
         row 'bench: launches' ok "$(columns "$work/launches.csv" '' 'launches' | awk '{ n += $1 } END { printf "%d launches of %d kernels timed", n, NR }')"
     else
         row 'bench: launches' FAILED 'see log.txt'
     fi
-    if benchmark synthesis --seconds 10 --batch 1 16 --precision fp32 tf32 fp16 bf16 --case-seconds 5; then
+    if benchmark work-roofline launches --work synthesis --batch 1 --precision fp32 fp16 --roofline; then
+        row 'bench: work under roofs' ok "$(columns "$work/work-roofline.csv" synthesis/ 'case share share_of_roof bound' | awk '$2 > 0.1 { n = split($1, part, "/"); printf "%s%s %.0f %% of its %s roof", found++ ? ", " : "", part[n], 100 * $3, $4 }')"
+    else
+        row 'bench: work under roofs' FAILED 'see log.txt'
+    fi
+    if benchmark synthesis synthesis --seconds 10 --batch 1 16 --precision fp32 tf32 fp16 bf16 --case-seconds 5; then
         while read -r name median times; do row "$name" ok "$(printf '%.4g s, %.4g times real time' "$median" "$times")"; done < <(columns "$work/synthesis.csv" synthesis/ 'case median_seconds times_real_time')
     else
         row 'bench: synthesis' FAILED 'see log.txt'
     fi
-    if benchmark training --batch 16 --precision fp32 tf32 fp16 bf16 --case-seconds 5; then
+    if benchmark training training --batch 16 --precision fp32 tf32 fp16 bf16 --case-seconds 5; then
         while read -r name median mfu; do row "$name" ok "$(printf '%.4g s a step, MFU %.3f' "$median" "$mfu")"; done < <(columns "$work/training.csv" training/ 'case median_seconds mfu')
     else
         row 'bench: training' FAILED 'see log.txt'
@@ -371,7 +376,7 @@ run_peers() {
     fi
     for mode in ${MODES:-fp32 tf32 amp compile}; do
         for what in /1x10s /16x10s training; do
-            if (cd "$root" && limited "$pack/run" DiffWave.Bench peers "$what" --device cuda --modes "$mode" --peer "$PEER" --json "$out/peer-$mode-${what#/}.json") | tee "$work/peer"; then
+            if (cd "$root" && limited "$pack/run" DiffWave.Bench peers "$what" --device cuda --modes "$mode" --peer "$PEER" --json "$out/peer-$mode-${what#/}.json" 2>&1) | tee "$work/peer"; then
                 while IFS= read -r line; do row "$mode: $what" "${line%%|*}" "${line#*|}"; done < <(awk '/^peers\/.*: not run: / { print "not run|" $0; next } /^peers\/[^ ]* +[0-9]/ { print "ok|" $0 }' "$work/peer")
             else
                 row "$mode: $what" FAILED "$(tail -n 1 "$work/peer"), see log.txt"

@@ -58,6 +58,8 @@ internal static class LaunchTimes
 {
     public static readonly string Note = "us: one launch, by the device's clock around each of them, in the order the engine makes them; launches do not overlap, and one of few microseconds is measured too long by the events around it. us in all: those of one synthesis or step.";
 
+    public static readonly string RoofNote = "executed: FLOP the emulator counts, matrix products among them; GB/s: device memory by the model of the L2 cache of bench costs, so that what L2 serves is not in it; both over measured time. neither: less than a quarter of the lower roof, for whatever reason, L2 and shared memory included.";
+
     /// <summary>Name of a workload's cases. A clip's length, which is of whole frames, is rounded as people say it.</summary>
     public static string Name(Workload workload) => workload switch
     {
@@ -84,6 +86,45 @@ internal static class LaunchTimes
                 ["workload"] = workload.Text, ["kernel"] = kernel.Kernel, ["launches"] = kernel.Seconds.Count, ["total_seconds"] = kernel.Seconds.Values.Sum(), ["share"] = kernel.Seconds.Values.Sum() / all,
             },
         })];
+    }
+
+    /// <summary>Rows of <see cref="Run"/> under measured roofs: FLOP and bytes of device memory as the emulator and the model of the L2 cache count them at the workload's size, over the time that was measured.</summary>
+    /// <param name="rows">The rows.</param>
+    /// <param name="counted">What is counted of each kernel.</param>
+    /// <param name="tensor">Operands of matrix products.</param>
+    /// <param name="ceilings">The roofs.</param>
+    public static IEnumerable<Row> Placed(IEnumerable<Row> rows, IReadOnlyList<KernelCost> counted, TensorKind tensor, GpuCeilings ceilings)
+    {
+        foreach (Row row in rows)
+        {
+            // Launched as often as it was counted: else the engine works otherwise here, and nothing is said.
+            if (counted.FirstOrDefault(kernel => kernel.Kernel == (string)row.Value("kernel")! && kernel.Launches == (int)row.Value("launches")!) is not { } cost)
+            {
+                yield return row;
+                continue;
+            }
+            double flops = cost.Work[(int)Count.Flops], products = cost.Work[(int)Count.TensorFlops], seconds = (double)row.Value("total_seconds")!;
+            double compute = Math.Max(flops / ceilings.Flops(TensorKind.None), products > 0 ? products / ceilings.Flops(tensor) : 0);
+            RoofPlace place = RoofPlace.Of(compute, cost.DramBytes / ceilings.CopyBytes, seconds);
+            yield return row with
+            {
+                Figures = new Dictionary<string, object?>(row.Figures)
+                {
+                    ["executed_gflops"] = (flops + products) / seconds / 1e9, ["gigabytes_per_second"] = cost.DramBytes / seconds / 1e9, ["intensity"] = cost.DramBytes > 0 ? (flops + products) / cost.DramBytes : null,
+                    ["bound"] = place.Bound, ["share_of_roof"] = place.Share, ["predicted_seconds"] = cost.Seconds,
+                },
+            };
+        }
+    }
+
+    /// <summary>Counts a workload for <see cref="Placed"/>.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="workload">The work.</param>
+    /// <exception cref="NotSupportedException">Nothing is known of the device's architecture.</exception>
+    public static IReadOnlyList<KernelCost> Counted(CudaDeviceInfo device, Workload workload)
+    {
+        GpuModel gpu = GpuModel.Like(device);
+        return KernelCost.Of(gpu, EngineWork.Of(gpu, workload, CostsBench.CountFrames(workload)).Launches);
     }
 
     /// <summary>Runs a workload as the engine does, graphs and all, and lets a profiler see its last run only.</summary>

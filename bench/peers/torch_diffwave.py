@@ -202,6 +202,12 @@ class Mode:
         """Memory that counts: the device's where there is one."""
         return torch.cuda.max_memory_reserved() if self.device.type == "cuda" else peak_rss_bytes()
 
+    def forget_peak(self):
+        """Makes peak_bytes begin anew on a GPU: what a check has taken does not count."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
     def settings(self):
         return {"device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu", "mode": self.name}
 
@@ -402,7 +408,9 @@ def train(arguments):
         return {"loss": loss, "grad_norm": norm}
 
     def check():
-        return {**counted(training.model, training.predict)[0], **step()}
+        flops = counted(training.model, training.predict)[0]
+        mode.forget_peak()
+        return {**flops, **step()}
 
     return serve({"channels": training.model.channels, "layers": training.model.layers, "batch": len(training.audio), "samples": training.audio.numel()}, {"step": step, "check": check}, mode)
 
@@ -440,6 +448,8 @@ def synthesize(arguments):
             audio = make(noise)  # of the network that is timed
         with open(path, "wb") as file:
             array.array("f", audio.flatten().tolist()).tofile(file)
+        del audio
+        mode.forget_peak()
         return flops
 
     setting = {

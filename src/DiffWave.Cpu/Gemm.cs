@@ -20,20 +20,20 @@ internal static unsafe class Gemm
 
     /// <summary>The same product, handed to <paramref name="epilogue"/> row by row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Panel<S, V, E>(float* a, nint lda, float* panel, int k, float* bias, E epilogue) where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V> =>
-        Panel<S, V, E, NothingAhead>(a, lda, panel, k, bias, epilogue, default);
+    public static void Panel<S, V, E>(float* a, nint lda, float* panel, int k, float* bias, in E epilogue) where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V> =>
+        Panel<S, V, E, NothingAhead>(a, lda, panel, k, bias, in epilogue, default);
 
     /// <summary>The same, asking for memory ahead of its use as the products go on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Panel<S, V, E, A>(float* a, nint lda, float* panel, int k, float* bias, E epilogue, A ahead)
+    public static void Panel<S, V, E, A>(float* a, nint lda, float* panel, int k, float* bias, in E epilogue, A ahead)
         where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V> where A : struct, IAhead
     {
         if (S.Width == 8) // 16 registers: twice four rows
         {
-            Panel4<S, V, E, A>(a, lda, panel, k, bias, epilogue, 0, ahead);
-            Panel4<S, V, E, NothingAhead>(a + 4 * lda, lda, panel, k, bias, epilogue, 4, default);
+            Panel4<S, V, E, A>(a, lda, panel, k, bias, in epilogue, 0, ahead);
+            Panel4<S, V, E, NothingAhead>(a + 4 * lda, lda, panel, k, bias, in epilogue, 4, default);
         }
-        else Panel8<S, V, E, A>(a, lda, panel, k, bias, epilogue, ahead);
+        else Panel8<S, V, E, A>(a, lda, panel, k, bias, in epilogue, ahead);
     }
 
     /// <summary>Memory to ask for, a cache line a step of k: all at once the requests would hold up the loads of the products.</summary>
@@ -48,18 +48,16 @@ internal static unsafe class Gemm
         public void Ask(int k) { }
     }
 
-    /// <summary>K floats of each of eight rows, and of eight more from a column on.</summary>
-    public readonly struct RowsAhead(float** rows, float** more, nint column) : IAhead
+    /// <summary>The first K floats of each of sixteen rows anywhere in memory.</summary>
+    public readonly struct RowsAhead(float** rows) : IAhead
     {
-        private readonly float** _rows = rows, _more = more;
-        private readonly nint _column = column;
+        public const int Count = 16;
+        private readonly float** _rows = rows;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void Ask(int k)
         {
-            if (!Sse.IsSupported) return;
-            float* row = (k & Rows) == 0 ? _rows[k % Rows] : _more[k % Rows] + _column;
-            Sse.Prefetch1(row + k / (2 * Rows) * 16);
+            if (Sse.IsSupported) Sse.Prefetch1(_rows[k & (Count - 1)] + (nint)((uint)k / Count * 16));
         }
     }
 
@@ -101,7 +99,7 @@ internal static unsafe class Gemm
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Panel8<S, V, E, A>(float* a, nint lda, float* panel, int k, float* bias, E epilogue, A ahead)
+    private static void Panel8<S, V, E, A>(float* a, nint lda, float* panel, int k, float* bias, in E epilogue, A ahead)
         where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V> where A : struct, IAhead
     {
         V p = S.Load(bias), q = S.Load(bias + S.Width);
@@ -143,7 +141,7 @@ internal static unsafe class Gemm
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Panel4<S, V, E, A>(float* a, nint lda, float* panel, int k, float* bias, E epilogue, int firstRow, A ahead)
+    private static void Panel4<S, V, E, A>(float* a, nint lda, float* panel, int k, float* bias, in E epilogue, int firstRow, A ahead)
         where S : struct, ISimd<V> where V : struct where E : struct, IEpilogue<V> where A : struct, IAhead
     {
         V p = S.Load(bias), q = S.Load(bias + S.Width);

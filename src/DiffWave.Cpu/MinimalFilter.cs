@@ -45,18 +45,18 @@ internal static unsafe class MinimalFilter
         S.Store(v + 5 * stride, S.Fma(product, x1, S.Fma(sum, x3, x5)));
     }
 
-    /// <summary>y = A m for one vector of channels; the six products are read from m, stride apart.</summary>
+    /// <summary>y = A m + s for one vector of channels; the six products are read from m, stride apart.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void TransformOutput<S, V>(float* m, nint stride, out V y0, out V y1, out V y2, out V y3) where S : struct, ISimd<V> where V : struct
+    public static void TransformOutput<S, V>(float* m, nint stride, V s0, V s1, V s2, V s3, out V y0, out V y1, out V y2, out V y3) where S : struct, ISimd<V> where V : struct
     {
         V plus = S.Load(m + stride), minus = S.Load(m + 2 * stride);
         V sumA = S.Add(plus, minus), differenceA = S.Sub(plus, minus);
         plus = S.Load(m + 3 * stride);
         minus = S.Load(m + 4 * stride);
         V sumB = S.Add(plus, minus), differenceB = S.Sub(plus, minus);
-        y0 = S.Add(S.Load(m), S.Add(sumA, sumB));
-        y1 = S.Fma(S.Broadcast(A), differenceA, S.Mul(S.Broadcast(B), differenceB));
-        y2 = S.Fma(S.Broadcast(A * A), sumA, S.Mul(S.Broadcast(B * B), sumB));
-        y3 = S.Fma(S.Broadcast(A * A * A), differenceA, S.Fma(S.Broadcast(B * B * B), differenceB, S.Load(m + 5 * stride)));
+        y0 = S.Add(S.Add(s0, S.Load(m)), S.Add(sumA, sumB));
+        y1 = S.Fma(S.Broadcast(A), differenceA, S.Fma(S.Broadcast(B), differenceB, s1));
+        y2 = S.Fma(S.Broadcast(A * A), sumA, S.Fma(S.Broadcast(B * B), sumB, s2));
+        y3 = S.Fma(S.Broadcast(A * A * A), differenceA, S.Fma(S.Broadcast(B * B * B), differenceB, S.Add(s3, S.Load(m + 5 * stride))));
     }
 }

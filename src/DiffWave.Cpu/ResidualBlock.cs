@@ -59,15 +59,18 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         walk.FirstRows(firstTile, new Span<int>(rows, tiles));
         PrepareBiases(item, absent, filterBias, gateBias, residualBias, nowhere, padded);
 
-        float** conditioner = stackalloc float*[Outputs * Tiles], x = stackalloc float*[Outputs * Tiles], y = stackalloc float*[Outputs * Tiles];
-        float** skips = stackalloc float*[Outputs * Tiles], skipsBefore = stackalloc float*[Outputs * Tiles];
-        FindRows(item, rows, tiles, tiles8, dilation, first, end, nowhere, zeros, conditioner, x, y, skips, skipsBefore);
+        // Where the rows of output j of each tile stand: of the conditioner's two halves, skips, y, x, and skips before.
+        const int Rows = Outputs * Tiles;
+        float** filter = stackalloc float*[6 * Rows], gate = filter + Rows, skips = gate + Rows, y = skips + Rows, x = y + Rows, skipsBefore = x + Rows;
+        FindRows(item, rows, tiles, dilation, first, end, nowhere, zeros, filter);
 
         // Inputs reach d rows over both ends of the range, never over the ends of the signal: there stands a row of -step, so that x + step is exactly zero.
         int low = (int)Math.Max(-dilation, -Range.First), high = (int)Math.Min(Range.Count + (long)dilation, Range.Length - Range.First);
         TransformInputs(item, rows, tiles, dilation, low, high, StepBias.Row(item, Layer), absent, v, padded);
 
         int width = S.Width, columns = 2 * width, panels = Weights.Dilated.Panels / Points;
+        // The conditioner, the skips and y come from main memory, once a chain step; asked for as products go on, they arrive before their use.
+        float** ahead = filter;
         for (int panel = 0; panel < panels; panel++)
         {
             for (int xi = 0; xi < Points; xi++)
@@ -75,16 +78,14 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
                 float* weights = Weights.Dilated.Panel(panel * Points + xi);
                 for (int tile = 0; tile < tiles8; tile += Gemm.Rows)
                 {
-                    int at = xi * Tiles + tile;
-                    var products = new Gemm.Store<S, V>(m + at * columns, columns);
-                    // The conditioner, the skips and y come from main memory, once a chain step; asked for here, they arrive while products are computed.
-                    if (xi < Outputs && panel < 2)
-                        Gemm.Panel<S, V, Gemm.Store<S, V>, Gemm.RowsAhead>(v + at * padded, padded, weights, Config.Channels, zeros, products,
-                            panel == 0 ? new Gemm.RowsAhead(conditioner + at, conditioner + at, Config.Channels) : new Gemm.RowsAhead(skips + at, y + at, 0));
-                    else Gemm.Panel<S, V, Gemm.Store<S, V>>(v + at * padded, padded, weights, Config.Channels, zeros, products);
+                    float* a = v + (xi * Tiles + tile) * padded;
+                    var products = new Gemm.Store<S, V>(m + (xi * Tiles + tile) * columns, columns);
+                    if (ahead < x) Gemm.Panel<S, V, Gemm.Store<S, V>, Gemm.RowsAhead>(a, padded, weights, Config.Channels, zeros, products, new Gemm.RowsAhead(ahead));
+                    else Gemm.Panel<S, V, Gemm.Store<S, V>>(a, padded, weights, Config.Channels, zeros, products);
+                    ahead += Gemm.RowsAhead.Count;
                 }
             }
-            GateOutputs(item, rows, tiles, dilation, first, end, panel * width, filterBias, gateBias, conditioner, m, z, padded);
+            GateOutputs(item, rows, tiles, dilation, first, end, panel * width, filterBias, gateBias, filter, gate, m, z, padded);
         }
 
         // y = x sqrt(1/2) + residual columns (nobody reads the last layer's); skips = skips before (none for the first layer) + skip columns.
@@ -106,37 +107,41 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         }
     }
 
-    // Where the rows of output j of each tile stand; rows outside the range are computed with the others and go nowhere.
+    // Rows outside the range are computed with the others and go nowhere.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void FindRows(int item, int* rows, int tiles, int tiles8, int dilation, int first, int end, float* nowhere, float* zeros,
-        float** conditioner, float** x, float** y, float** skips, float** skipsBefore)
+    private void FindRows(int item, int* rows, int tiles, int dilation, int first, int end, float* nowhere, float* zeros, float** table)
     {
-        float* conditioner0 = Conditioner is null ? zeros : Conditioner.Row(item, 0), x0 = X.Row(item, XRow), y0 = Y.Row(item, YRow), skips0 = Skips.Row(item, SkipRow);
-        nint conditionerStride = Conditioner?.Stride ?? 0, stride = X.Stride;
+        const int Rows = Outputs * Tiles;
+        var (filterAt, gateAt) = PackedWeights.Halves(Config);
+        float* conditioner = Conditioner is null ? zeros : Conditioner.Row(item, 0), x = X.Row(item, XRow), y = Y.Row(item, YRow), skips = Skips.Row(item, SkipRow);
+        nint conditionerStride = Conditioner?.Stride ?? 0, stride = X.Stride; // x, y and skips have the same channels
         int conditionerRow = ConditionerRow, ring = Conditioner?.Rows ?? int.MaxValue;
         bool firstLayer = Layer == 0;
-        for (int j = 0, at = 0; j < Outputs; j++, at = j * Tiles)
-            for (int tile = 0; tile < tiles8; tile++, at++)
+        for (int j = 0; j < Outputs; j++)
+            for (int tile = 0; tile < Tiles; tile++, table++)
             {
-                int row = tile < tiles ? rows[tile] + j * dilation : -1;
+                int row = tile < tiles ? rows[tile] + j * dilation : end;
                 if (row >= first && row < end)
                 {
-                    nint offset = row * stride;
                     int ringRow = conditionerRow + row;
-                    conditioner[at] = conditioner0 + (ringRow < ring ? ringRow : ringRow - ring) * conditionerStride;
-                    x[at] = x0 + offset;
-                    y[at] = y0 + offset;
-                    skips[at] = skips0 + offset;
-                    skipsBefore[at] = firstLayer ? zeros : skips0 + offset;
+                    float* given = conditioner + (ringRow < ring ? ringRow : ringRow - ring) * conditionerStride;
+                    nint offset = row * stride;
+                    table[0] = given + filterAt;
+                    table[Rows] = given + gateAt;
+                    table[2 * Rows] = skips + offset;
+                    table[3 * Rows] = y + offset;
+                    table[4 * Rows] = x + offset;
+                    table[5 * Rows] = firstLayer ? zeros : skips + offset;
                 }
                 else
                 {
-                    conditioner[at] = x[at] = skipsBefore[at] = zeros;
-                    y[at] = skips[at] = nowhere;
+                    table[0] = table[Rows] = table[4 * Rows] = table[5 * Rows] = zeros;
+                    table[2 * Rows] = table[3 * Rows] = nowhere;
                 }
             }
     }
 
+    // Lanes behind the channels take what stands there: nobody reads what comes of them.
     private void PrepareBiases(int item, float* absent, float* filterBias, float* gateBias, float* residualBias, float* nowhere, int padded)
     {
         var (filter, gate) = PackedWeights.Halves(Config);
@@ -181,24 +186,20 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
 
     // Pre-gate sums of W channels from c on, and their gate: z[j, tile, c..c+W). For the tape the sums replace products of the tile in m.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void GateOutputs(int item, int* rows, int tiles, int dilation, int first, int end, int c, float* filterBias, float* gateBias, float** conditioner, float* m, float* z, int padded)
+    private void GateOutputs(int item, int* rows, int tiles, int dilation, int first, int end, int c, float* filterBias, float* gateBias, float** filter, float** gate, float* m, float* z, int padded)
     {
         nint plane = Tiles * 2 * S.Width, next = Tiles * padded;
-        var (filterAt, gateAt) = PackedWeights.Halves(Config);
         bool keep = Tape is not null;
         V biasF = S.Load(filterBias + c), biasG = S.Load(gateBias + c);
-        filterAt += c;
-        gateAt += c;
         for (int tile = 0; tile < tiles; tile++)
         {
             float* from = m + tile * 2 * S.Width, to = z + tile * padded + c;
-            MinimalFilter.TransformOutput<S, V>(from, plane, out V filter0, out V filter1, out V filter2, out V filter3);
-            MinimalFilter.TransformOutput<S, V>(from + S.Width, plane, out V gate0, out V gate1, out V gate2, out V gate3);
-            float* conditioner0 = conditioner[tile], conditioner1 = conditioner[Tiles + tile], conditioner2 = conditioner[2 * Tiles + tile], conditioner3 = conditioner[3 * Tiles + tile];
-            filter0 = Sum(filter0, biasF, conditioner0 + filterAt); gate0 = Sum(gate0, biasG, conditioner0 + gateAt);
-            filter1 = Sum(filter1, biasF, conditioner1 + filterAt); gate1 = Sum(gate1, biasG, conditioner1 + gateAt);
-            filter2 = Sum(filter2, biasF, conditioner2 + filterAt); gate2 = Sum(gate2, biasG, conditioner2 + gateAt);
-            filter3 = Sum(filter3, biasF, conditioner3 + filterAt); gate3 = Sum(gate3, biasG, conditioner3 + gateAt);
+            MinimalFilter.TransformOutput<S, V>(from, plane,
+                Sum(biasF, filter[tile] + c), Sum(biasF, filter[Tiles + tile] + c), Sum(biasF, filter[2 * Tiles + tile] + c), Sum(biasF, filter[3 * Tiles + tile] + c),
+                out V filter0, out V filter1, out V filter2, out V filter3);
+            MinimalFilter.TransformOutput<S, V>(from + S.Width, plane,
+                Sum(biasG, gate[tile] + c), Sum(biasG, gate[Tiles + tile] + c), Sum(biasG, gate[2 * Tiles + tile] + c), Sum(biasG, gate[3 * Tiles + tile] + c),
+                out V gate0, out V gate1, out V gate2, out V gate3);
             if (keep)
             {
                 S.Store(from, filter0); S.Store(from + plane, filter1); S.Store(from + 2 * plane, filter2); S.Store(from + 3 * plane, filter3);
@@ -220,7 +221,7 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static V Sum(V value, V bias, float* conditioner) => S.Add(S.Add(value, bias), S.Load(conditioner));
+    private static V Sum(V bias, float* conditioner) => S.Add(bias, S.Load(conditioner));
 
     private void Keep(BlockTape tape, int item, int row, int c, float* sums, float* gated)
     {

@@ -200,7 +200,7 @@ internal sealed unsafe class ResidualBlockBackward<S, V> where S : struct, ISimd
                 V sum = S.Zero;
                 for (int tile = 0; tile < tiles; tile++)
                 {
-                    MinimalFilter.TransformOutput<S, V>(m + tile * columns + at % columns, plane, out V y0, out V y1, out V y2, out V y3);
+                    MinimalFilter.TransformOutput<S, V>(m + tile * columns + at % columns, plane, S.Zero, S.Zero, S.Zero, S.Zero, out V y0, out V y1, out V y2, out V y3);
                     sum = Finish(rows[tile], y0, at, sum);
                     sum = Finish(rows[tile] + dilation, y1, at, sum);
                     sum = Finish(rows[tile] + 2 * dilation, y2, at, sum);

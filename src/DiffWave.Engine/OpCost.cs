@@ -48,7 +48,7 @@ public readonly record struct OpCost(long Flops, long Bytes)
 
     /// <summary>
     /// One network evaluation over <paramref name="rows"/> samples, everything computed anew as the reference implementation does. <see cref="StepEmbedding"/> is left out: an evaluation has one an item, whatever its samples,
-    /// less than 5 % of a hundredth of a second of audio.
+    /// for the base model half a percent of what a hundredth of a second of audio takes.
     /// </summary>
     public static OpCost Evaluation(ModelConfig config, long rows)
     {

@@ -5,6 +5,9 @@ namespace DiffWave.Bench.Costs;
 /// <summary>Predicted costs: of the engine's launches for a workload, or of a tile of one kernel.</summary>
 internal static class CostsBench
 {
+    /// <summary>Mel frames at which a workload is counted unless the user says otherwise: tiles of tensor cores are larger.</summary>
+    public static int CountFrames(Workload workload) => workload.Precision == Engine.Precision.Fp32 ? 16 : 64;
+
     /// <summary>The sheet of a workload; of one group of its items where the engine takes them in groups.</summary>
     public static Result Run(GpuModel gpu, Workload workload, int countFrames, IReadOnlyList<string> measured)
     {

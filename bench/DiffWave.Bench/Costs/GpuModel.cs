@@ -100,6 +100,14 @@ internal sealed record GpuModel
     public static GpuModel Find(string name) =>
         All.FirstOrDefault(gpu => gpu.Name == name) ?? throw new ArgumentException($"GPU '{name}', expected one of {string.Join(", ", All.Select(gpu => gpu.Name))}");
 
+    /// <summary>The known GPU that a device is, or is most like: of its architecture, with its own multiprocessors, clock and sizes. For counts, which need no rates.</summary>
+    /// <exception cref="NotSupportedException">None of its architecture is known.</exception>
+    public static GpuModel Like(CudaDeviceInfo device) =>
+        (All.FirstOrDefault(gpu => gpu.Sm == device.Sm) ?? throw new NotSupportedException($"{device.Name} is sm_{device.Sm}; GPUs that are known: {string.Join(", ", All.Select(gpu => $"{gpu.Name} (sm_{gpu.Sm})"))}")) with
+        {
+            Name = device.Name, Multiprocessors = device.Multiprocessors, L2Bytes = device.L2Bytes, MemoryBytes = device.MemoryBytes,
+        };
+
     /// <summary>What mma.sync can reach, FLOP/s.</summary>
     public double TensorFlops(TensorKind kind) => MmaShare * (kind == TensorKind.TF32 ? Tensor32Flops : Tensor16Flops);
 

@@ -95,7 +95,7 @@ internal static unsafe class CpuPieces
             for (int tile = 0; tile < Rows / MinimalFilter.Outputs; tile++)
                 for (int c = 0; c < channels; c += S.Width)
                 {
-                    MinimalFilter.TransformOutput<S, V>(m.At + tile * MinimalFilter.Points * channels + c, channels, out V y0, out V y1, out V y2, out V y3);
+                    MinimalFilter.TransformOutput<S, V>(m.At + tile * MinimalFilter.Points * channels + c, channels, S.Zero, S.Zero, S.Zero, S.Zero, out V y0, out V y1, out V y2, out V y3);
                     float* to = y.At + tile * MinimalFilter.Outputs * channels + c;
                     S.Store(to, y0);
                     S.Store(to + channels, y1);

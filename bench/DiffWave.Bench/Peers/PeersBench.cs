@@ -4,16 +4,17 @@ using DiffWave.Engine;
 
 namespace DiffWave.Bench;
 
-/// <summary>Something that ours and PyTorch do in alternation, with the paper's base model.</summary>
+/// <summary>Something that ours and PyTorch do in alternation.</summary>
 /// <param name="IsTraining">An optimiser step; else a synthesis by the fast schedule.</param>
 /// <param name="Batch">Crops or clips.</param>
 /// <param name="Length">Seconds of a clip, mel frames of a crop.</param>
 /// <param name="Mode">How PyTorch computes: fp32, or on a GPU also tf32, amp, compile.</param>
 /// <param name="Cached">Whether PyTorch computes the conditioner once a synthesis, as ours does, instead of at each step, as the reference implementation does.</param>
-internal sealed record PeerCase(bool IsTraining, int Batch, double Length, string Mode, bool Cached = false)
+/// <param name="Preset">The model. The peer program knows the schedules of the paper's base model only.</param>
+internal sealed record PeerCase(bool IsTraining, int Batch, double Length, string Mode, bool Cached = false, string Preset = "base")
 {
     public string Name => string.Create(CultureInfo.InvariantCulture,
-        $"peers/{(IsTraining ? $"training/{PeersBench.Preset}/{Batch}x{Length:0}" : $"synthesis/{PeersBench.Preset}/fast/{Batch}x{Length:0.###}s")}{(Cached ? "/cached" : "")}{(Mode == "fp32" ? "" : "/" + Mode)}");
+        $"peers/{(IsTraining ? $"training/{Preset}/{Batch}x{Length:0}" : $"synthesis/{Preset}/fast/{Batch}x{Length:0.###}s")}{(Cached ? "/cached" : "")}{(Mode == "fp32" ? "" : "/" + Mode)}");
 
     /// <summary>What ours computes with: as many bits as the peer.</summary>
     public Precision Precision => Mode switch { "fp32" => Precision.Fp32, "tf32" => Precision.Tf32, _ => Precision.Fp16 };
@@ -22,7 +23,7 @@ internal sealed record PeerCase(bool IsTraining, int Batch, double Length, strin
 /// <summary>Ours and PyTorch in turn, round by round, so that both see the same machine; which of them begins changes every round. Nothing is timed before <see cref="SameWork"/> has found both to do the same.</summary>
 internal static class PeersBench
 {
-    public const string Preset = "base";
+    private const double BusyProcessors = 0.1; // of other programs, from which on a note says so
 
     public static readonly string[] Modes = ["fp32", "tf32", "amp", "compile"];
 
@@ -41,7 +42,7 @@ internal static class PeersBench
 
     private static Row Synthesis(BenchSettings settings, TorchSetting torch, PeerCase one, ICollection<string> notes)
     {
-        var config = ModelConfig.Preset(Preset);
+        var config = ModelConfig.Preset(one.Preset);
         Parameters weights = Predicting(config, settings.Seed);
         Machine.ForgetPeakMemory();
         using BenchDevice on = settings.Open(one.Precision);
@@ -56,7 +57,7 @@ internal static class PeersBench
         (double largest, double decibels) = SameWork.RequireAudio(synthesis.Audio, files.ReadAudio(), one.Mode == "fp32");
         notes.Add(Invariant($"{one.Name}: same work: {counted / 1e9:f1} GFLOP in the peer's calls, as by definition; audio from the same noise at most {largest:0.0e-0} apart ({decibels:f0} dB)"));
 
-        return Alternate(settings, on, one, peer, synthesis.Once, "run", counted, new()
+        return Alternate(settings, on, one, peer, notes, synthesis.Once, "run", counted, new()
         {
             ["batch"] = one.Batch, ["clip_seconds"] = synthesis.AudioSeconds / one.Batch, ["steps"] = synthesis.Steps.Count, ["cached_conditioner"] = one.Cached, ["flops"] = synthesis.Flops, ["audio_error"] = largest, ["audio_snr_db"] = decibels,
         }, (ours, theirs) => new() { ["times_real_time"] = synthesis.AudioSeconds / ours, ["peer_times_real_time"] = synthesis.AudioSeconds / theirs });
@@ -64,7 +65,7 @@ internal static class PeersBench
 
     private static Row Training(BenchSettings settings, TorchSetting torch, PeerCase one, ICollection<string> notes)
     {
-        var config = ModelConfig.Preset(Preset);
+        var config = ModelConfig.Preset(one.Preset);
         Machine.ForgetPeakMemory();
         using BenchDevice on = settings.Open(one.Precision);
         using var training = new TimedTraining(on, config, one.Batch, (int)one.Length, recompute: false, settings.Seed);
@@ -82,13 +83,14 @@ internal static class PeersBench
             peer.Send("step");
         }
 
-        return Alternate(settings, on, one, peer, () => training.Step().Seconds, "step", counted, new()
+        return Alternate(settings, on, one, peer, notes, () => training.Step().Seconds, "step", counted, new()
         {
             ["batch"] = one.Batch, ["crop_samples"] = training.Length, ["flops"] = training.Flops, ["loss_error"] = lossError, ["gradient_norm_error"] = normError,
         }, (ours, theirs) => new() { ["samples_per_second"] = training.Samples / ours, ["peer_samples_per_second"] = training.Samples / theirs });
     }
 
-    private static Row Alternate(BenchSettings settings, BenchDevice on, PeerCase one, TorchPeer peer, Func<double> ours, string command, long peerFlops, Dictionary<string, object?> work, Func<double, double, Dictionary<string, object?>> speeds)
+    private static Row Alternate(
+        BenchSettings settings, BenchDevice on, PeerCase one, TorchPeer peer, ICollection<string> notes, Func<double> ours, string command, long peerFlops, Dictionary<string, object?> work, Func<double, double, Dictionary<string, object?>> speeds)
     {
         Sample theirs = new(), ratio = new();
         long peerMemory = 0;
@@ -98,6 +100,7 @@ internal static class PeersBench
             theirs.Add(seconds);
             peerMemory = Math.Max(peerMemory, memory);
         }
+        ProcessorUse? before = ProcessorUse.Now(peer.ProcessorSeconds);
         var (seconds, peak) = Suite.Measure(settings, on, () =>
         {
             bool peerFirst = theirs.Count % 2 == 1;
@@ -107,11 +110,14 @@ internal static class PeersBench
             ratio.Add(theirs.Values[^1] / own);
             return own;
         });
+        double? others = before?.OthersUntil(ProcessorUse.Now(peer.ProcessorSeconds)!.Value);
+        if (others > BusyProcessors)
+            notes.Add(Invariant($"{one.Name}: NOT QUIET: other programs kept {others:f1} of {Environment.ProcessorCount} processors busy meanwhile, by which PyTorch's threads, which wait for each other, lose more than ours: repeat it on a quiet machine"));
         var figures = new Dictionary<string, object?>
         {
-            ["preset"] = Preset, ["mode"] = one.Mode, ["precision"] = one.Precision.ToString().ToLowerInvariant(), ["device"] = on.Ops.Device, ["torch"] = peer.Version,
+            ["preset"] = one.Preset, ["mode"] = one.Mode, ["precision"] = one.Precision.ToString().ToLowerInvariant(), ["device"] = on.Ops.Device, ["torch"] = peer.Version,
             ["ours_seconds"] = seconds.Median, ["peer_seconds"] = theirs.Median, ["peer_low_seconds"] = theirs.Low, ["peer_high_seconds"] = theirs.High,
-            ["ratio_median"] = ratio.Median, ["ratio_low"] = ratio.Low, ["ratio_high"] = ratio.High, ["ours_memory_bytes"] = on.PeakDeviceMemory ?? Machine.PeakMemory(), ["peer_memory_bytes"] = peerMemory, ["peer_flops"] = peerFlops,
+            ["ratio_median"] = ratio.Median, ["ratio_low"] = ratio.Low, ["ratio_high"] = ratio.High, ["ours_memory_bytes"] = on.PeakDeviceMemory ?? Machine.PeakMemory(), ["peer_memory_bytes"] = peerMemory, ["peer_flops"] = peerFlops, ["other_processors"] = others,
         };
         foreach ((string name, object? value) in work.Concat(speeds(seconds.Median, theirs.Median))) figures.Add(name, value);
         return new Row(one.Name, seconds) { Peak = peak, Figures = figures };

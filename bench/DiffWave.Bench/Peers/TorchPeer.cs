@@ -23,6 +23,16 @@ internal sealed class TorchPeer : IDisposable
     /// <summary>PyTorch's version.</summary>
     public string Version { get; }
 
+    /// <summary>Processor time it has taken so far.</summary>
+    public double ProcessorSeconds
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.TotalProcessorTime.TotalSeconds;
+        }
+    }
+
     /// <param name="setting">Which PyTorch.</param>
     /// <param name="isCpu">Where; else the first GPU.</param>
     /// <param name="mode">fp32, or on a GPU also tf32, amp, compile (bench/peers/README.md).</param>

@@ -57,7 +57,7 @@ internal static class Layouts
 
     private static readonly Dictionary<string, Column[]> Known = new()
     {
-        ["run"] = [Case, Rounds, Seconds, Spread, new("times_real_time", "x real time", "f2"), Gflops],
+        ["run"] = [Case, Rounds, new("median_seconds", "ms [low .. high]", "!f3", 1e3), Spread, new("times_real_time", "x real time", "f2"), Gflops],
         ["synthesis"] =
         [
             Case, Rounds, Seconds, Spread, new("p95_seconds", "p95 s", "f3"), new("first_audio_seconds", "first audio s", "f3"), new("times_real_time", "x real time", "f2"), Gflops, new("share_of_peak", "of FMA peak", "p0"), Memory,
@@ -95,11 +95,12 @@ internal static class Layouts
         [
             Case, Rounds, Microseconds, Spread, new("gflops", "GFLOP/s", "f1"), new("gigabytes_per_second", "GB/s", "f1"), new("intensity", "FLOP/B", "f2"), new("bound", "bound"), new("share_of_roof", "of its roof", "p0"), .. OfKernels,
         ],
-        ["launches"] = [Case, new("launches", "launches", "f0"), Microseconds, Spread, new("total_seconds", "us in all", "f0", 1e6), new("share", "share", "p1")],
+        ["launches"] = [Case, new("launches", "launches", "f0"), Microseconds, Spread, new("total_seconds", "us in all", "f0", 1e6), new("share", "share", "p1"), new("gflops", "GFLOP/s", "f0"), new("executed_gflops", "executed", "f0"), new("gigabytes_per_second", "GB/s", "f0"), new("intensity", "FLOP/B", "f1"), new("bound", "bound"), new("share_of_roof", "of its roof", "p0")],
         ["peers"] =
         [
             Case, Rounds, Seconds, new("peer_seconds", "PyTorch s", "f3"), new("ratio_median", "PyTorch / ours", "f2"), new("ratio_low", "lowest", "f2"), new("ratio_high", "highest", "f2"),
-            new("ours_memory_bytes", "MiB", "f0", 1 / 1048576.0), new("peer_memory_bytes", "PyTorch MiB", "f0", 1 / 1048576.0), new("torch", "PyTorch"),
+            new("ours_memory_bytes", "MiB", "f0", 1 / 1048576.0), new("peer_memory_bytes", "PyTorch MiB", "f0", 1 / 1048576.0), new("other_processors", "others busy", "f1"),
+            new("torch", "PyTorch"),
         ],
         ["compiler"] = [Case, Rounds, new("ptx_lines", "PTX lines", "f0"), new("first_seconds", "first ms", "f1", 1e3), new("median_seconds", "ms [low .. high]", "!f1", 1e3)],
         ["emulator"] = [Case, new("threads", "threads", "f0"), new("thread_instructions", "instructions", "f0"), Seconds, new("instructions_per_second", "million a second", "f0", 1e-6)],

@@ -58,7 +58,7 @@ internal sealed class KernelBench : IDisposable
         GpuTimes hot = timer.Hot(trial.Launch, trial.Trial.Launches.Count), cold = timer.Cold(trial.Launch);
         double seconds = cold.Seconds.Median;
         TensorKind kind = LaunchRecorder.TensorOf(trial.Kernel.Compiled.Ptx);
-        RoofPlace place = RoofPlace.Of(cost.Flops, cost.Bytes, seconds, Ceilings.Flops(kind), Ceilings.CopyBytes);
+        RoofPlace place = RoofPlace.Of(cost.Flops / Ceilings.Flops(kind), cost.Bytes / Ceilings.CopyBytes, seconds);
         return row with
         {
             Seconds = cold.Seconds,

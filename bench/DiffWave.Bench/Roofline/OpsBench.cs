@@ -52,7 +52,7 @@ internal static class OpsBench
         double copy = ceilings.Copy(work.Cost.Bytes), rate = work.Cost.Flops / seconds.Median, executed = work.ExecutedFlops / seconds.Median;
         var row = new Row($"op/{preset}/{work.Name}", seconds) { Peak = peak };
         double ofPeak = work.ExecutedFlops / row.WorkAtPeak!.Median;
-        RoofPlace place = RoofPlace.Of(work.ExecutedFlops, work.Cost.Bytes, seconds.Median, ofPeak > 0 ? executed / ofPeak : peak!.Median, copy);
+        RoofPlace place = RoofPlace.Of(ofPeak * seconds.Median, work.Cost.Bytes / copy, seconds.Median);
         return row with
         {
             Figures = new Dictionary<string, object?>

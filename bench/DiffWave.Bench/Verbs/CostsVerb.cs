@@ -38,7 +38,7 @@ internal static class CostsVerb
                 : new SynthesisWork(model, p.GetValue(clips), Workload.FramesOf(model, p.GetValue(costSeconds)), p.GetValue(full), p.GetValue(inPrecision));
             output.Write(p, p.GetValue(kernel) is { } name
                 ? CostsBench.Run(chosen, name, p.GetValue(shape), p.GetValue(tileRows), (long)workload.Batch * workload.Samples)
-                : CostsBench.Run(chosen, workload, p.GetValue(countFrames) ?? (p.GetValue(inPrecision) == Precision.Fp32 ? 16 : 64), p.GetValue(measured) ?? []));
+                : CostsBench.Run(chosen, workload, p.GetValue(countFrames) ?? CostsBench.CountFrames(workload), p.GetValue(measured) ?? []));
             return 0;
         }));
         return costs;
