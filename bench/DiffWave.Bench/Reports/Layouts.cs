@@ -69,7 +69,7 @@ internal static class Layouts
             new("share_of_peak", "of FMA peak", "p0"), new("share_of_roof", "of its roof", "p0"), new("share_of_data_sheet", "of data sheet", "p0"), .. OfKernels,
         ],
         ["micro"] = [Case, Rounds, new("median_seconds", "us [low .. high]", "!f3", 1e6), Spread, new("elements_per_second", "million/s", "f1", 1e-6), new("gflops", "GFLOP/s", "f1"), new("allocated_bytes", "allocated B", "f0")],
-        ["scaling"] = [Case, Rounds, Seconds, Spread, new("seconds_per_sample", "ns a sample", "f1", 1e9), new("relative", "relative", "f2"), new("ideal_relative", "ideal", "f2"), Gflops],
+        ["scaling"] = [Case, Rounds, Seconds, Spread, new("seconds_per_sample", "ns a sample", "f1", 1e9), new("relative", "relative", "f2"), new("processor_relative", "processor", "f2"), new("ideal_relative", "ideal", "f2"), Gflops],
         ["costs"] =
         [
             Named("kernel"), new("launches", "launches", "f0"), new("blocks", "blocks", "f0"), new("fill", "fill", "p0"), new("each_seconds", "us each", "f1", 1e6), new("predicted_seconds", "us", "f0", 1e6), new("share", "share", "p1"),

@@ -30,7 +30,7 @@ internal static class ScalingBench
             Machine = Machine.Describe(settings), Settings = new Dictionary<string, object?>(settings.Describe()) { ["precision"] = precision.ToString().ToLowerInvariant(), ["steps"] = 1 },
             Notes =
             [
-                "relative: time of a sample of audio beside that of the first of its kind, median of the rounds; ideal: what it would be if time went with the FLOP, and with threads by their number; GFLOP/s by definition.", .. missing,
+                "relative: time of a sample of audio beside that of the first of its kind, median of the rounds; ideal: what it would be if time went with the FLOP, and with threads by their number; processor: the same of processor time, which other programs change less and more threads do not lessen; GFLOP/s by definition.", .. missing,
             ],
         };
     }
@@ -50,7 +50,7 @@ internal static class ScalingBench
             for (int round = 1; open.Count > 0; round++)
             {
                 Console.Error.WriteLine($"scaling/{axis.Name}: round {round}");
-                foreach (Open one in open) one.Seconds.Add(one.Synthesis.Once());
+                foreach (Open one in open) one.Measure();
                 double taken = Stopwatch.GetElapsedTime(start).TotalSeconds;
                 bool settled = round >= settings.Repeat.Least && open.All(one => one.Seconds.Spread <= settings.Repeat.Spread);
                 if (round >= settings.Repeat.Most || settled || (round >= LeastRounds && taken * (round + 1) / round > budget)) break;
@@ -92,10 +92,21 @@ internal static class ScalingBench
 
         public Sample Seconds { get; } = new();
 
+        // Of this process, all threads: what other programs hardly change.
+        private Sample ProcessorSeconds { get; } = new();
+
+        public void Measure()
+        {
+            TimeSpan before = Environment.CpuUsage.TotalTime;
+            Seconds.Add(Synthesis.Once());
+            ProcessorSeconds.Add((Environment.CpuUsage.TotalTime - before).TotalSeconds);
+        }
+
         public Row ToRow(ScalingAxis axis, Open first, Precision precision)
         {
             double ratio = first.Synthesis.Samples / (double)Synthesis.Samples;
             var relative = new Sample(Seconds.Values.Zip(first.Seconds.Values, (own, other) => own / other * ratio));
+            double processor = ProcessorSeconds.Values.Sum(), ofFirst = first.ProcessorSeconds.Values.Sum();
             return new Row(axis.Case(_point), Seconds)
             {
                 Figures = new Dictionary<string, object?>
@@ -103,6 +114,7 @@ internal static class ScalingBench
                     ["axis"] = axis.Name, ["axis_title"] = axis.Title, ["size"] = _point.Size, ["channels"] = _point.Config.Channels, ["layers"] = _point.Config.Layers, ["batch"] = _point.Batch, ["clip_seconds"] = _point.Seconds,
                     ["threads"] = _device.IsCpu ? _threads : null, ["precision"] = precision.ToString().ToLowerInvariant(), ["device"] = _device.Ops.Device, ["samples"] = Synthesis.Samples,
                     ["seconds_per_sample"] = Seconds.Median / Synthesis.Samples, ["relative"] = relative.Median, ["relative_low"] = relative.Low, ["relative_high"] = relative.High,
+                    ["processor_relative"] = _device.IsCpu && ofFirst > 0 ? processor / ofFirst * ratio : null,
                     ["ideal_relative"] = Synthesis.Flops / first.Synthesis.Flops * ratio * first._threads / _threads, ["flops"] = Synthesis.Flops, ["gflops"] = Synthesis.Flops / Seconds.Median / 1e9,
                 },
             };
