@@ -37,9 +37,7 @@ pack() {
     dotnet publish bench/DiffWave.Bench -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/programs
     dotnet publish tests/DiffWave.Cuda.Tests -c Release --no-self-contained -nodeReuse:false -m:1 -nologo -v quiet -clp:NoSummary -o .gpu/programs
     # What nothing here uses: the folder has to travel.
-    rm -rf .gpu/programs/{voice,Fixtures,Microsoft.CodeCoverage,runtimes,amd64,arm64,x86} .gpu/programs/{xunit.runner.visualstudio,Microsoft.TestPlatform,Microsoft.VisualStudio}.* .gpu/programs/*.xml
-    # BenchmarkDotNet and what it brings: for micro-benchmarks of the CPU, 40 MB that no other benchmark loads.
-    rm -rf .gpu/programs/{BenchmarkDotNet,Perfolizer,Iced,Gee.External.Capstone,CommandLine,Dia2Lib,TraceReloggerLib,Microsoft.CodeAnalysis,Microsoft.Diagnostics,Microsoft.DotNet.PlatformAbstractions,Microsoft.Extensions,System.Management,System.CodeDom}{.dll,.*.dll}
+    rm -rf .gpu/programs/{voice,Fixtures,Microsoft.CodeCoverage} .gpu/programs/{xunit.runner.visualstudio,Microsoft.TestPlatform,Microsoft.VisualStudio}.* .gpu/programs/*.xml
     sdk=$(dirname "$(readlink -f "$(command -v dotnet)")")
     version=$(dotnet --list-runtimes | sed -n 's/^Microsoft.NETCore.App \(10\.[^ ]*\) .*/\1/p' | sort -V | tail -n 1)
     [ -n "$version" ] || { echo "no .NET 10 runtime beside $sdk/dotnet" >&2; exit 1; }

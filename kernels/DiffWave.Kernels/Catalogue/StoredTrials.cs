@@ -36,7 +36,7 @@ public static partial class KernelCatalog
         Rounded<T>(skipWeight, out float[] factors);
         float[] eps = Placed(Unwritten((long)batch * rows), rows, 1, itemRows, Margin, Kept);
         Array held = Rounded<T>(Placed(skips, rows, channels, itemRows, Margin, float.NaN), out _);
-        int tiles = Blocks((long)batch * rows, Head.RowsV3(channels)), blocks = Math.Max(Math.Min(2, tiles), tiles / 4); // most walk more than one tile
+        int tiles = Blocks((long)batch * rows, Head.RowsV3(channels)), blocks = Math.Max(Math.Min(2, tiles), tiles / 2); // so that a block has several
         return new KernelTrial([new(new(blocks, 1, 1), new(Threads, 1, 1), Head.SharedBytesV3(channels), new RowsOf<T>((T[])held, itemRows, Margin, channels), Misaligned(skipWeight), Misaligned(skipBias), Misaligned(weight),
             Misaligned(bias), new RowsOf<float>(eps, itemRows, Margin, 1), rows, batch, scale)], Head.WholeCost((long)batch * rows, channels, 2), () =>
         {
