@@ -112,7 +112,7 @@ internal static class PeersBench
         });
         double? others = before?.OthersUntil(ProcessorUse.Now(peer.ProcessorSeconds)!.Value);
         if (others > BusyProcessors)
-            notes.Add(Invariant($"{one.Name}: NOT QUIET: other programs kept {others:f1} of {Environment.ProcessorCount} processors busy meanwhile, by which PyTorch's threads, which wait for each other, lose more than ours: repeat it on a quiet machine"));
+            notes.Add(Invariant($"{one.Name}: NOT QUIET: other programs kept {others:f1} of {Environment.ProcessorCount} processors busy meanwhile, and PyTorch loses more by that than ours: repeat it on a quiet machine"));
         var figures = new Dictionary<string, object?>
         {
             ["preset"] = one.Preset, ["mode"] = one.Mode, ["precision"] = one.Precision.ToString().ToLowerInvariant(), ["device"] = on.Ops.Device, ["torch"] = peer.Version,
