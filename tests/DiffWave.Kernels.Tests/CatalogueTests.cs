@@ -44,11 +44,23 @@ public partial class CatalogueTests
         {
             Assert.Null(version.Problem(shape));
             KernelTrial trial = version.Trial(shape), again = version.Trial(shape);
+            // What must come out may be worked out after the launches, and comes from nothing that they write.
+            Array?[] ours = ArraysOf(trial), others = ArraysOf(again);
+            foreach (KernelOutput output in trial.Outputs) Array.Clear(others[Array.IndexOf(ours, output.Array)]!);
             Assert.All(trial.Outputs.Zip(again.Outputs), pair => Assert.Equal(pair.First.Expected, pair.Second.Expected));
             Assert.All(trial.Outputs, output => Assert.True(double.IsFinite(output.Bound) && output.Bound >= 0));
             Assert.True(trial.Cost.Bytes > 0);
         });
     }
+
+    private static Array?[] ArraysOf(KernelTrial trial) => [.. trial.Launches.SelectMany(launch => launch.Arguments).Select(argument => argument switch
+    {
+        RowsOf<float> rows => rows.Array,
+        RowsOf<Half> rows => rows.Array,
+        RowsOf<BFloat16> rows => rows.Array,
+        PartOf part => part.Array,
+        _ => argument as Array,
+    })];
 
     [Fact]
     public void AShapeIsReadFromText()
