@@ -25,5 +25,15 @@ internal sealed record BenchSettings(string Device, int Threads, SimdLevel Level
 
 /// <summary>One case of a benchmark, ready to be run.</summary>
 /// <param name="Name">Its name, as its row has it.</param>
-/// <param name="Run">Measures it.</param>
-internal sealed record BenchCase(string Name, Func<Row> Run);
+/// <param name="Run">Measures it, as often as it is told.</param>
+internal sealed record BenchCase(string Name, Func<Repeat, Row> Run)
+{
+    /// <param name="name">Its name.</param>
+    /// <param name="run">Measures it, as often as it sees fit.</param>
+    public BenchCase(string name, Func<Row> run) : this(name, _ => run())
+    {
+    }
+
+    /// <summary>Adds what follows from the measurements, such as rates, to a row; a case that has this may be measured in several passes, whose measurements are put together before. Null: in one.</summary>
+    public Func<Row, Row>? Derive { get; init; }
+}

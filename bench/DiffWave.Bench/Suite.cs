@@ -6,6 +6,8 @@ namespace DiffWave.Bench;
 /// <summary>All cases there are, and how a list of them is run.</summary>
 internal static class Suite
 {
+    private const int Passes = 3;
+
     /// <summary>Every case a device has, in the order they run.</summary>
     public static IReadOnlyList<BenchCase> Cases(BenchSettings settings) =>
         [.. SynthesisBench.Cases(settings, SynthesisBench.Usual(settings)), .. TrainingBench.Cases(settings, TrainingBench.Usual(settings)), .. OpsBench.Cases(settings, OpsBench.UsualPreset), .. Kernels(settings)];
@@ -13,7 +15,10 @@ internal static class Suite
     // The device stays open until the program ends.
     private static IEnumerable<BenchCase> Kernels(BenchSettings settings) => settings.Device is "cpu" or "emulator" ? [] : GpuRoofline.Cases(settings, new Lazy<KernelBench>(() => new KernelBench(settings)));
 
-    /// <summary>Runs cases one after the other. One that the device cannot run, or has no memory for, becomes a note with its reason.</summary>
+    /// <summary>
+    /// Runs cases one after the other; on a CPU, whose speed other programs change for seconds at a time, in three passes through the list, so that such a time does not fall on all measurements of a case. One that the device cannot
+    /// run, or has no memory for, becomes a note with its reason.
+    /// </summary>
     /// <param name="benchmark">Name of the result.</param>
     /// <param name="title">What its table is of; the device is added.</param>
     /// <param name="settings">What they are told.</param>
@@ -21,27 +26,36 @@ internal static class Suite
     /// <param name="notes">Lines for below the table.</param>
     public static Result Run(string benchmark, string title, BenchSettings settings, IReadOnlyList<BenchCase> cases, params IEnumerable<string> notes)
     {
-        var rows = new List<Row>();
-        var missing = new List<string>();
-        foreach ((int index, BenchCase one) in cases.Index())
-        {
-            Console.Error.WriteLine($"[{index + 1}/{cases.Count}] {one.Name}");
-            try { rows.Add(one.Run()); }
-            catch (Exception e) when (e is UnsupportedPrecisionException or UnsupportedKernelException or OutOfMemoryException or PeerException) { missing.Add($"{one.Name}: not run: {e.Message}"); }
-        }
+        var rows = new Dictionary<string, Row>();
+        var missing = new Dictionary<string, string>();
+        for (int pass = 1; pass <= (settings.IsCpu ? Passes : 1); pass++)
+            foreach ((int index, BenchCase one) in cases.Index())
+            {
+                if (missing.ContainsKey(one.Name) || (pass > 1 && one.Derive is null)) continue;
+                Console.Error.WriteLine($"[{(one.Derive is not null && settings.IsCpu ? $"{pass}/{Passes}, " : "")}{index + 1}/{cases.Count}] {one.Name}");
+                try
+                {
+                    Row row = one.Run(one.Derive is not null && settings.IsCpu ? settings.Repeat.Part(Passes) : settings.Repeat);
+                    rows[one.Name] = rows.TryGetValue(one.Name, out Row? earlier) ? earlier.With(row) : row;
+                }
+                catch (Exception e) when (e is UnsupportedPrecisionException or UnsupportedKernelException or OutOfMemoryException or PeerException) { missing[one.Name] = $"{one.Name}: not run: {e.Message}"; }
+            }
         string device;
         using (BenchDevice on = settings.Open()) device = on.Ops.Device;
-        return new Result(benchmark, $"{title}, {device}", rows) { Machine = Machine.Describe(settings), Settings = settings.Describe(), Notes = [.. notes, .. missing] };
+        return new Result(benchmark, $"{title}, {device}", [.. cases.Where(one => rows.ContainsKey(one.Name)).Select(one => one.Derive?.Invoke(rows[one.Name]) ?? rows[one.Name])])
+        {
+            Machine = Machine.Describe(settings), Settings = settings.Describe(), Notes = [.. notes, .. missing.Values],
+        };
     }
 
     /// <summary>Measures until it settles, on a CPU with the peak of its multiply-adds before every round.</summary>
-    /// <param name="settings">How often.</param>
+    /// <param name="repeat">How often.</param>
     /// <param name="device">Gives the peak.</param>
     /// <param name="once">Measures once, in seconds.</param>
-    public static (Sample Seconds, Sample? Peak) Measure(BenchSettings settings, BenchDevice device, Func<double> once)
+    public static (Sample Seconds, Sample? Peak) Measure(Repeat repeat, BenchDevice device, Func<double> once)
     {
         Sample seconds = new(), peak = new();
-        settings.Repeat.Run(() =>
+        repeat.Run(() =>
         {
             if (device.Peak() is { } most) peak.Add(most);
             return once();

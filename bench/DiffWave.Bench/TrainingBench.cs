@@ -26,27 +26,32 @@ internal static class TrainingBench
         _ => [.. from precision in Enum.GetValues<Precision>() select new TrainingCase("base", 16, 62, false, precision), new("large", 16, 62, false, Precision.Fp16), new("small", 16, 62, false, Precision.Fp16)],
     };
 
-    public static IEnumerable<BenchCase> Cases(BenchSettings settings, IEnumerable<TrainingCase> cases) => cases.Select(one => new BenchCase(one.Name, () => Run(settings, one)));
+    public static IEnumerable<BenchCase> Cases(BenchSettings settings, IEnumerable<TrainingCase> cases) => cases.Select(one => new BenchCase(one.Name, repeat => Run(settings, repeat, one)) { Derive = Derive });
 
-    private static Row Run(BenchSettings settings, TrainingCase one)
+    private static Row Run(BenchSettings settings, Repeat repeat, TrainingCase one)
     {
         Machine.ForgetPeakMemory();
         using BenchDevice on = settings.Open(one.Precision);
         using var training = new TimedTraining(on, ModelConfig.Preset(one.Preset), one.Batch, one.CropFrames, one.Recompute, settings.Seed);
         var first = training.Step();
-        for (int warm = 0; warm < (on.IsCpu ? 1 : 3); warm++) training.Step(); // a GPU records it
-        var (seconds, peak) = Suite.Measure(settings, on, () => training.Step().Seconds);
-        var row = new Row(one.Name, seconds) { Peak = peak };
-        double? atPeak = row.WorkAtPeak?.Median ?? seconds.Median * on.Peak();
-        return row with
+        for (int warm = 0; warm < (on.IsCpu ? 0 : 3); warm++) training.Step(); // a GPU records it
+        var (seconds, peak) = Suite.Measure(repeat, on, () => training.Step().Seconds);
+        return new Row(one.Name, seconds)
         {
+            Peak = peak,
             Figures = new Dictionary<string, object?>
             {
-                ["preset"] = one.Preset, ["batch"] = one.Batch, ["crop_samples"] = training.Length, ["recompute"] = one.Recompute, ["precision"] = one.Precision.ToString().ToLowerInvariant(), ["device"] = on.Ops.Device,
-                ["samples_per_second"] = training.Samples / seconds.Median, ["first_loss"] = first.Loss, ["first_gradient_norm"] = first.Norm, ["flops"] = training.Flops, ["gflops"] = training.Flops / seconds.Median / 1e9, ["mfu"] = training.Flops / atPeak,
-                ["executed_mfu"] = on.IsCpu ? CpuWork.TrainingStep(training.Config, training.Samples, one.Recompute) / atPeak : null,
-                ["peak_memory_bytes"] = Machine.PeakMemory(), ["peak_device_memory_bytes"] = on.PeakDeviceMemory,
+                ["preset"] = one.Preset, ["batch"] = one.Batch, ["crop_samples"] = training.Length, ["samples"] = training.Samples, ["recompute"] = one.Recompute, ["precision"] = one.Precision.ToString().ToLowerInvariant(),
+                ["device"] = on.Ops.Device, ["first_loss"] = first.Loss, ["first_gradient_norm"] = first.Norm, ["flops"] = training.Flops, ["data_sheet_flops"] = on.IsCpu ? null : on.Peak(),
+                ["executed_flops"] = on.IsCpu ? CpuWork.TrainingStep(training.Config, training.Samples, one.Recompute) : null, ["peak_memory_bytes"] = Machine.PeakMemory(), ["peak_device_memory_bytes"] = on.PeakDeviceMemory,
             },
         };
+    }
+
+    private static Row Derive(Row row)
+    {
+        double seconds = row.Seconds!.Median, flops = (double)row.Figures["flops"]!;
+        double? atPeak = row.WorkAtPeak?.Median ?? seconds * (double?)row.Figures["data_sheet_flops"];
+        return row.And(("samples_per_second", (long)row.Figures["samples"]! / seconds), ("gflops", flops / seconds / 1e9), ("mfu", flops / atPeak), ("executed_mfu", (double?)row.Figures["executed_flops"] / atPeak));
     }
 }

@@ -179,7 +179,7 @@ public sealed class PeersTests : IDisposable
                 done
                 """);
             var settings = new BenchSettings("cpu", 1, SimdLevel.Auto, 1, new Repeat(Least: 3, Most: 3));
-            try { return PeersBench.Cases(settings, new TorchSetting("/bin/sh", script), [one], notes).Single().Run(); }
+            try { return PeersBench.Cases(settings, new TorchSetting("/bin/sh", script), [one], notes).Single().Run(settings.Repeat); }
             finally { checks = [.. notes.Where(note => note.Contains("same work", StringComparison.Ordinal))]; }
         }
         Row row = Run("audio", flops);

@@ -67,6 +67,7 @@ public sealed class ReadmeTablesTests : IDisposable
         Assert.All(ReadmeTables.Files, file =>
         {
             string path = Path.Combine(root!, file), text = File.ReadAllText(path);
+            Assert.Contains("<!-- /table -->", text);
             Assert.True(text == ReadmeTables.Filled(text, Path.Combine(root!, "bench", "results")), $"{file} is stale: dotnet run -c Release --project bench/DiffWave.Bench -- readme");
         });
     }

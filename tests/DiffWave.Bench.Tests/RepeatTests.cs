@@ -33,4 +33,25 @@ public class RepeatTests
         Assert.True(new Repeat(Least: 6, Seconds: 10).IsEnough(noisy, 41));
         Assert.False(new Repeat(Least: 1, Seconds: 10).IsEnough(new Sample(), 1000));
     }
+
+    [Fact]
+    public void PartsComeToTheWhole()
+    {
+        Repeat part = new Repeat(Least: 10, Most: 50, Seconds: 9).Part(3);
+        Assert.Equal((4, 17, 3.0), (part.Least, part.Most, part.Seconds));
+    }
+
+    [Fact]
+    public void MeasurementsOfSeveralPassesAreOneSampleAndRatesFollowFromAllOfThem()
+    {
+        var first = new Row("case", new Sample(1, 2)) { Peak = new Sample(10, 20), Figures = new Dictionary<string, object?> { ["flops"] = 6.0, ["peak_memory_bytes"] = 9L } };
+        var later = new Row("case", new Sample(3)) { Peak = new Sample(30), Figures = new Dictionary<string, object?> { ["flops"] = 6.0, ["peak_memory_bytes"] = 7L } };
+        int pass = 0;
+        Row[] passes = [first, later, later with { Seconds = new Sample(4, 5), Peak = new Sample(40, 50) }];
+        var settings = new BenchSettings("cpu", 1, default, 1, new Repeat());
+        Row row = Assert.Single(Suite.Run("run", "title", settings, [new BenchCase("case", _ => passes[pass++]) { Derive = row => row.And(("rate", (double)row.Figures["flops"]! / row.Seconds!.Median)) }]).Rows);
+        Assert.Equal([1, 2, 3, 4, 5], row.Seconds!.Values);
+        Assert.Equal([10, 20, 30, 40, 50], row.Peak!.Values);
+        Assert.Equal((2.0, 9L), (row.Value("rate"), row.Value("peak_memory_bytes")));
+    }
 }

@@ -17,7 +17,8 @@ internal enum Verdict
 
 /// <summary>
 /// A case in two results. The ratio of the medians lies, as far as the measurements tell, between <paramref name="Low"/> and <paramref name="High"/>: from each median's interval (<see cref="Sample.MedianInterval"/>), the ends
-/// divided crosswise. Where both results hold the CPU's peak before every round, times are first turned into work at that peak, so that a machine that was slower as a whole is no slower program.
+/// divided crosswise. Where both results hold the CPU's peak before every round, times are first turned into work at that peak, so that a machine that was slower as a whole is no slower program; where that is too noisy to
+/// tell, and the times themselves say SAME, it is SAME.
 /// </summary>
 /// <param name="Case">Its name.</param>
 /// <param name="Ratio">New time over old.</param>
@@ -32,6 +33,8 @@ internal static class Comparison
     /// <summary>Differences up to this part are none that matter: what a machine does by itself.</summary>
     public const double UsualThreshold = 0.05;
 
+    private const double Noticed = 1.2;
+
     /// <summary>Compares the cases both results have.</summary>
     /// <param name="before">The accepted one.</param>
     /// <param name="after">The new one.</param>
@@ -45,15 +48,22 @@ internal static class Comparison
     /// <summary>Compares two measurements of a case.</summary>
     public static ComparedCase Of(Row before, Row after, double threshold)
     {
-        var (old, now) = before.WorkAtPeak is { } oldWork && after.WorkAtPeak is { } newWork ? (oldWork, newWork) : (before.Seconds!, after.Seconds!);
-        double ratio = now.Median / old.Median, low = now.MedianInterval.Low / old.MedianInterval.High, high = now.MedianInterval.High / old.MedianInterval.Low;
-        return new ComparedCase(after.Case, ratio, low, high, Judge(low, high, threshold));
+        ComparedCase times = Of(after.Case, before.Seconds!, after.Seconds!, threshold);
+        if (before.WorkAtPeak is not { } old || after.WorkAtPeak is not { } now) return times;
+        ComparedCase work = Of(after.Case, old, now, threshold);
+        return work.Verdict == Verdict.Ambiguous && times.Verdict == Verdict.Same ? times : work;
     }
 
-    // SLOW and FAST need a gap: every ratio that may be must lie beyond the threshold. SAME: every one lies within it, or around 1 and within twice of it.
+    private static ComparedCase Of(string name, Sample before, Sample after, double threshold)
+    {
+        double low = after.MedianInterval.Low / before.MedianInterval.High, high = after.MedianInterval.High / before.MedianInterval.Low;
+        return new ComparedCase(name, after.Median / before.Median, low, high, Judge(low, high, threshold));
+    }
+
+    // SLOW and FAST need a gap: every ratio that may be must lie beyond the threshold. SAME: every one lies within it; or no difference is to be seen, and one of a fifth would have shown.
     private static Verdict Judge(double low, double high, double threshold)
     {
-        double near = 1 + threshold, far = 1 + 2 * threshold;
+        double near = 1 + threshold, far = Math.Max(Noticed, near);
         if (low > near) return Verdict.Slow;
         if (high < 1 / near) return Verdict.Fast;
         bool isNear = low >= 1 / near && high <= near, isAroundOne = low <= 1 && high >= 1 && low >= 1 / far && high <= far;

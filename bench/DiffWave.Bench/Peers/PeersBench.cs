@@ -101,7 +101,7 @@ internal static class PeersBench
             peerMemory = Math.Max(peerMemory, memory);
         }
         ProcessorUse? before = ProcessorUse.Now(peer.ProcessorSeconds);
-        var (seconds, peak) = Suite.Measure(settings, on, () =>
+        var (seconds, peak) = Suite.Measure(settings.Repeat, on, () =>
         {
             bool peerFirst = theirs.Count % 2 == 1;
             if (peerFirst) Peer();

@@ -13,7 +13,8 @@ internal static class HtmlReport
         """;
 
     /// <summary>Every chart a result has: its roofline, its speed against real time, how it scales.</summary>
-    public static IEnumerable<string> Charts(Result result) => new[] { RooflineChart.Of(result), SpeedChart.Of(result), ScalingChart.Of(result) }.OfType<string>();
+    public static IEnumerable<(string Name, string Svg)> Charts(Result result) =>
+        new[] { ("roofline", RooflineChart.Of(result)), ("speed", SpeedChart.Of(result)), ("scaling", ScalingChart.Of(result)) }.Where(chart => chart.Item2 is not null).Select(chart => (chart.Item1, chart.Item2!));
 
     /// <summary>The page.</summary>
     public static string Page(IReadOnlyList<Result> results) => $"""
@@ -41,7 +42,7 @@ internal static class HtmlReport
         return $"""
             <section><h2>{Text(result.Benchmark)}</h2>
             <p>{Text(result.Title)}</p>
-            {string.Concat(Charts(result).Select(chart => $"<p>{chart}</p>\n"))}<table><thead><tr>{Cells("th", column => column.Head)}</tr></thead><tbody>
+            {string.Concat(Charts(result).Select(chart => $"<p>{chart.Svg}</p>\n"))}<table><thead><tr>{Cells("th", column => column.Head)}</tr></thead><tbody>
             {string.Concat(result.Rows.Select(row => $"<tr>{Cells("td", column => column.Cell(row))}</tr>\n"))}</tbody></table>
             {string.Concat(result.Notes.Select(note => $"<p class=\"about\">{Text(note)}</p>\n"))}<details class="about"><summary>machine and settings</summary><dl>{List(result.Machine)}{List(result.Settings)}</dl></details>
             </section>

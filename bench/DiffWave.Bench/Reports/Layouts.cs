@@ -103,6 +103,6 @@ internal static class Layouts
             new("torch", "PyTorch"),
         ],
         ["compiler"] = [Case, Rounds, new("ptx_lines", "PTX lines", "f0"), new("first_seconds", "first ms", "f1", 1e3), new("median_seconds", "ms [low .. high]", "!f1", 1e3)],
-        ["emulator"] = [Case, new("threads", "threads", "f0"), new("thread_instructions", "instructions", "f0"), Seconds, new("instructions_per_second", "million a second", "f0", 1e-6)],
+        ["emulator"] = [Case, new("threads", "threads", "f0"), new("thread_instructions", "instructions", "f0"), new("median_seconds", "ms [low .. high]", "!f2", 1e3), new("instructions_per_second", "million a second", "f0", 1e-6)],
     };
 }

@@ -14,6 +14,25 @@ internal sealed record Row(string Case, Sample? Seconds)
     /// <summary>What else is known of it: numbers, texts, truth values, by snake_case names that tell the unit: <c>first_audio_seconds</c>, <c>peak_memory_bytes</c>, <c>gflops</c>.</summary>
     public IReadOnlyDictionary<string, object?> Figures { get; init; } = new Dictionary<string, object?>();
 
+    /// <summary>The measurements of this row and of another one of the same case, with the other's figures; of memory the larger one.</summary>
+    public Row With(Row later)
+    {
+        static Sample? Both(Sample? a, Sample? b) => a is null || b is null ? null : new Sample(a.Values.Concat(b.Values));
+        return later with
+        {
+            Seconds = Both(Seconds, later.Seconds), Peak = Both(Peak, later.Peak),
+            Figures = later.Figures.ToDictionary(figure => figure.Key, figure => figure.Key.EndsWith("memory_bytes", StringComparison.Ordinal) && figure.Value is long now && Figures.GetValueOrDefault(figure.Key) is long before ? Math.Max(now, before) : figure.Value),
+        };
+    }
+
+    /// <summary>The row with more figures.</summary>
+    public Row And(params IEnumerable<(string Name, object? Value)> more)
+    {
+        var figures = new Dictionary<string, object?>(Figures);
+        foreach ((string name, object? value) in more) figures[name] = value;
+        return this with { Figures = figures };
+    }
+
     /// <summary>What a column shows: the case, <c>median_seconds</c>, <c>low_seconds</c>, <c>high_seconds</c>, <c>p95_seconds</c>, <c>spread</c>, <c>rounds</c>, <c>peak_flops</c>, or a figure; null when there is none.</summary>
     public object? Value(string key) => key switch
     {

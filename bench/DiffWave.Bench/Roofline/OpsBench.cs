@@ -48,7 +48,7 @@ internal static class OpsBench
         Action call = work.Call(on.Ops, config, buffers);
         int calls = 1;
         for (; Seconds(calls) < BatchSeconds; calls *= 2) { } // warms up too
-        var (seconds, peak) = Suite.Measure(settings, on, () => Seconds(calls) / calls);
+        var (seconds, peak) = Suite.Measure(settings.Repeat, on, () => Seconds(calls) / calls);
         double copy = ceilings.Copy(work.Cost.Bytes), rate = work.Cost.Flops / seconds.Median, executed = work.ExecutedFlops / seconds.Median;
         var row = new Row($"op/{preset}/{work.Name}", seconds) { Peak = peak };
         double ofPeak = work.ExecutedFlops / row.WorkAtPeak!.Median;

@@ -11,6 +11,9 @@ namespace DiffWave.Bench;
 /// <param name="Spread">The <see cref="Sample.Spread"/> that is small enough.</param>
 internal sealed record Repeat(int Least = 9, int Most = 50, double Seconds = 10, double Spread = 0.01)
 {
+    /// <summary>One of several parts that together come to this.</summary>
+    public Repeat Part(int of) => this with { Least = (Least + of - 1) / of, Most = (Most + of - 1) / of, Seconds = Seconds / of };
+
     /// <summary>Takes measurements until they settle.</summary>
     /// <param name="once">Takes one.</param>
     public Sample Run(Func<double> once)

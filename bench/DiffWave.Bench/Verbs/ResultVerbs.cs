@@ -30,11 +30,15 @@ internal static class ResultVerbs
     {
         var files = new Argument<string[]>("FILE.json") { Arity = ArgumentArity.OneOrMore, Description = "stored results" };
         var output = new Option<string>("--output", "-o") { Description = "the page", DefaultValueFactory = _ => "report.html", HelpName = "FILE" };
-        var report = new Command("report", "a page of stored results: tables, roofline, speed against real time, scaling") { files, output };
+        var pictures = new Option<string?>("--svg") { Description = "also write the charts here, each as a file of its own: roofline.svg, speed.svg, scaling.svg; of several results with the same chart the first", HelpName = "FOLDER" };
+        var report = new Command("report", "a page of stored results: tables, roofline, speed against real time, scaling") { files, output, pictures };
         report.SetAction(parsed => Failures.Guard(() =>
         {
             string[] paths = parsed.GetValue(files)!;
-            TextFile.Write(parsed.GetValue(output)!, HtmlReport.Page([.. paths.Select(Result.Read)]));
+            Result[] results = [.. paths.Select(Result.Read)];
+            TextFile.Write(parsed.GetValue(output)!, HtmlReport.Page(results));
+            if (parsed.GetValue(pictures) is { } folder)
+                foreach ((string name, string svg) in results.SelectMany(HtmlReport.Charts).DistinctBy(chart => chart.Name)) TextFile.Write(Path.Combine(folder, name + ".svg"), svg);
             Console.WriteLine($"{parsed.GetValue(output)}: {paths.Length} results");
             return 0;
         }));
