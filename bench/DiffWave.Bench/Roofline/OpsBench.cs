@@ -12,6 +12,7 @@ internal static class OpsBench
     public const string UsualPreset = "base";
 
     private const double BatchSeconds = 0.01; // what a measurement lasts at least
+    private const double WarmSeconds = 0.5;
 
     /// <summary>The cases of a model. The emulator and GPUs have kernels instead of these.</summary>
     public static IEnumerable<BenchCase> Cases(BenchSettings settings, string preset)
@@ -47,7 +48,8 @@ internal static class OpsBench
         using OpBuffers buffers = work.Prepare(on.Ops, config);
         Action call = work.Call(on.Ops, config, buffers);
         int calls = 1;
-        for (; Seconds(calls) < BatchSeconds; calls *= 2) { } // warms up too
+        for (; Seconds(calls) < BatchSeconds; calls *= 2) { }
+        for (double warm = 0; warm < WarmSeconds; warm += Seconds(calls)) { } // what the runtime compiles again, and pages and caches
         var (seconds, peak) = Suite.Measure(settings.Repeat, on, () => Seconds(calls) / calls);
         double copy = ceilings.Copy(work.Cost.Bytes), rate = work.Cost.Flops / seconds.Median, executed = work.ExecutedFlops / seconds.Median;
         var row = new Row($"op/{preset}/{work.Name}", seconds) { Peak = peak };
