@@ -54,12 +54,12 @@ internal static class Suite
     /// <param name="once">Measures once, in seconds.</param>
     public static (Sample Seconds, Sample? Peak) Measure(Repeat repeat, BenchDevice device, Func<double> once)
     {
-        Sample seconds = new(), peak = new();
-        repeat.Run(() =>
+        var peak = new Sample();
+        Sample seconds = repeat.Run(() =>
         {
             if (device.Peak() is { } most) peak.Add(most);
             return once();
-        }, seconds, _ => { });
+        });
         return (seconds, peak.Count > 0 ? peak : null);
     }
 }

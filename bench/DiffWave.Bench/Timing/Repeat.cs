@@ -19,23 +19,9 @@ internal sealed record Repeat(int Least = 9, int Most = 50, double Seconds = 10,
     public Sample Run(Func<double> once)
     {
         var sample = new Sample();
-        Run(once, sample, _ => { });
-        return sample;
-    }
-
-    /// <summary>Takes measurements in alternation with something else, so that both see the same machine.</summary>
-    /// <param name="once">Takes one.</param>
-    /// <param name="sample">Receives them.</param>
-    /// <param name="beside">Called after each with its value.</param>
-    public void Run(Func<double> once, Sample sample, Action<double> beside)
-    {
         long start = Stopwatch.GetTimestamp();
-        while (!IsEnough(sample, Stopwatch.GetElapsedTime(start).TotalSeconds))
-        {
-            double value = once();
-            sample.Add(value);
-            beside(value);
-        }
+        while (!IsEnough(sample, Stopwatch.GetElapsedTime(start).TotalSeconds)) sample.Add(once());
+        return sample;
     }
 
     /// <summary>Whether a sample that took some seconds needs no more measurements.</summary>
