@@ -12,7 +12,7 @@ namespace DiffWave.Cpu;
 internal static class Gate
 {
     private const float LogE2 = 1.44269504f, Ln2 = 0.693147182f;
-    private const float Shift = 12582912f; // 1.5 * 2^23: adding it rounds to an integer and leaves that integer in the low mantissa bits
+    private const float Shift = 12582912f + 127; // 1.5 * 2^23 and the bias of an exponent: adding it rounds to an integer n and leaves n + 127 in the low mantissa bits
     private const float TanhLimit = 9.1f, SigmoidLimit = 87f; // beyond these the result no longer changes in float32
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

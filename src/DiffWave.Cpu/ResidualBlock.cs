@@ -42,14 +42,18 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         int first = (int)Math.Max(0, -Range.First), end = (int)Math.Min(Range.Count, Range.Length - Range.First);
         if (first >= end) return;
         var walk = new TileWalk(first, end, dilation);
-        int blocks = (walk.Count + Tiles - 1) / Tiles;
-        team.Run(X.Batch * blocks, (piece, thread) => Block(piece / blocks, walk, piece % blocks * Tiles, first, end, dilation, (float*)scratch(thread)));
+        int blocks = (walk.Count + Tiles - 1) / Tiles, pieces = X.Batch * blocks;
+        team.Run(pieces, (piece, thread) =>
+        {
+            int next = Math.Min(piece + team.Threads, pieces - 1); // what this thread will most likely do next
+            Block(piece / blocks, walk, piece % blocks * Tiles, next / blocks, next % blocks * Tiles, first, end, dilation, (float*)scratch(thread));
+        });
     }
 
     // One block of tiles. Scratch: v [6, 32, C], z [4, 32, C], m [6, 32, 2W] and eight vectors over channels.
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Block(int item, in TileWalk walk, int firstTile, int first, int end, int dilation, float* v)
+    private void Block(int item, in TileWalk walk, int firstTile, int nextItem, int nextTile, int first, int end, int dilation, float* v)
     {
         int padded = CpuBuffer.RoundUp(Config.Channels), tiles = Math.Min(Tiles, walk.Count - firstTile), tiles8 = (tiles + Gemm.Rows - 1) & -Gemm.Rows;
         float* z = v + Points * Tiles * padded, m = z + Outputs * Tiles * padded;
@@ -64,9 +68,9 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         float** filter = stackalloc float*[6 * Rows], gate = filter + Rows, skips = gate + Rows, y = skips + Rows, x = y + Rows, skipsBefore = x + Rows;
         FindRows(item, rows, tiles, dilation, first, end, nowhere, zeros, filter);
 
-        // Inputs reach d rows over both ends of the range, never over the ends of the signal: there stands a row of -step, so that x + step is exactly zero.
-        int low = (int)Math.Max(-dilation, -Range.First), high = (int)Math.Min(Range.Count + (long)dilation, Range.Length - Range.First);
-        TransformInputs(item, rows, tiles, dilation, low, high, StepBias.Row(item, Layer), absent, v, padded);
+        float** inputs = stackalloc float*[Points * Tiles];
+        FindInputs(item, rows, tiles, dilation, absent, inputs);
+        TransformInputs(inputs, tiles, StepBias.Row(item, Layer), v, padded);
 
         int width = S.Width, columns = 2 * width, panels = Weights.Dilated.Panels / Points;
         // The conditioner, the skips and y come from main memory, once a chain step; asked for as products go on, they arrive before their use.
@@ -89,6 +93,11 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         }
 
         // y = x sqrt(1/2) + residual columns (nobody reads the last layer's); skips = skips before (none for the first layer) + skip columns.
+        // Meanwhile the inputs of the next block are asked for.
+        int nextTiles = Math.Min(Tiles, walk.Count - nextTile);
+        walk.FirstRows(nextTile, new Span<int>(rows, nextTiles));
+        FindInputs(nextItem, rows, nextTiles, dilation, absent, inputs);
+        ahead = inputs;
         int half = Weights.Output.Panels / 2;
         float rootHalf = (float)Math.Sqrt(0.5);
         for (int panel = Layer == Config.Layers - 1 ? half : 0; panel < 2 * half; panel++)
@@ -102,7 +111,9 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
                     var epilogue = residual
                         ? new Gemm.AddScaled<S, V>(x + at, rootHalf, y + at, panel * columns)
                         : new Gemm.AddScaled<S, V>(skipsBefore + at, 1, skips + at, (panel - half) * columns);
-                    Gemm.Panel<S, V, Gemm.AddScaled<S, V>>(z + at * padded, padded, weights, Config.Channels, bias, epilogue);
+                    if (ahead < inputs + Points * Tiles) Gemm.Panel<S, V, Gemm.AddScaled<S, V>, Gemm.RowsAhead>(z + at * padded, padded, weights, Config.Channels, bias, epilogue, new Gemm.RowsAhead(ahead));
+                    else Gemm.Panel<S, V, Gemm.AddScaled<S, V>>(z + at * padded, padded, weights, Config.Channels, bias, epilogue);
+                    ahead += Gemm.RowsAhead.Count;
                 }
         }
     }
@@ -117,11 +128,12 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         nint conditionerStride = Conditioner?.Stride ?? 0, stride = X.Stride; // x, y and skips have the same channels
         int conditionerRow = ConditionerRow, ring = Conditioner?.Rows ?? int.MaxValue;
         bool firstLayer = Layer == 0;
+        bool whole = AreIn(rows, tiles, first, end - (Outputs - 1) * dilation);
         for (int j = 0; j < Outputs; j++)
             for (int tile = 0; tile < Tiles; tile++, table++)
             {
-                int row = tile < tiles ? rows[tile] + j * dilation : end;
-                if (row >= first && row < end)
+                int row = rows[tile] + j * dilation;
+                if (whole || (tile < tiles && row >= first && row < end))
                 {
                     int ringRow = conditionerRow + row;
                     float* given = conditioner + (ringRow < ring ? ringRow : ringRow - ring) * conditionerStride;
@@ -139,6 +151,15 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
                     table[2 * Rows] = table[3 * Rows] = nowhere;
                 }
             }
+    }
+
+    // Whether there are all tiles of a block and every first row is in [first, end): the common case, which needs no look at single rows.
+    private static bool AreIn(int* rows, int tiles, int first, int end)
+    {
+        if (tiles < Tiles) return false;
+        int low = rows[0], high = rows[0];
+        for (int tile = 1; tile < Tiles; tile++) (low, high) = (Math.Min(low, rows[tile]), Math.Max(high, rows[tile]));
+        return low >= first && high < end;
     }
 
     // Lanes behind the channels take what stands there: nobody reads what comes of them.
@@ -160,26 +181,35 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
             }
     }
 
+    // Where the six input rows of each tile stand. They reach d rows over both ends of the range, never over the ends of the signal: there stands a row of -step, so that x + step is exactly zero.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void TransformInputs(int item, int* rows, int tiles, int dilation, int low, int high, float* step, float* absent, float* v, int padded)
+    private void FindInputs(int item, int* rows, int tiles, int dilation, float* absent, float** table)
     {
+        int low = (int)Math.Max(-dilation, -Range.First), high = (int)Math.Min(Range.Count + (long)dilation, Range.Length - Range.First);
         float* x = X.Row(item, 0) + (nint)XRow * X.Stride;
-        nint stride = X.Stride, plane = (nint)Tiles * padded;
-        for (int tile = 0; tile < tiles; tile++)
+        nint stride = X.Stride;
+        bool whole = AreIn(rows, tiles, low + dilation, high - (Points - 2) * dilation);
+        for (int point = 0; point < Points; point++)
         {
-            int row = rows[tile] - dilation;
-            float* x0 = row >= low && row < high ? x + row * stride : absent; row += dilation;
-            float* x1 = row >= low && row < high ? x + row * stride : absent; row += dilation;
-            float* x2 = row >= low && row < high ? x + row * stride : absent; row += dilation;
-            float* x3 = row >= low && row < high ? x + row * stride : absent; row += dilation;
-            float* x4 = row >= low && row < high ? x + row * stride : absent; row += dilation;
-            float* x5 = row >= low && row < high ? x + row * stride : absent;
-            float* target = v + tile * padded;
+            int shift = (point - 1) * dilation;
+            if (whole) for (int tile = 0; tile < Tiles; tile++) table[tile] = x + (rows[tile] + shift) * stride;
+            else for (int tile = 0; tile < Tiles; tile++) table[tile] = tile < tiles && rows[tile] + shift >= low && rows[tile] + shift < high ? x + (rows[tile] + shift) * stride : absent;
+            table += Tiles;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void TransformInputs(float** inputs, int tiles, float* step, float* v, int padded)
+    {
+        nint plane = (nint)Tiles * padded;
+        for (int tile = 0; tile < tiles; tile++, inputs++, v += padded)
+        {
+            float* x0 = inputs[0], x1 = inputs[Tiles], x2 = inputs[2 * Tiles], x3 = inputs[3 * Tiles], x4 = inputs[4 * Tiles], x5 = inputs[5 * Tiles];
             for (int c = 0; c < Config.Channels; c += S.Width)
             {
                 V e = S.Load(step + c);
                 MinimalFilter.TransformInput<S, V>(S.Add(S.Load(x0 + c), e), S.Add(S.Load(x1 + c), e), S.Add(S.Load(x2 + c), e),
-                    S.Add(S.Load(x3 + c), e), S.Add(S.Load(x4 + c), e), S.Add(S.Load(x5 + c), e), target + c, plane);
+                    S.Add(S.Load(x3 + c), e), S.Add(S.Load(x4 + c), e), S.Add(S.Load(x5 + c), e), v + c, plane);
             }
         }
     }

@@ -27,7 +27,7 @@ internal unsafe interface ISimd<V> where V : struct
     static abstract V Sqrt(V v);
     /// <summary>Lane by lane <paramref name="otherwise"/> where x is at most 0, else <paramref name="positive"/>; a NaN in x counts as positive.</summary>
     static abstract V WherePositive(V x, V positive, V otherwise);
-    /// <summary>2^n, where n is held in the low mantissa bits of 1.5 * 2^23 + n.</summary>
+    /// <summary>2^n, -126 to 127, where n + 127 is held in the low mantissa bits of 1.5 * 2^23 + 127 + n.</summary>
     static abstract V PowerOfTwo(V shifted);
 }
 
@@ -47,7 +47,7 @@ internal unsafe struct Simd512 : ISimd<Vector512<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> AtLeast(Vector512<float> limit, Vector512<float> x) => Vector512.MaxNative(limit, x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Sqrt(Vector512<float> v) => Vector512.Sqrt(v);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> WherePositive(Vector512<float> x, Vector512<float> positive, Vector512<float> otherwise) => Vector512.ConditionalSelect(Vector512.LessThanOrEqual(x, Vector512<float>.Zero), otherwise, positive);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> PowerOfTwo(Vector512<float> shifted) => ((shifted.AsInt32() << 23) + Vector512.Create(0x3F800000)).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> PowerOfTwo(Vector512<float> shifted) => (shifted.AsInt32() << 23).AsSingle();
 }
 
 internal unsafe struct Simd256 : ISimd<Vector256<float>>
@@ -66,7 +66,7 @@ internal unsafe struct Simd256 : ISimd<Vector256<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> AtLeast(Vector256<float> limit, Vector256<float> x) => Vector256.MaxNative(limit, x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Sqrt(Vector256<float> v) => Vector256.Sqrt(v);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> WherePositive(Vector256<float> x, Vector256<float> positive, Vector256<float> otherwise) => Vector256.ConditionalSelect(Vector256.LessThanOrEqual(x, Vector256<float>.Zero), otherwise, positive);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> PowerOfTwo(Vector256<float> shifted) => ((shifted.AsInt32() << 23) + Vector256.Create(0x3F800000)).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> PowerOfTwo(Vector256<float> shifted) => (shifted.AsInt32() << 23).AsSingle();
 }
 
 internal unsafe struct SimdPortable : ISimd<Vector<float>>
@@ -85,5 +85,5 @@ internal unsafe struct SimdPortable : ISimd<Vector<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector<float> AtLeast(Vector<float> limit, Vector<float> x) => Vector.MaxNative(limit, x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector<float> Sqrt(Vector<float> v) => Vector.SquareRoot(v);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector<float> WherePositive(Vector<float> x, Vector<float> positive, Vector<float> otherwise) => Vector.ConditionalSelect(Vector.LessThanOrEqual(x, Vector<float>.Zero), otherwise, positive);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector<float> PowerOfTwo(Vector<float> shifted) => Vector.AsVectorSingle((Vector.AsVectorInt32(shifted) << 23) + new Vector<int>(0x3F800000));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector<float> PowerOfTwo(Vector<float> shifted) => Vector.AsVectorSingle(Vector.AsVectorInt32(shifted) << 23);
 }

@@ -28,7 +28,7 @@ internal static class OpsBench
     {
         yield return new BenchCase("ceiling/fma", () =>
         {
-            var peak = new Sample(Enumerable.Range(0, 9).Select(_ => FmaPeak.Measure(settings.Threads)));
+            var peak = new Sample(Enumerable.Range(0, 25).Select(_ => FmaPeak.Measure(settings.Threads)));
             return new Row("ceiling/fma", null) { Figures = new Dictionary<string, object?> { ["gflops"] = peak.Median / 1e9, ["spread"] = peak.Spread, ["bound"] = "compute" } };
         });
         foreach (long size in CpuCeilings.Sizes)

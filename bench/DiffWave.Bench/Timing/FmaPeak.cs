@@ -10,35 +10,43 @@ namespace DiffWave.Bench;
 internal static class FmaPeak
 {
     private const int Chains = 12;
-
-    /// <summary>FLOP/s of <paramref name="threads"/> threads together, over about <paramref name="seconds"/>.</summary>
-    public static double Measure(int threads, double seconds = 0.05)
+    private static readonly (Func<int, float> Run, int Lanes) Loop = CpuDevice.BestLevel switch
     {
-        (Func<int, float> loop, int lanes) = CpuDevice.BestLevel switch
-        {
-            SimdLevel.Avx512 => ((Func<int, float>)Loop512, 16),
-            SimdLevel.Avx2 => (Loop256, 8),
-            _ => (LoopPortable, Vector<float>.Count),
-        };
-        int rounds = 100_000;
-        for (; ; rounds *= 2) // long enough to time, and warm
+        SimdLevel.Avx512 => (Loop512, 16),
+        SimdLevel.Avx2 => (Loop256, 8),
+        _ => (LoopPortable, Vector<float>.Count),
+    };
+    private static readonly Lazy<double> RoundsPerSecond = new(() =>
+    {
+        for (int rounds = 100_000; ; rounds *= 2) // long enough to time, and warm
         {
             long start = Stopwatch.GetTimestamp();
-            loop(rounds);
-            if (Stopwatch.GetElapsedTime(start).TotalSeconds > seconds / 2) break;
+            Loop.Run(rounds);
+            if (Stopwatch.GetElapsedTime(start).TotalSeconds is > 0.02 and double seconds) return rounds / seconds;
         }
+    });
+
+    /// <summary>
+    /// FLOP/s of <paramref name="threads"/> threads together, over about <paramref name="seconds"/>. The caller is one of them: a processor that slept while others measured would be slow at what comes next.
+    /// </summary>
+    public static double Measure(int threads, double seconds = 0.02)
+    {
+        int rounds = (int)(seconds * RoundsPerSecond.Value);
         using var barrier = new Barrier(threads);
         var times = new double[threads];
-        var workers = Enumerable.Range(0, threads).Select(i => new Thread(() =>
+        var others = Enumerable.Range(1, threads - 1).Select(i => new Thread(() => Run(i))).ToArray();
+        foreach (Thread other in others) other.Start();
+        Run(0);
+        foreach (Thread other in others) other.Join();
+        return times.Sum(time => 2.0 * Chains * Loop.Lanes * rounds / time);
+
+        void Run(int i)
         {
             barrier.SignalAndWait();
             long start = Stopwatch.GetTimestamp();
-            loop(rounds);
+            Loop.Run(rounds);
             times[i] = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        })).ToArray();
-        foreach (var worker in workers) worker.Start();
-        foreach (var worker in workers) worker.Join();
-        return times.Sum(time => 2.0 * Chains * lanes * rounds / time);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -9,7 +9,7 @@ namespace DiffWave.Bench;
 /// <param name="Most">Measurements that are never exceeded.</param>
 /// <param name="Seconds">Once so much time is gone no other is begun.</param>
 /// <param name="Spread">The <see cref="Sample.Spread"/> that is small enough.</param>
-internal sealed record Repeat(int Least = 9, int Most = 50, double Seconds = 10, double Spread = 0.01)
+internal sealed record Repeat(int Least = 9, int Most = 250, double Seconds = 10, double Spread = 0.01)
 {
     /// <summary>One of several parts that together come to this.</summary>
     public Repeat Part(int of) => this with { Least = (Least + of - 1) / of, Most = (Most + of - 1) / of, Seconds = Seconds / of };

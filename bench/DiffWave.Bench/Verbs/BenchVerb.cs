@@ -11,7 +11,7 @@ internal sealed class BenchVerb : Command
     private readonly Option<SimdLevel> _level = new("--simd") { Description = "vector instructions of the CPU" };
     private readonly Option<ulong> _seed = new("--seed") { Description = "of weights, mels and noise", DefaultValueFactory = _ => 1 };
     private readonly Option<int> _rounds = new("--rounds") { Description = "measurements of a case at least", DefaultValueFactory = _ => 9 };
-    private readonly Option<int> _mostRounds = new("--most-rounds") { Description = "measurements of a case at most", DefaultValueFactory = _ => 50 };
+    private readonly Option<int> _mostRounds = new("--most-rounds") { Description = "measurements of a case at most", DefaultValueFactory = _ => 250 };
     private readonly Option<double> _seconds = new("--case-seconds") { Description = "time after which no further measurement of a case is begun", DefaultValueFactory = _ => 10 };
     private readonly Option<double> _spread = new("--settled") { Description = "spread of the median at which a case is done", DefaultValueFactory = _ => 0.01 };
     private readonly OutputOptions _output = new();
