@@ -16,8 +16,8 @@ internal enum Verdict
 }
 
 /// <summary>
-/// A case in two results. The ratio of the medians lies, as far as the measurements tell, between <paramref name="Low"/> and <paramref name="High"/>: from each median's interval (<see cref="Sample.MedianInterval"/>), the ends
-/// divided crosswise. Where both results hold the CPU's peak before every round, times are first turned into work at that peak, so that a machine that was slower as a whole is no slower program; where that is too noisy to
+/// A case in two results. The ratio of the medians lies with about 95 % confidence between <paramref name="Low"/> and <paramref name="High"/>: from each median's interval (<see cref="Sample.MedianInterval"/>), whose distances on a
+/// logarithmic scale add like those of independent errors (Zou and Donner, Statistics in Medicine 27, 2008: 1693). Where both results hold the CPU's peak before every round, times are first turned into work at that peak, so that a machine that was slower as a whole is no slower program; where that is too noisy to
 /// tell, and the times themselves say SAME, it is SAME.
 /// </summary>
 /// <param name="Case">Its name.</param>
@@ -56,9 +56,14 @@ internal static class Comparison
 
     private static ComparedCase Of(string name, Sample before, Sample after, double threshold)
     {
-        double low = after.MedianInterval.Low / before.MedianInterval.High, high = after.MedianInterval.High / before.MedianInterval.Low;
-        return new ComparedCase(name, after.Median / before.Median, low, high, Judge(low, high, threshold));
+        var (oldDown, oldUp) = Distances(before);
+        var (nowDown, nowUp) = Distances(after);
+        double ratio = after.Median / before.Median, low = ratio * Math.Exp(-double.Hypot(nowDown, oldUp)), high = ratio * Math.Exp(double.Hypot(nowUp, oldDown));
+        return new ComparedCase(name, ratio, low, high, Judge(low, high, threshold));
     }
+
+    // How far the median may be off, as logarithms of ratios.
+    private static (double Down, double Up) Distances(Sample sample) => (Math.Log(sample.Median / sample.MedianInterval.Low), Math.Log(sample.MedianInterval.High / sample.Median));
 
     // SLOW and FAST need a gap: every ratio that may be must lie beyond the threshold. SAME: every one lies within it; or no difference is to be seen, and one of a fifth would have shown.
     private static Verdict Judge(double low, double high, double threshold)

@@ -29,7 +29,7 @@ internal static class FmaPeak
     /// <summary>
     /// FLOP/s of <paramref name="threads"/> threads together, over about <paramref name="seconds"/>. The caller is one of them: a processor that slept while others measured would be slow at what comes next.
     /// </summary>
-    public static double Measure(int threads, double seconds = 0.02)
+    public static double Measure(int threads, double seconds = 0.04)
     {
         int rounds = (int)(seconds * RoundsPerSecond.Value);
         using var barrier = new Barrier(threads);
@@ -42,6 +42,7 @@ internal static class FmaPeak
 
         void Run(int i)
         {
+            Loop.Run(rounds / 4); // meanwhile threads of the last operation stop waiting for another
             barrier.SignalAndWait();
             long start = Stopwatch.GetTimestamp();
             Loop.Run(rounds);
