@@ -45,7 +45,7 @@ internal sealed unsafe class ResidualBlock<S, V> where S : struct, ISimd<V> wher
         int blocks = (walk.Count + Tiles - 1) / Tiles, pieces = X.Batch * blocks;
         team.Run(pieces, (piece, thread) =>
         {
-            int next = Math.Min(piece + team.Threads, pieces - 1); // what this thread will most likely do next
+            int next = Math.Min(piece + 1, pieces - 1); // what this thread will most likely do next
             Block(piece / blocks, walk, piece % blocks * Tiles, next / blocks, next % blocks * Tiles, first, end, dilation, (float*)scratch(thread));
         });
     }
