@@ -66,7 +66,7 @@ internal static class Layouts
         ["roofline"] =
         [
             Case, Rounds, Microseconds, Spread, new("gflops", "GFLOP/s", "f1"), new("executed_gflops", "executed", "f1"), new("gigabytes_per_second", "GB/s", "f1"), new("intensity", "FLOP/B", "f2"), new("bound", "bound"),
-            new("share_of_peak", "of FMA peak", "p0"), new("share_of_roof", "of its roof", "p0"), new("share_of_data_sheet", "of data sheet", "p0"), .. OfKernels,
+            new("effective_share_of_peak", "effective", "p0"), new("share_of_peak", "of FMA peak", "p0"), new("share_of_roof", "of its roof", "p0"), new("share_of_data_sheet", "of data sheet", "p0"), .. OfKernels,
         ],
         ["micro"] = [Case, Rounds, new("median_seconds", "us [low .. high]", "!f3", 1e6), Spread, new("elements_per_second", "million/s", "f1", 1e-6), new("gflops", "GFLOP/s", "f1"), new("allocated_bytes", "allocated B", "f0")],
         ["scaling"] = [Case, Rounds, Seconds, Spread, new("seconds_per_sample", "ns a sample", "f1", 1e9), new("relative", "relative", "f2"), new("processor_relative", "processor", "f2"), new("ideal_relative", "ideal", "f2"), Gflops],

@@ -61,7 +61,7 @@ internal static class OpsBench
             {
                 ["rows"] = work.Rows, ["flops"] = work.Cost.Flops, ["bytes"] = work.Cost.Bytes, ["gflops"] = rate / 1e9, ["executed_gflops"] = executed / 1e9, ["gigabytes_per_second"] = work.Cost.Bytes / seconds.Median / 1e9,
                 ["intensity"] = (double)work.ExecutedFlops / work.Cost.Bytes, ["bound"] = place.Bound, ["what"] = place.Bound == "neither" ? work.Besides : null, ["share_of_peak"] = ofPeak,
-                ["share_of_roof"] = place.Share, ["copy_bytes_per_second"] = copy,
+                ["effective_share_of_peak"] = work.Cost.Flops / row.WorkAtPeak!.Median, ["share_of_roof"] = place.Share, ["copy_bytes_per_second"] = copy,
             },
         };
 

@@ -100,6 +100,6 @@ internal static class Notes
 
     public static readonly string[] Roofline =
     [
-        "executed: products really computed; FLOP/B, the bound and both shares are of these. Roof: the lower of the FMA peak and intensity x the copy rate of as many bytes; neither: less than a quarter of it is reached.",
+        "effective: FLOP by definition beside the FMA peak, more than 100 % where minimal filtering needs fewer products; executed: products really computed; FLOP/B, the bound and the other shares are of these. Roof: the lower of the FMA peak and intensity x the copy rate of as many bytes; neither: less than a quarter of it is reached.",
     ];
 }
