@@ -12,12 +12,15 @@ internal sealed class BenchVerb : Command
     private readonly Option<ulong> _seed = new("--seed") { Description = "of weights, mels and noise", DefaultValueFactory = _ => 1 };
     private readonly Option<int> _rounds = new("--rounds") { Description = "measurements of a case at least", DefaultValueFactory = _ => 9 };
     private readonly Option<int> _mostRounds = new("--most-rounds") { Description = "measurements of a case at most", DefaultValueFactory = _ => 250 };
-    private readonly Option<double> _seconds = new("--case-seconds") { Description = "time after which no further measurement of a case is begun", DefaultValueFactory = _ => 10 };
+    private readonly Option<double> _seconds = new("--case-seconds") { Description = "time after which no further measurement of a case is begun" };
     private readonly Option<double> _spread = new("--settled") { Description = "spread of the median at which a case is done", DefaultValueFactory = _ => 0.01 };
     private readonly OutputOptions _output = new();
 
     /// <summary>The device unless the user names one.</summary>
     public string UsualDevice { get; init; } = "cpu";
+
+    /// <summary>Time for a case unless the user names one.</summary>
+    public double UsualSeconds { get; init; } = 10;
 
     /// <param name="name">The verb.</param>
     /// <param name="description">What it measures.</param>
@@ -29,6 +32,7 @@ internal sealed class BenchVerb : Command
             if (symbol is Option option) Add(option);
             else Add((Argument)symbol);
         _device.DefaultValueFactory = _ => UsualDevice;
+        _seconds.DefaultValueFactory = _ => UsualSeconds;
         foreach (Option option in new Option[] { _device, _threads, _level, _seed, _rounds, _mostRounds, _seconds, _spread }) Add(option);
         _output.AddTo(this);
         SetAction(parsed => Failures.Guard(() =>

@@ -24,6 +24,6 @@ internal static class PeersVerb
             };
             Result result = Suite.Run("peers", "ours and PyTorch in alternation", settings, [.. PeersBench.Cases(settings, torch, cases, notes)], notes);
             return result.Rows.Count > 0 ? result : throw new InvalidOperationException(result.Notes[^1]);
-        }, filter, python, script, modes);
+        }, filter, python, script, modes) { UsualSeconds = 18 }; // rounds take seconds, most of them PyTorch's
     }
 }
