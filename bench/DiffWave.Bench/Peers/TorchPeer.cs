@@ -17,6 +17,7 @@ internal sealed class PeerException(string message) : InvalidOperationException(
 internal sealed class TorchPeer : IDisposable
 {
     private const string Installation = "bench/peers/README.md tells how to install it";
+    private const int RestMilliseconds = 20, MostRests = 50; // a process's time is told in steps of ten
 
     private readonly Process _process;
 
@@ -83,11 +84,25 @@ internal sealed class TorchPeer : IDisposable
         return answer.TryGetProperty("error", out JsonElement error) ? throw new PeerException($"the PyTorch peer: {error.GetString()}") : answer;
     }
 
-    /// <summary>Has the peer do something: its seconds and its peak memory, the device's where it computes on one, else the process's.</summary>
+    /// <summary>Has the peer do something, and lets it come to rest: its seconds and its peak memory, the device's where it computes on one, else the process's.</summary>
     public (double Seconds, long PeakMemory) Timed(string command)
     {
         JsonElement answer = Send(command);
+        Rest();
         return (answer.GetProperty("seconds").GetDouble(), answer.GetProperty("peak_bytes").GetInt64());
+    }
+
+    // For up to a tenth of a second after its answer the peer keeps a processor busy, which whatever is measured next would lack.
+    private void Rest()
+    {
+        double before = ProcessorSeconds;
+        for (int quiet = 0, waited = 0; quiet < 2 && waited < MostRests && !_process.HasExited; waited++)
+        {
+            Thread.Sleep(RestMilliseconds);
+            double now = ProcessorSeconds;
+            quiet = now > before ? 0 : quiet + 1;
+            before = now;
+        }
     }
 
     private JsonElement Answer() =>
