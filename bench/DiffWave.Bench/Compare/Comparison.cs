@@ -59,18 +59,20 @@ internal static class Comparison
         var (oldDown, oldUp) = Distances(before);
         var (nowDown, nowUp) = Distances(after);
         double ratio = after.Median / before.Median, low = ratio * Math.Exp(-double.Hypot(nowDown, oldUp)), high = ratio * Math.Exp(double.Hypot(nowUp, oldDown));
-        return new ComparedCase(name, ratio, low, high, Judge(low, high, threshold));
+        double gapAbove = after.MedianInterval.Low / before.MedianInterval.High, gapBelow = before.MedianInterval.Low / after.MedianInterval.High;
+        return new ComparedCase(name, ratio, low, high, Judge(low, high, gapAbove, gapBelow, threshold));
     }
 
     // How far the median may be off, as logarithms of ratios.
     private static (double Down, double Up) Distances(Sample sample) => (Math.Log(sample.Median / sample.MedianInterval.Low), Math.Log(sample.MedianInterval.High / sample.Median));
 
-    // SLOW and FAST need a gap: every ratio that may be must lie beyond the threshold. SAME: every one lies within it; or no difference is to be seen, and one of a fifth would have shown.
-    private static Verdict Judge(double low, double high, double threshold)
+    // SLOW and FAST need a gap between the medians' own intervals, wider than the threshold: rounds of a run are not quite independent, since a machine that others share drifts.
+    // SAME: every ratio that may be lies within the threshold; or no difference is to be seen, and one of a fifth would have shown.
+    private static Verdict Judge(double low, double high, double gapAbove, double gapBelow, double threshold)
     {
         double near = 1 + threshold, far = Math.Max(Noticed, near);
-        if (low > near) return Verdict.Slow;
-        if (high < 1 / near) return Verdict.Fast;
+        if (gapAbove > near) return Verdict.Slow;
+        if (gapBelow > near) return Verdict.Fast;
         bool isNear = low >= 1 / near && high <= near, isAroundOne = low <= 1 && high >= 1 && low >= 1 / far && high <= far;
         return isNear || isAroundOne ? Verdict.Same : Verdict.Ambiguous;
     }
