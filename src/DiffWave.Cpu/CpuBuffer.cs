@@ -7,10 +7,12 @@ namespace DiffWave.Cpu;
 /// Rows in ordinary memory, aligned to 64 bytes. A row takes <see cref="Stride"/> floats: the channels rounded up to <see cref="ChannelGrain"/>,
 /// so that whole vectors can be read and written; the padding lanes hold values nobody reads. Signals are packed, one float a row.
 /// </summary>
-internal sealed unsafe class CpuBuffer : IBuffer
+internal sealed unsafe partial class CpuBuffer : IBuffer
 {
     public const int ChannelGrain = 32;
     private const int SlackRows = 8; // the eight-row kernel may read past the last row
+    private const nuint HugePage = 2 << 20;
+    private const int WantHugePages = 14; // MADV_HUGEPAGE
 
     public int Batch { get; }
     public int Rows { get; }
@@ -32,14 +34,20 @@ internal sealed unsafe class CpuBuffer : IBuffer
 
     public static int RoundUp(int channels) => (channels + ChannelGrain - 1) / ChannelGrain * ChannelGrain;
 
-    /// <summary>Zero-filled floats aligned to 64 bytes; freed with <see cref="NativeMemory.AlignedFree"/>.</summary>
+    /// <summary>
+    /// Zero-filled floats aligned to 64 bytes; freed with <see cref="NativeMemory.AlignedFree"/>. Large ones lie in pages of 2 MiB where Linux has them: to be given small ones takes longer than to clear them.
+    /// </summary>
     public static float* AllocateFloats(long count)
     {
         nuint bytes = checked((nuint)count * sizeof(float));
-        var data = (float*)NativeMemory.AlignedAlloc(bytes, 64);
+        bool isLarge = bytes >= HugePage && OperatingSystem.IsLinux();
+        var data = (float*)NativeMemory.AlignedAlloc(bytes, isLarge ? HugePage : 64);
+        if (isLarge) Advise(data, bytes / HugePage * HugePage, WantHugePages); // only advice: without it the memory is as good, but slower
         NativeMemory.Clear(data, bytes);
         return data;
     }
+
+    [LibraryImport("libc", EntryPoint = "madvise")] private static partial int Advise(void* start, nuint length, int advice);
 
     public float* Row(int item, long row)
     {
