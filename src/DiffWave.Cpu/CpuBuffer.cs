@@ -18,16 +18,19 @@ internal sealed unsafe partial class CpuBuffer : IBuffer
     public int Rows { get; }
     public int Channels { get; }
     public int Stride { get; }
+    private readonly BufferMemory _memory;
+    private readonly long _floats;
     private float* _data;
 
-    public CpuBuffer(int batch, int rows, int channels, bool packed = false)
+    public CpuBuffer(BufferMemory memory, int batch, int rows, int channels, bool packed = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(channels);
         (Batch, Rows, Channels) = (batch, rows, channels);
         Stride = packed ? channels : RoundUp(channels);
-        _data = AllocateFloats(((long)batch * rows + SlackRows) * Stride + ChannelGrain);
+        (_memory, _floats) = (memory, ((long)batch * rows + SlackRows) * Stride + ChannelGrain);
+        _data = memory.Take(_floats);
     }
 
     ~CpuBuffer() => Free();
@@ -35,7 +38,7 @@ internal sealed unsafe partial class CpuBuffer : IBuffer
     public static int RoundUp(int channels) => (channels + ChannelGrain - 1) / ChannelGrain * ChannelGrain;
 
     /// <summary>
-    /// Zero-filled floats aligned to 64 bytes; freed with <see cref="NativeMemory.AlignedFree"/>. Large ones lie in pages of 2 MiB where Linux has them: to be given small ones takes longer than to clear them.
+    /// Zero-filled floats aligned to 64 bytes; freed with <see cref="NativeMemory.AlignedFree"/>. Large ones lie in pages of 2 MiB where Linux has them: to get those of 4 KiB takes longer than to clear them.
     /// </summary>
     public static float* AllocateFloats(long count)
     {
@@ -63,7 +66,7 @@ internal sealed unsafe partial class CpuBuffer : IBuffer
 
     private void Free()
     {
-        NativeMemory.AlignedFree(_data);
+        if (_data != null) _memory.Give(_data, _floats);
         _data = null;
     }
 }

@@ -16,7 +16,7 @@ internal sealed unsafe partial class CpuOps<S, V>
         string[] projections = [.. Enumerable.Range(0, layers).Select(layer => $"residual_layers.{layer}.diffusion_projection")];
         int[] weights = [.. projections.Select(name => training.Offset($"{name}.weight"))];
         int second = training.Offset("diffusion_embedding.projection2.weight");
-        using CpuBuffer pre1 = new(1, 1, Width), hidden = new(1, 1, Width), pre2 = new(1, 1, Width), d2 = new(1, 1, Width), d1 = new(1, 1, Width);
+        using CpuBuffer pre1 = new(_memory, 1, 1, Width), hidden = new(_memory, 1, 1, Width), pre2 = new(_memory, 1, 1, Width), d2 = new(_memory, 1, 1, Width), d1 = new(_memory, 1, 1, Width);
         float* u1 = pre1.Row(0, 0), h = hidden.Row(0, 0), u2 = pre2.Row(0, 0), du2 = d2.Row(0, 0), du1 = d1.Row(0, 0);
         for (int item = 0; item < table.Batch; item++)
         {
@@ -47,7 +47,7 @@ internal sealed unsafe partial class CpuOps<S, V>
         int embedding = training.Offset("label_embedding.weight"), layers = training.Config.Layers;
         string[] projections = [.. Enumerable.Range(0, layers).Select(layer => $"residual_layers.{layer}.label_projection")];
         int[] weights = [.. projections.Select(name => training.Offset($"{name}.weight"))];
-        using CpuBuffer sum = new(1, 1, Width);
+        using CpuBuffer sum = new(_memory, 1, 1, Width);
         float* d = sum.Row(0, 0);
         for (int item = 0; item < labels.Batch; item++)
         {

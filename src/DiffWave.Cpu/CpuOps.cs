@@ -12,6 +12,7 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
 {
     private const int BlockRows = 128;
     private readonly Team _team;
+    private readonly BufferMemory _memory = new();
     private readonly string _simd;
     private PackedWeights? _weights;
     private nint[] _scratch = [];
@@ -57,11 +58,11 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         for (int i = 0; i < _scratch.Length; i++) _scratch[i] = (nint)CpuBuffer.AllocateFloats(floats + CpuBuffer.ChannelGrain);
     }
 
-    public IBuffer Allocate(int batch, int rows, int channels) => new CpuBuffer(batch, rows, channels);
+    public IBuffer Allocate(int batch, int rows, int channels) => new CpuBuffer(_memory, batch, rows, channels);
 
     public IBuffer AllocateActivation(int batch, int rows, int channels) => Allocate(batch, rows, channels);
 
-    public IBuffer AllocateSignal(int batch, int rows) => new CpuBuffer(batch, rows, 1, packed: true);
+    public IBuffer AllocateSignal(int batch, int rows) => new CpuBuffer(_memory, batch, rows, 1, packed: true);
 
     public void Upload(ReadOnlySpan<float> values, IBuffer destination, int item, int row)
     {
@@ -141,7 +142,7 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
     public void StepEmbedding(IBuffer table, IBuffer embedding, IBuffer stepBias)
     {
         var e = (CpuBuffer)embedding;
-        var hidden = new CpuBuffer(table.Batch, 1, ModelConfig.StepWidth);
+        var hidden = new CpuBuffer(_memory, table.Batch, 1, ModelConfig.StepWidth);
         for (int item = 0; item < table.Batch; item++)
         {
             Vector(Weights.Step1, (CpuBuffer)table, item, hidden, item, 0, silu: true);
@@ -156,7 +157,7 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
     {
         for (int item = 0; item < labels.Batch; item++)
         {
-            using var row = new CpuBuffer(1, 1, ModelConfig.LabelWidth);
+            using var row = new CpuBuffer(_memory, 1, 1, ModelConfig.LabelWidth);
             Upload(Weights.LabelEmbedding.AsSpan((int)*((CpuBuffer)labels).Row(item, 0) * ModelConfig.LabelWidth, ModelConfig.LabelWidth), row, 0, 0);
             for (int layer = 0; layer < Weights.Config.Layers; layer++)
                 Vector(Weights.Layers[layer].Label!, row, 0, (CpuBuffer)labelBias, item, layer, silu: false);
@@ -298,6 +299,7 @@ internal sealed unsafe partial class CpuOps<S, V> : IOps where S : struct, ISimd
         _weights = null;
         _training?.Dispose();
         _training = null;
+        _memory.Dispose();
         FreeScratch();
     }
 

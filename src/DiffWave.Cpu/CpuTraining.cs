@@ -141,14 +141,14 @@ internal sealed unsafe partial class CpuOps<S, V>
         for (int s = 0; s < stages.Length - 1; s++)
         {
             int rows = planes[s].Rows * stages[s].Factor;
-            planes[s + 1] = new CpuBuffer(mel.Batch, rows, mel.Channels);
+            planes[s + 1] = new CpuBuffer(_memory, mel.Batch, rows, mel.Channels);
             Upsample([stages[s]], new TimeRange(0, rows, rows), new Window(planes[s], 0), 0, planes[s].Rows, new Window(planes[s + 1], 0));
         }
         var gradient = (CpuBuffer)dUpsampled;
         for (int s = stages.Length - 1; s >= 0; s--)
         {
             var (stage, input, output, dOutput) = (stages[s], planes[s], planes[s + 1], gradient);
-            var dInput = s == 0 ? null : new CpuBuffer(input.Batch, input.Rows, input.Channels);
+            var dInput = s == 0 ? null : new CpuBuffer(_memory, input.Batch, input.Rows, input.Channels);
             string name = Parameters.UpsamplerName(training.Config, layer, s);
             int sliceRows = MelUpsamplerBackward<S, V>.SliceRows(stage);
             SumGradients(input.Batch, input.Rows, sliceRows, [$"{name}.weight", $"{name}.bias"], (item, first, end, partial, thread) =>
