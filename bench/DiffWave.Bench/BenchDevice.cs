@@ -10,15 +10,16 @@ namespace DiffWave.Bench;
 /// <param name="Ops">The device; belongs to this.</param>
 /// <param name="Driver">The driver below it, or null for the CPU.</param>
 /// <param name="Peak">Float32 multiply-adds, in FLOP/s: measured on the CPU, by data sheet and current top clock on a GPU, null where time means nothing.</param>
-internal sealed record BenchDevice(IOps Ops, ICudaDriver? Driver, Func<double?> Peak) : IDisposable
+/// <param name="Pace">How fast the CPU is at this moment (<see cref="NetworkPace"/>); null on other devices.</param>
+internal sealed record BenchDevice(IOps Ops, ICudaDriver? Driver, Func<double?> Peak, Func<double?> Pace) : IDisposable
 {
     /// <summary>Opens <c>cpu</c>, <c>cuda</c>, <c>cuda:N</c> or <c>emulator</c>, which checks every access unless told not to.</summary>
     public static BenchDevice Open(string device, int threads, SimdLevel level, Precision precision = Precision.Fp32, bool checks = true)
     {
         if (device == "cpu" && precision != Precision.Fp32) throw new ArgumentException($"precision {precision.ToString().ToLowerInvariant()}: the CPU computes in fp32");
-        if (device == "cpu") return new BenchDevice(CpuDevice.Create(threads, level), null, () => FmaPeak.Measure(threads));
+        if (device == "cpu") return new BenchDevice(CpuDevice.Create(threads, level), null, () => FmaPeak.Measure(threads), () => NetworkPace.Measure(threads));
         ICudaDriver driver = OpenDriver(device, checks);
-        try { return new BenchDevice(new CudaOps(driver, new CudaOptions { Precision = precision, Tuning = TileTuning.Open(driver) }), driver, () => device == "emulator" ? null : driver.Device.PeakFloat32Flops); }
+        try { return new BenchDevice(new CudaOps(driver, new CudaOptions { Precision = precision, Tuning = TileTuning.Open(driver) }), driver, () => device == "emulator" ? null : driver.Device.PeakFloat32Flops, () => null); }
         catch
         {
             driver.Dispose();

@@ -48,18 +48,20 @@ internal static class Suite
         };
     }
 
-    /// <summary>Measures until it settles, on a CPU with the peak of its multiply-adds before every round.</summary>
+    /// <summary>Measures until it settles, on a CPU with the peak of its multiply-adds and its pace before every round.</summary>
+    /// <param name="name">Of the case.</param>
     /// <param name="repeat">How often.</param>
-    /// <param name="device">Gives the peak.</param>
+    /// <param name="device">Gives peak and pace.</param>
     /// <param name="once">Measures once, in seconds.</param>
-    public static (Sample Seconds, Sample? Peak) Measure(Repeat repeat, BenchDevice device, Func<double> once)
+    public static Row Measure(string name, Repeat repeat, BenchDevice device, Func<double> once)
     {
-        var peak = new Sample();
+        Sample peak = new(), pace = new();
         Sample seconds = repeat.Run(() =>
         {
             if (device.Peak() is { } most) peak.Add(most);
+            if (device.Pace() is { } now) pace.Add(now);
             return once();
         });
-        return (seconds, peak.Count > 0 ? peak : null);
+        return new Row(name, seconds) { Peak = peak.Count > 0 ? peak : null, Pace = pace.Count > 0 ? pace : null };
     }
 }

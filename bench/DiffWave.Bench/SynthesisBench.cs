@@ -46,15 +46,14 @@ internal static class SynthesisBench
         double first = synthesis.Once();      // compiles and allocates
         if (!on.IsCpu) synthesis.Once(); // a GPU records the chain
         var firstAudio = new Sample();
-        var (seconds, peak) = Suite.Measure(repeat, on, () =>
+        Row row = Suite.Measure(one.Name, repeat, on, () =>
         {
             double taken = synthesis.Once();
             firstAudio.Add(synthesis.FirstAudioSeconds / taken);
             return taken;
         });
-        return new Row(one.Name, seconds)
+        return row with
         {
-            Peak = peak,
             Figures = new Dictionary<string, object?>
             {
                 ["preset"] = one.Preset, ["channels"] = synthesis.Config.Channels, ["layers"] = synthesis.Config.Layers, ["steps"] = synthesis.Steps.Count, ["batch"] = one.Batch, ["clip_seconds"] = synthesis.AudioSeconds / one.Batch,

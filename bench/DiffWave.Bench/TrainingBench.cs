@@ -35,10 +35,9 @@ internal static class TrainingBench
         using var training = new TimedTraining(on, ModelConfig.Preset(one.Preset), one.Batch, one.CropFrames, one.Recompute, settings.Seed);
         var first = training.Step();
         for (int warm = 0; warm < (on.IsCpu ? 0 : 3); warm++) training.Step(); // a GPU records it
-        var (seconds, peak) = Suite.Measure(repeat, on, () => training.Step().Seconds);
-        return new Row(one.Name, seconds)
+        Row row = Suite.Measure(one.Name, repeat, on, () => training.Step().Seconds);
+        return row with
         {
-            Peak = peak,
             Figures = new Dictionary<string, object?>
             {
                 ["preset"] = one.Preset, ["batch"] = one.Batch, ["crop_samples"] = training.Length, ["samples"] = training.Samples, ["recompute"] = one.Recompute, ["precision"] = one.Precision.ToString().ToLowerInvariant(),

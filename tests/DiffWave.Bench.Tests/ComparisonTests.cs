@@ -58,9 +58,9 @@ public class ComparisonTests
     [Fact]
     public void AMachineThatIsSlowerAsAWholeIsNoSlowerProgram()
     {
-        var before = new Row("case", Times(1, 1, 0.01)) { Peak = Times(2, 500e9, 0) };
-        var slowerMachine = new Row("case", new Sample(before.Seconds!.Values.Select(seconds => 1.3 * seconds))) { Peak = new Sample(before.Peak!.Values.Select(peak => peak / 1.3)) };
-        var slowerProgram = slowerMachine with { Peak = before.Peak };
+        var before = new Row("case", Times(1, 1, 0.01)) { Pace = Times(2, 50e3, 0) };
+        var slowerMachine = new Row("case", new Sample(before.Seconds!.Values.Select(seconds => 1.3 * seconds))) { Pace = new Sample(before.Pace!.Values.Select(pace => pace / 1.3)) };
+        var slowerProgram = slowerMachine with { Pace = before.Pace };
         Assert.Equal(Verdict.Same, Comparison.Of(before, slowerMachine, Threshold).Verdict);
         Assert.Equal(Verdict.Slow, Comparison.Of(before, slowerProgram, Threshold).Verdict);
         Assert.Equal(Verdict.Slow, Between(before.Seconds, slowerMachine.Seconds!));

@@ -9,7 +9,7 @@ public sealed class ResultTests : IDisposable
 
     private static readonly Result Synthesis = new("synthesis", "synthesis of \"a & b\", <cpu>",
     [
-        new("synthesis/base/fast/1x5s", new Sample(2, 1.5, 1.75, 2.25, 1)) { Peak = new Sample(5e11, 4e11, 5e11, 6e11, 5e11), Figures = new Dictionary<string, object?> { ["times_real_time"] = 2.857, ["peak_memory_bytes"] = 440401920L, ["device"] = "cpu, \"two\"", ["executed_gflops"] = null } },
+        new("synthesis/base/fast/1x5s", new Sample(2, 1.5, 1.75, 2.25, 1)) { Peak = new Sample(5e11, 4e11, 5e11, 6e11, 5e11), Pace = new Sample(5e4, 4e4, 5e4, 6e4, 5.5e4), Figures = new Dictionary<string, object?> { ["times_real_time"] = 2.857, ["peak_memory_bytes"] = 440401920L, ["device"] = "cpu, \"two\"", ["executed_gflops"] = null } },
         new("synthesis/tiny/fast/1x5s", new Sample(10, 11, 12)) { Figures = new Dictionary<string, object?> { ["times_real_time"] = 0.45, ["recompute"] = true } },
     ])
     {
@@ -38,6 +38,7 @@ public sealed class ResultTests : IDisposable
         Row row = read.Rows[0];
         Assert.Equal(Synthesis.Rows[0].Seconds!.Values, row.Seconds!.Values);
         Assert.Equal(Synthesis.Rows[0].Peak!.Values, row.Peak!.Values);
+        Assert.Equal(Synthesis.Rows[0].Pace!.Values, row.Pace!.Values);
         Assert.Equal((2.857, 440401920.0, "cpu, \"two\"", (object?)null), (row.Value("times_real_time"), row.Value("peak_memory_bytes"), row.Value("device"), row.Value("executed_gflops")));
         Assert.Equal(true, read.Rows[1].Value("recompute"));
         Assert.Null(read.Rows[1].Peak);

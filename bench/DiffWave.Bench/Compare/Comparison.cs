@@ -17,8 +17,8 @@ internal enum Verdict
 
 /// <summary>
 /// A case in two results. The ratio of the medians lies with about 95 % confidence between <paramref name="Low"/> and <paramref name="High"/>: from each median's interval (<see cref="Sample.MedianInterval"/>), whose distances on a
-/// logarithmic scale add like those of independent errors (Zou and Donner, Statistics in Medicine 27, 2008: 1693). Where both results hold the CPU's peak before every round, times are first turned into work at that peak, so that a machine that was slower as a whole is no slower program; where that is too noisy to
-/// tell, and the times themselves say SAME, it is SAME.
+/// logarithmic scale add like those of independent errors (Zou and Donner, Statistics in Medicine 27, 2008: 1693). Where both results hold the CPU's pace before every round, times are first turned into work at that pace (<see cref="NetworkPace"/>), so that a machine that was slower as a whole is no slower program; where that is too
+/// noisy to tell, and the times themselves say SAME, it is SAME.
 /// </summary>
 /// <param name="Case">Its name.</param>
 /// <param name="Ratio">New time over old.</param>
@@ -49,7 +49,7 @@ internal static class Comparison
     public static ComparedCase Of(Row before, Row after, double threshold)
     {
         ComparedCase times = Of(after.Case, before.Seconds!, after.Seconds!, threshold);
-        if (before.WorkAtPeak is not { } old || after.WorkAtPeak is not { } now) return times;
+        if (before.WorkAtPace is not { } old || after.WorkAtPace is not { } now) return times;
         ComparedCase work = Of(after.Case, old, now, threshold);
         return work.Verdict == Verdict.Ambiguous && times.Verdict == Verdict.Same ? times : work;
     }

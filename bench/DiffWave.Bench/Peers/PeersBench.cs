@@ -101,7 +101,7 @@ internal static class PeersBench
             peerMemory = Math.Max(peerMemory, memory);
         }
         ProcessorUse? before = ProcessorUse.Now(peer.ProcessorSeconds);
-        var (seconds, peak) = Suite.Measure(settings.Repeat, on, () =>
+        Row row = Suite.Measure(one.Name, settings.Repeat, on, () =>
         {
             bool peerFirst = theirs.Count % 2 == 1;
             if (peerFirst) Peer();
@@ -110,6 +110,7 @@ internal static class PeersBench
             ratio.Add(theirs.Values[^1] / own);
             return own;
         });
+        Sample seconds = row.Seconds!;
         double? others = before?.OthersUntil(ProcessorUse.Now(peer.ProcessorSeconds)!.Value);
         if (others > BusyProcessors)
             notes.Add(Invariant($"{one.Name}: NOT QUIET: other programs kept {others:f1} of {Environment.ProcessorCount} processors busy meanwhile, and PyTorch loses more by that than ours: repeat it on a quiet machine"));
@@ -120,7 +121,7 @@ internal static class PeersBench
             ["ratio_median"] = ratio.Median, ["ratio_low"] = ratio.Low, ["ratio_high"] = ratio.High, ["ours_memory_bytes"] = on.PeakDeviceMemory ?? Machine.PeakMemory(), ["peer_memory_bytes"] = peerMemory, ["peer_flops"] = peerFlops, ["other_processors"] = others,
         };
         foreach ((string name, object? value) in work.Concat(speeds(seconds.Median, theirs.Median))) figures.Add(name, value);
-        return new Row(one.Name, seconds) { Peak = peak, Figures = figures };
+        return row with { Figures = figures };
     }
 
     /// <summary>Random weights whose prediction has about the power of noise, as a trained network's has. The initializer's own predict nothing, and audio would be the same whatever the network.</summary>

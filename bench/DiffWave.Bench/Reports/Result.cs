@@ -5,14 +5,14 @@ namespace DiffWave.Bench;
 
 /// <summary>
 /// What a benchmark found: the one thing that is printed, stored, compared and drawn. Its file is JSON: <c>benchmark</c>, <c>title</c>, <c>machine</c>, <c>settings</c>, <c>notes</c> and <c>rows</c>, each row with its <c>case</c>,
-/// <c>seconds</c> (median, low, high, and all values), <c>peak_flops</c> and its figures.
+/// <c>seconds</c> (median, low, high, and all values), <c>peak_flops</c>, <c>pace</c> and its figures.
 /// </summary>
 /// <param name="Benchmark">Name of the benchmark, which also names the columns of its table (<see cref="Layouts"/>).</param>
 /// <param name="Title">One line: what, on which device.</param>
 /// <param name="Rows">The cases.</param>
 internal sealed record Result(string Benchmark, string Title, IReadOnlyList<Row> Rows)
 {
-    private static readonly string[] Reserved = ["case", "seconds", "peak_flops"];
+    private static readonly string[] Reserved = ["case", "seconds", "peak_flops", "pace"];
 
     /// <summary>What it was measured on, see <see cref="Machine.Describe"/>.</summary>
     public IReadOnlyDictionary<string, object?> Machine { get; init; } = new Dictionary<string, object?>();
@@ -56,6 +56,7 @@ internal sealed record Result(string Benchmark, string Title, IReadOnlyList<Row>
             var json = new JsonObject { ["case"] = row.Case };
             if (row.Seconds is not null) json["seconds"] = Json(row.Seconds);
             if (row.Peak is not null) json["peak_flops"] = Json(row.Peak);
+            if (row.Pace is not null) json["pace"] = Json(row.Pace);
             foreach (var (name, value) in row.Figures) json.Add(name, JsonSerializer.SerializeToNode(value));
             return (JsonNode)json;
         })]),
@@ -67,7 +68,7 @@ internal sealed record Result(string Benchmark, string Title, IReadOnlyList<Row>
 
     private static Row ReadRow(JsonObject json) => new(Text(json, "case"), ReadSample(json["seconds"]))
     {
-        Peak = ReadSample(json["peak_flops"]), Figures = Values(json).Where(value => !Reserved.Contains(value.Key)).ToDictionary(),
+        Peak = ReadSample(json["peak_flops"]), Pace = ReadSample(json["pace"]), Figures = Values(json).Where(value => !Reserved.Contains(value.Key)).ToDictionary(),
     };
 
     private static string Text(JsonObject json, string name) => (string?)json[name] ?? throw new FormatException($"{name} is missing");

@@ -5,11 +5,17 @@ namespace DiffWave.Bench;
 /// <param name="Seconds">What was measured; null where there is no clock.</param>
 internal sealed record Row(string Case, Sample? Seconds)
 {
-    /// <summary>Float32 multiply-adds the CPU managed just before each measurement, in FLOP/s: how fast the machine was at that moment. Null on a GPU.</summary>
+    /// <summary>Float32 multiply-adds the CPU managed just before each measurement, in FLOP/s. Null on a GPU.</summary>
     public Sample? Peak { get; init; }
 
-    /// <summary>Multiply-adds the machine could have done in the time of each measurement, as FLOP: time that does not tell how fast the machine was. Null without <see cref="Peak"/>.</summary>
-    public Sample? WorkAtPeak => Seconds is null || Peak is null ? null : new Sample(Seconds.Values.Zip(Peak.Values, (seconds, peak) => seconds * peak));
+    /// <summary>Multiply-adds the machine could have done in the time of each measurement, as FLOP. Null without <see cref="Peak"/>.</summary>
+    public Sample? WorkAtPeak => Seconds?.Times(Peak);
+
+    /// <summary>The CPU's pace just before each measurement, in pieces a second (<see cref="NetworkPace"/>). Null on a GPU.</summary>
+    public Sample? Pace { get; init; }
+
+    /// <summary>Pieces the machine could have done in the time of each measurement: time that does not tell how fast the machine was. Null without <see cref="Pace"/>.</summary>
+    public Sample? WorkAtPace => Seconds?.Times(Pace);
 
     /// <summary>What else is known of it: numbers, texts, truth values, by snake_case names that tell the unit: <c>first_audio_seconds</c>, <c>peak_memory_bytes</c>, <c>gflops</c>.</summary>
     public IReadOnlyDictionary<string, object?> Figures { get; init; } = new Dictionary<string, object?>();
@@ -20,7 +26,7 @@ internal sealed record Row(string Case, Sample? Seconds)
         static Sample? Both(Sample? a, Sample? b) => a is null || b is null ? null : new Sample(a.Values.Concat(b.Values));
         return later with
         {
-            Seconds = Both(Seconds, later.Seconds), Peak = Both(Peak, later.Peak),
+            Seconds = Both(Seconds, later.Seconds), Peak = Both(Peak, later.Peak), Pace = Both(Pace, later.Pace),
             Figures = later.Figures.ToDictionary(figure => figure.Key, figure => figure.Key.EndsWith("memory_bytes", StringComparison.Ordinal) && figure.Value is long now && Figures.GetValueOrDefault(figure.Key) is long before ? Math.Max(now, before) : figure.Value),
         };
     }

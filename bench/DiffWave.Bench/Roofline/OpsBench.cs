@@ -50,9 +50,9 @@ internal static class OpsBench
         int calls = 1;
         for (; Seconds(calls) < BatchSeconds; calls *= 2) { }
         for (double warm = 0; warm < WarmSeconds; warm += Seconds(calls)) { } // what the runtime compiles again, and pages and caches
-        var (seconds, peak) = Suite.Measure(settings.Repeat, on, () => Seconds(calls) / calls);
+        Row row = Suite.Measure($"op/{preset}/{work.Name}", settings.Repeat, on, () => Seconds(calls) / calls);
+        Sample seconds = row.Seconds!;
         double copy = ceilings.Copy(work.Cost.Bytes), rate = work.Cost.Flops / seconds.Median, executed = work.ExecutedFlops / seconds.Median;
-        var row = new Row($"op/{preset}/{work.Name}", seconds) { Peak = peak };
         double ofPeak = work.ExecutedFlops / row.WorkAtPeak!.Median;
         RoofPlace place = RoofPlace.Of(ofPeak * seconds.Median, work.Cost.Bytes / copy, seconds.Median);
         return row with

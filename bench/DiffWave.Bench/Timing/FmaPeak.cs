@@ -10,18 +10,18 @@ namespace DiffWave.Bench;
 internal static class FmaPeak
 {
     private const int Chains = 12;
-    private static readonly (Func<int, float> Run, int Lanes) Loop = CpuDevice.BestLevel switch
+    private static readonly (Func<int, float> Run, int Lanes) Best = CpuDevice.BestLevel switch
     {
-        SimdLevel.Avx512 => (Loop512, 16),
-        SimdLevel.Avx2 => (Loop256, 8),
-        _ => (LoopPortable, Vector<float>.Count),
+        SimdLevel.Avx512 => (Loop<Simd512, Vector512<float>>, Simd512.Width),
+        SimdLevel.Avx2 => (Loop<Simd256, Vector256<float>>, Simd256.Width),
+        _ => (Loop<SimdPortable, Vector<float>>, SimdPortable.Width),
     };
     private static readonly Lazy<double> RoundsPerSecond = new(() =>
     {
         for (int rounds = 100_000; ; rounds *= 2) // long enough to time, and warm
         {
             long start = Stopwatch.GetTimestamp();
-            Loop.Run(rounds);
+            Best.Run(rounds);
             if (Stopwatch.GetElapsedTime(start).TotalSeconds is > 0.02 and double seconds) return rounds / seconds;
         }
     });
@@ -38,60 +38,32 @@ internal static class FmaPeak
         foreach (Thread other in others) other.Start();
         Run(0);
         foreach (Thread other in others) other.Join();
-        return times.Sum(time => 2.0 * Chains * Loop.Lanes * rounds / time);
+        return times.Sum(time => 2.0 * Chains * Best.Lanes * rounds / time);
 
         void Run(int i)
         {
-            Loop.Run(rounds / 4); // meanwhile threads of the last operation stop waiting for another
+            Best.Run(rounds / 4); // meanwhile threads of the last operation stop waiting for another
             barrier.SignalAndWait();
             long start = Stopwatch.GetTimestamp();
-            Loop.Run(rounds);
+            Best.Run(rounds);
             times[i] = Stopwatch.GetElapsedTime(start).TotalSeconds;
         }
     }
 
+    /// <summary>Twelve chains of <paramref name="n"/> multiply-adds each; returns something of all of them, so that none is left out.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Loop512(int n)
+    public static unsafe float Loop<S, V>(int n) where S : struct, ISimd<V> where V : struct
     {
-        Vector512<float> x = Vector512.Create(0.999f), y = Vector512.Create(1e-3f);
-        Vector512<float> a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x, i = x, j = x, k = x, l = x;
+        V x = S.Broadcast(0.999f), y = S.Broadcast(1e-3f);
+        V a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x, i = x, j = x, k = x, l = x;
         for (; n > 0; n--)
         {
-            a = Vector512.FusedMultiplyAdd(x, y, a); b = Vector512.FusedMultiplyAdd(x, y, b); c = Vector512.FusedMultiplyAdd(x, y, c);
-            d = Vector512.FusedMultiplyAdd(x, y, d); e = Vector512.FusedMultiplyAdd(x, y, e); f = Vector512.FusedMultiplyAdd(x, y, f);
-            g = Vector512.FusedMultiplyAdd(x, y, g); h = Vector512.FusedMultiplyAdd(x, y, h); i = Vector512.FusedMultiplyAdd(x, y, i);
-            j = Vector512.FusedMultiplyAdd(x, y, j); k = Vector512.FusedMultiplyAdd(x, y, k); l = Vector512.FusedMultiplyAdd(x, y, l);
+            a = S.Fma(x, y, a); b = S.Fma(x, y, b); c = S.Fma(x, y, c); d = S.Fma(x, y, d); e = S.Fma(x, y, e); f = S.Fma(x, y, f);
+            g = S.Fma(x, y, g); h = S.Fma(x, y, h); i = S.Fma(x, y, i); j = S.Fma(x, y, j); k = S.Fma(x, y, k); l = S.Fma(x, y, l);
         }
-        return Vector512.Sum(a + b + c + d + e + f + g + h + i + j + k + l);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Loop256(int n)
-    {
-        Vector256<float> x = Vector256.Create(0.999f), y = Vector256.Create(1e-3f);
-        Vector256<float> a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x, i = x, j = x, k = x, l = x;
-        for (; n > 0; n--)
-        {
-            a = Vector256.FusedMultiplyAdd(x, y, a); b = Vector256.FusedMultiplyAdd(x, y, b); c = Vector256.FusedMultiplyAdd(x, y, c);
-            d = Vector256.FusedMultiplyAdd(x, y, d); e = Vector256.FusedMultiplyAdd(x, y, e); f = Vector256.FusedMultiplyAdd(x, y, f);
-            g = Vector256.FusedMultiplyAdd(x, y, g); h = Vector256.FusedMultiplyAdd(x, y, h); i = Vector256.FusedMultiplyAdd(x, y, i);
-            j = Vector256.FusedMultiplyAdd(x, y, j); k = Vector256.FusedMultiplyAdd(x, y, k); l = Vector256.FusedMultiplyAdd(x, y, l);
-        }
-        return Vector256.Sum(a + b + c + d + e + f + g + h + i + j + k + l);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float LoopPortable(int n)
-    {
-        Vector<float> x = new(0.999f), y = new(1e-3f);
-        Vector<float> a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x, i = x, j = x, k = x, l = x;
-        for (; n > 0; n--)
-        {
-            a = Vector.FusedMultiplyAdd(x, y, a); b = Vector.FusedMultiplyAdd(x, y, b); c = Vector.FusedMultiplyAdd(x, y, c);
-            d = Vector.FusedMultiplyAdd(x, y, d); e = Vector.FusedMultiplyAdd(x, y, e); f = Vector.FusedMultiplyAdd(x, y, f);
-            g = Vector.FusedMultiplyAdd(x, y, g); h = Vector.FusedMultiplyAdd(x, y, h); i = Vector.FusedMultiplyAdd(x, y, i);
-            j = Vector.FusedMultiplyAdd(x, y, j); k = Vector.FusedMultiplyAdd(x, y, k); l = Vector.FusedMultiplyAdd(x, y, l);
-        }
-        return Vector.Sum(a + b + c + d + e + f + g + h + i + j + k + l);
+        V sum = S.Add(S.Add(S.Add(S.Add(a, b), S.Add(c, d)), S.Add(S.Add(e, f), S.Add(g, h))), S.Add(S.Add(i, j), S.Add(k, l)));
+        float* lanes = stackalloc float[S.Width];
+        S.Store(lanes, sum);
+        return lanes[0];
     }
 }

@@ -43,6 +43,9 @@ internal sealed class Sample
     /// <summary>The noise beside a number: how far the farther end of <see cref="MedianInterval"/> is from the median, as a part of it.</summary>
     public double Spread => Math.Max(Median - MedianInterval.Low, MedianInterval.High - Median) / Median;
 
+    /// <summary>Every value times the other sample's of the same round; null without one.</summary>
+    public Sample? Times(Sample? other) => other is null ? null : new Sample(_values.Zip(other._values, (a, b) => a * b));
+
     /// <summary>Linear interpolation between order statistics.</summary>
     public double Quantile(double q)
     {
