@@ -11,7 +11,7 @@ internal static class OpsBench
 {
     public const string UsualPreset = "base";
 
-    private const double BatchSeconds = 0.01; // what a measurement lasts at least
+    private const double BatchSeconds = 0.03; // what a measurement lasts at least: the first call finds cold caches and a sleeping thread
     private const double WarmSeconds = 0.5;
 
     /// <summary>The cases of a model. The emulator and GPUs have kernels instead of these.</summary>
@@ -47,9 +47,9 @@ internal static class OpsBench
         using BenchDevice on = settings.Open();
         using OpBuffers buffers = work.Prepare(on.Ops, config);
         Action call = work.Call(on.Ops, config, buffers);
+        for (double warm = 0; warm < WarmSeconds; warm += Seconds(1)) { } // what the runtime compiles, first and again, and pages and caches
         int calls = 1;
         for (; Seconds(calls) < BatchSeconds; calls *= 2) { }
-        for (double warm = 0; warm < WarmSeconds; warm += Seconds(calls)) { } // what the runtime compiles again, and pages and caches
         Row row = Suite.Measure($"op/{preset}/{work.Name}", settings.Repeat, on, () => Seconds(calls) / calls);
         Sample seconds = row.Seconds!;
         double copy = ceilings.Copy(work.Cost.Bytes), rate = work.Cost.Flops / seconds.Median, executed = work.ExecutedFlops / seconds.Median;
