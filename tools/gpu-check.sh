@@ -8,7 +8,7 @@
 # processor and libc), and the script that starts them: .gpu/run NAME ARGUMENTS.
 #
 # What is done, each only where it can be; the table at the end says why something was not:
-#   ptxas       golden PTX, and what the compiler writes now, assembled for each of TARGETS (80 90 120): registers, spills, shared memory
+#   ptxas       golden PTX, what the compiler writes now, and what syntheses and training steps of all presets launch, assembled for each of TARGETS (80 90 120): registers, spills, shared memory
 #   tests       the tests of the driver's wrapper and of the engine on it, with the real driver
 #   kernels     every kernel at all its shapes on the GPU against its reference
 #   golden      the reference data of PyTorch: intermediates, chains, gradients, optimiser steps
@@ -129,10 +129,11 @@ fits() {
     esac
 }
 
-# Assembles the files of a folder for an architecture, a line a kernel into ptxas.tsv, and adds their row.
+# Assembles the files of a folder for an architecture, as many at once as there are processors, a line a kernel into ptxas.tsv, and adds their row.
 assemble() {
-    local what=$1 sm=$2 good=0 bad=0 skipped=0 spills=0 file target arch said usage
+    local what=$1 sm=$2 good=0 bad=0 skipped=0 spills=0 cores file target arch usage i files=() archs=() pids=()
     shift 2
+    cores=$(nproc)
     for file in "$@"; do
         target=$(sed -n 's/^[[:space:]]*\.target[[:space:]]*sm_\([0-9]*[af]\{0,1\}\).*/\1/p' "$file" | head -n 1)
         if [ -z "$target" ] || ! fits "$target" "$sm"; then
@@ -141,11 +142,19 @@ assemble() {
         fi
         arch=$sm
         [ "${target%a}" = "$target" ] || arch=$target
-        if said=$("$ptxas" -v "-arch=sm_$arch" "$file" -o "$work/cubin" 2>&1); then
+        i=${#files[@]}
+        files+=("$file") archs+=("$arch")
+        [ "$i" -lt "$cores" ] || wait "${pids[i - cores]}"
+        "$ptxas" -v "-arch=sm_$arch" "$file" -o "$work/cubin$i" >"$work/said$i" 2>&1 &
+        pids+=($!)
+    done
+    for i in "${!files[@]}"; do
+        file=${files[i]} arch=${archs[i]}
+        if wait "${pids[i]}"; then
             good=$((good + 1))
             # A line "Compiling entry function 'x'", then spills, then what is used.
             usage=$(sed -n -e "s/.*Compiling entry function '\([^']*\)'.*/\1/p" -e 's/.* \([0-9]*\) bytes spill stores, \([0-9]*\) bytes spill loads.*/spill \1 \2/p' \
-                -e 's/.*Used \([0-9]* registers.*\)/used \1/p' <<<"$said" |
+                -e 's/.*Used \([0-9]* registers.*\)/used \1/p' "$work/said$i" |
                 awk -v what="$what" -v sm="sm_$arch" -v file="$(basename "$file")" '
                     $1 == "spill" { stores = $2; loads = $3; next }
                     $1 == "used" {
@@ -157,12 +166,12 @@ assemble() {
                     { entry = $1 }')
             echo "$usage" | tee -a "$out/ptxas.tsv"
             spills=$((spills + $(awk -F '\t' '{ s += $6 + $7 } END { print s + 0 }' <<<"$usage")))
-        elif grep -qE "Unsupported .version|not defined for option 'gpu-name'" <<<"$said"; then
+        elif grep -qE "Unsupported .version|not defined for option 'gpu-name'" "$work/said$i"; then
             skipped=$((skipped + 1))
             echo "$file: newer than this ptxas"
         else
             bad=$((bad + 1))
-            echo "$file, sm_$arch: $said"
+            echo "$file, sm_$arch: $(cat "$work/said$i")"
         fi
     done
     if [ $bad -gt 0 ]; then row "ptxas sm_$sm, $what" FAILED "$bad of $((good + bad)) files refused, see log.txt"
@@ -172,7 +181,7 @@ assemble() {
 }
 
 run_ptxas() {
-    local golden=() file said sm
+    local golden=() file said sm model
     while IFS= read -r file; do golden+=("$file"); done < <(find "$root/tests" -path '*/Golden/*.ptx' -not -path '*/bin/*' -not -path '*/obj/*' | sort)
     if ! ptxas=$(tool ptxas); then
         row ptxas 'not run' 'no ptxas: the CUDA toolkit is not installed'
@@ -192,6 +201,12 @@ run_ptxas() {
                 assemble compiled "$sm" "$work/sm_$sm"/*.ptx
             else
                 row "ptxas sm_$sm, compiled" FAILED 'diffwave kernels ptx --all failed, see log.txt'
+            fi
+            case "$sm" in 80) model=a100 ;; 89) model=rtx4090 ;; 90) model=h100 ;; *) model='' ;; esac
+            if [ -z "$model" ]; then row "ptxas sm_$sm, launched" 'not run' 'bench ptx knows no GPU of it'
+            elif ! program DiffWave.Bench; then row "ptxas sm_$sm, launched" 'not run' "no $pack/run DiffWave.Bench; see --pack"
+            elif limited "$pack/run" DiffWave.Bench ptx --gpu $model -o "$work/launched_$sm"; then assemble launched "$sm" "$work/launched_$sm"/*.ptx
+            else row "ptxas sm_$sm, launched" FAILED 'bench ptx failed, see log.txt'
             fi
         done
     fi

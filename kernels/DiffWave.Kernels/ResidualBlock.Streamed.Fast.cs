@@ -100,6 +100,7 @@ public static partial class ResidualBlock
                 for (int i = 0; i < sums.IntLength / 8; i++)
                 {
                     if (keep) Keep<T, P, S>(cut, h, tile, sumRow, i, first / cut.PieceValues + P.FirstPiece(j), gateFirst, sums);
+                    if (keep) Warp.Barrier(); // 16 rows after the other: nothing is moved across, and for stores of all of them side by side there are too few registers
                     Gate<T, P, S>(cut, shared, (cut.GatedAt + (sumRow + 16 * i) * cut.RowPitch + first / cut.PieceValues) * 4 + j, i, sums);
                 }
             }

@@ -36,9 +36,9 @@ public readonly struct TimeTile
     {
         shift = BitOperations.Log2((uint)neighbours);
         Dilation = dilation;
-        int count = Tiles(rows, dilation, shift, tileRows), across = Across(Math.Min(rows, dilation), shift), tile = index % count;
-        Item = index / count;
-        First = tile / across * (dilation * (tileRows >> shift)) + (tile % across << shift);
+        uint count = (uint)Tiles(rows, dilation, shift, tileRows), across = (uint)Across(Math.Min(rows, dilation), shift), tile = (uint)index % count;
+        Item = (int)((uint)index / count);
+        First = (int)(tile / across) * (dilation * (tileRows >> shift)) + ((int)(tile % across) << shift);
     }
 
     /// <summary>A tile of a signal that lies from a row on.</summary>
@@ -52,9 +52,9 @@ public readonly struct TimeTile
     {
         shift = BitOperations.Log2((uint)neighbours);
         Dilation = dilation;
-        int across = Across(Math.Min(rows, dilation), shift);
+        uint across = (uint)Across(Math.Min(rows, dilation), shift);
         Item = 0;
-        First = row + index / across * (dilation * (tileRows >> shift)) + (index % across << shift);
+        First = row + (int)((uint)index / across) * (dilation * (tileRows >> shift)) + ((int)((uint)index % across) << shift);
     }
 
     /// <summary>Time of a local row, counted from the first row of the launch.</summary>

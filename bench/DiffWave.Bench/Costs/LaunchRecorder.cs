@@ -91,6 +91,9 @@ internal sealed partial class LaunchRecorder : ForwardingDriver
     /// <summary>What was written down.</summary>
     public IReadOnlyList<RecordedLaunch> Log => log;
 
+    /// <summary>PTX of all that was loaded.</summary>
+    public IEnumerable<string> Modules => modules.Values;
+
     /// <summary>Bytes copied between host and device while recording.</summary>
     public long HostBytes { get; private set; }
 

@@ -57,6 +57,9 @@ internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool 
 {
     public IReadOnlyList<SamplerStep> Steps { get; } = Chain(ModelConfig.Preset(Preset), Full);
 
+    /// <summary>Whether every clip is a frame shorter than the one before it.</summary>
+    public bool Unequal { get; init; }
+
     public override double Flops => (double)OpCost.Evaluation(Config, (long)Batch * Samples).Flops * Steps.Count;
 
     protected override string What => FormattableString.Invariant($"synthesis, {Preset} (C={Config.Channels}, {Config.Layers} layers), {Batch} x {Samples / (double)Config.SampleRate:f2} s of audio, {Steps.Count} steps");
@@ -98,10 +101,12 @@ internal sealed record SynthesisWork(string Preset, int Batch, int Frames, bool 
     {
         Steps = Steps,
         Noise = new SeededNoise(3),
-        Lengths = [.. Enumerable.Repeat<long>(Samples, Batch)],
-        Mels = Config.HasMel ? [.. Enumerable.Repeat(new MemoryMel(new float[Config.Bands * Frames], Config.Bands, Frames), Batch)] : null,
+        Lengths = [.. Enumerable.Range(0, Batch).Select(clip => (long)FramesOf(clip) * Config.Hop)],
+        Mels = Config.HasMel ? [.. Enumerable.Range(0, Batch).Select(clip => new MemoryMel(new float[Config.Bands * FramesOf(clip)], Config.Bands, FramesOf(clip)))] : null,
         Labels = Config.HasLabel ? new int[Batch] : [],
     };
+
+    private int FramesOf(int clip) => Unequal ? Frames - clip : Frames;
 
     private static IReadOnlyList<SamplerStep> Chain(ModelConfig config, bool full) =>
         SamplerStep.Chain(new NoiseSchedule(full ? config.TrainingBetas : config.FastBetas), new NoiseSchedule(config.TrainingBetas));
