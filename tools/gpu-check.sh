@@ -4,8 +4,8 @@
 #   tools/gpu-check.sh --pack     where .NET is: makes the folder .gpu, which travels with the source
 #   tools/gpu-check.sh [FOLDER]   where the GPU is; FOLDER is .gpu unless named; STEPS="golden bench" does only these
 #
-# The folder holds the programs, published so that they need a runtime (programs/NAME.dll), the runtime of the machine that packed them (runtime.tar.xz, unpacked at the first start; same
-# processor and libc), and the script that starts them: .gpu/run NAME ARGUMENTS.
+# The folder holds the programs, published so that they need a runtime (programs/NAME.dll), the runtime of the machine that packed them (runtime.tar.xz, unpacked under ~/.cache at the first
+# start, so that the folder stays small enough to travel; same processor and libc), and the script that starts them: .gpu/run NAME ARGUMENTS.
 #
 # What is done, each only where it can be; the table at the end says why something was not:
 #   ptxas       golden PTX, what the compiler writes now, and what syntheses and training steps of all presets launch, assembled for each of TARGETS (80 90 120): registers, spills, shared memory
@@ -43,6 +43,7 @@ pack() {
     [ -n "$version" ] || { echo "no .NET 10 runtime beside $sdk/dotnet" >&2; exit 1; }
     tar -C "$sdk" --exclude='libmscor*' --exclude='libcoreclrtraceptprovider.so' --exclude='libclrgc*' --exclude='Microsoft.VisualBasic*' --exclude='System.Data.Common.dll' \
         -c dotnet "host/fxr/$version" "shared/Microsoft.NETCore.App/$version" | xz -6 -T0 >.gpu/runtime.tar.xz
+    sha256sum .gpu/runtime.tar.xz | cut -c 1-16 >.gpu/runtime.key
     git describe --always --dirty --exclude '*' >.gpu/commit 2>/dev/null || echo unknown >.gpu/commit
     cat >.gpu/run <<'RUN'
 #!/usr/bin/env bash
@@ -50,16 +51,18 @@ pack() {
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 [ -f "$here/programs/${1:?name of a program}.dll" ] || { echo "$here holds no program '$1'" >&2; exit 127; }
-if [ ! -d "$here/runtime" ]; then
-    part=$(mktemp -d "$here/runtime.XXXXXX")
+runtime=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/diffwave/dotnet-$(cat "$here/runtime.key")
+if [ ! -d "$runtime" ]; then
+    mkdir -p "$(dirname "$runtime")"
+    part=$(mktemp -d "$runtime.XXXXXX")
     if command -v xz >/dev/null; then tar -C "$part" -xJf "$here/runtime.tar.xz"
     else python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1], "r:xz").extractall(sys.argv[2])' "$here/runtime.tar.xz" "$part"; fi
-    mv -T "$part" "$here/runtime" 2>/dev/null || rm -rf "$part"
+    mv -T "$part" "$runtime" 2>/dev/null || rm -rf "$part"
 fi
-export DOTNET_ROOT="$here/runtime" DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DIFFWAVE_COMMIT=$(cat "$here/commit")
+export DOTNET_ROOT="$runtime" DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DIFFWAVE_COMMIT=$(cat "$here/commit")
 name=$1
 shift
-exec "$here/runtime/dotnet" "$here/programs/$name.dll" "$@"
+exec "$runtime/dotnet" "$here/programs/$name.dll" "$@"
 RUN
     chmod +x .gpu/run
     du -sh .gpu

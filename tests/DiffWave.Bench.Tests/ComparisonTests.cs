@@ -67,6 +67,18 @@ public class ComparisonTests
     }
 
     [Fact]
+    public void ACaseWithoutPaceInOneResultIsToldToBeComparedByItsTimes()
+    {
+        var paced = new Result("run", "paced", [new Row("a", Times(1, 1, 0.01)) { Pace = Times(2, 50e3, 0) }, new Row("b", Times(3, 1, 0.01))]);
+        var older = new Result("run", "older", [new Row("a", Times(4, 1, 0.01)), new Row("b", Times(5, 1, 0.01))]);
+        string Text(Result before, Result after) => Comparison.Text(before, after, Comparison.Of(before, after), Threshold);
+        Assert.Contains("1 compared by their times alone", Text(older, paced), StringComparison.Ordinal);
+        Assert.Contains("1 compared by their times alone", Text(paced, older), StringComparison.Ordinal);
+        Assert.DoesNotContain("times alone", Text(paced, paced), StringComparison.Ordinal);
+        Assert.DoesNotContain("times alone", Text(older, older), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void CasesOfOnlyOneResultAreNamed()
     {
         Row Case(string name) => new(name, Times(1, 1, 0.01));
