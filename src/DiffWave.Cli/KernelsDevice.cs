@@ -26,7 +26,7 @@ internal static class KernelsDevice
         if (!Gpus.IsAbsence(whyNone!)) session.Warn($"the GPU cannot be used: {Gpus.Reason(whyNone!)}; running on the emulator");
         return (Emulator(), Gpus.Reason(whyNone!));
 
-        ICudaDriver Emulator() => new EmulatedDriver(new EmulatorOptions { Threads = threads });
+        ICudaDriver Emulator() => new EmulatedDriver(new EmulatorOptions { BlockRaces = true, Threads = threads });
     }
 
     /// <summary>The device and the reason in one phrase.</summary>

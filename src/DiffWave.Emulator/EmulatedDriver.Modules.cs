@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using DiffWave.Cuda;
+using DiffWave.Emulator.Checks;
 using DiffWave.Emulator.Execution;
 using DiffWave.Emulator.Memory;
 using DiffWave.Emulator.Reports;
@@ -144,12 +145,15 @@ public sealed unsafe partial class EmulatedDriver
             "a launch that may begin early needs sm_90 and a kernel that waits (griddepcontrol.wait)");
         Refuse(arguments.Length != program.ParameterBytes, $"{arguments.Length} bytes of arguments for parameters of {program.ParameterBytes}");
 
-        var launch = new KernelLaunch(program, grid, block, dynamicSharedBytes, arguments.ToArray(), memory, options);
+        var launch = new KernelLaunch(program, grid, block, dynamicSharedBytes, arguments.ToArray(), memory, options) { IsEarly = early };
+        StreamState queued = Stream(call, stream);
         Queue(call, stream, () =>
         {
             if (loaded.IsUnloaded) throw new CudaException(call, "CUDA_ERROR_INVALID_HANDLE", "the module has been unloaded");
-            if (GridExecutor.Run(launch) is { } report) reports.Add(report);
-        });
+            using BlockRaces? before = queued.Last;
+            queued.Last = options.BlockRaces ? new BlockRaces(program, grid.Size) : null;
+            if (GridExecutor.Run(launch with { Races = queued.Last, Before = before }) is { } report) reports.Add(report);
+        }, orders: false);
     }
 
     private static int MaxThreads(PtxEntry entry) => entry.RequiredThreads is { } required ? required.X * required.Y * required.Z : Math.Min(1024, entry.MaxThreads ?? 1024);

@@ -1,4 +1,5 @@
 using DiffWave.Cuda;
+using DiffWave.Emulator.Checks;
 
 namespace DiffWave.Emulator;
 
@@ -19,6 +20,9 @@ public sealed partial class EmulatedDriver
         /// <summary>What waits to be run, when work is done lazily, and how many actions have ever been taken out.</summary>
         public Queue<Action> Waiting { get; } = [];
         public long Done { get; set; }
+
+        /// <summary>What the launch that ran last touched; null when something ran since then that it was complete for, or nobody asks.</summary>
+        public BlockRaces? Last { get; set; }
     }
 
     private sealed class EventState
@@ -53,6 +57,7 @@ public sealed partial class EmulatedDriver
         RefuseCaptured("cuStreamDestroy", stream);
         if (stream == 0) throw new CudaException("cuStreamDestroy", "CUDA_ERROR_INVALID_HANDLE", "the default stream stays");
         RunQueued(stream); // CUDA finishes it in the background
+        streams[stream].Last?.Dispose();
         streams.Remove(stream);
     }
 
@@ -197,9 +202,20 @@ public sealed partial class EmulatedDriver
     // Actions queued so far by stream, to know whether an event marks the stream's end.
     private readonly Dictionary<nint, int> lastAction = [];
 
-    private void Queue(string call, nint stream, Action action)
+    // What orders is begun when all before it is complete, and complete when anything behind it begins.
+    private void Queue(string call, nint stream, Action action, bool orders = true)
     {
         StreamState state = Stream(call, stream);
+        if (orders && options.BlockRaces)
+        {
+            Action alone = action;
+            action = () =>
+            {
+                state.Last?.Dispose();
+                state.Last = null;
+                alone();
+            };
+        }
         lastAction[stream] = lastAction.GetValueOrDefault(stream) + 1;
         if (state.Capture is not { } capture)
         {

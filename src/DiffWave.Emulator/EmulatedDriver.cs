@@ -67,7 +67,7 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
     }
 
     /// <inheritdoc/>
-    public void DeclareUsed(ulong address, long bytes, nint stream) => Queue("DeclareUsed", stream, () => memory.DeclareUsed(address, bytes));
+    public void DeclareUsed(ulong address, long bytes, nint stream) => Queue("DeclareUsed", stream, () => memory.DeclareUsed(address, bytes), orders: false);
 
     /// <inheritdoc/>
     public nint AllocateHost(long bytes)
@@ -178,6 +178,7 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver
         modules.Clear();
         foreach (nint place in hostBlocks.Keys) NativeMemory.AlignedFree((void*)place);
         hostBlocks.Clear();
+        foreach (StreamState stream in streams.Values) stream.Last?.Dispose();
         memory.Dispose();
     }
 

@@ -14,9 +14,15 @@ public sealed record EmulatorOptions
 
     /// <summary>
     /// Whether initialisation, races in shared memory and the use of warps are checked. Threads of one warp race like any others unless bar.warp.sync or a barrier lies between: the
-    /// hardware promises no lockstep. Bounds, alignment and barriers that never fill are found in any case. Races between blocks in global memory and unwritten local memory are not looked for.
+    /// hardware promises no lockstep. Bounds, alignment and barriers that never fill are found in any case. Unwritten local memory is not looked for, races between blocks only by <see cref="BlockRaces"/>.
     /// </summary>
     public bool Checks { get; init; } = true;
+
+    /// <summary>
+    /// Whether global memory that one block of a launch writes and another one touches is found, and memory read as never written (<c>ld.global.nc</c>) that is. Blocks have an order only where both use a fence of the
+    /// device and an atomic operation on the same word between. Takes up to 36 times the memory of what a kernel touches, and runs blocks one after the other.
+    /// </summary>
+    public bool BlockRaces { get; init; }
 
     /// <summary>Whether each launch leaves a report in <see cref="EmulatedDriver.Reports"/>.</summary>
     public bool Reports { get; init; }

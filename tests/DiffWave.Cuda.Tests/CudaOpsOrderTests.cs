@@ -67,7 +67,7 @@ public class CudaOpsOrderTests
     public void Sampling_early_late_and_through_the_real_driver_gives_the_same_bits(int chunkRows)
     {
         float[] early, late, real;
-        using (var driver = new EmulatedDriver()) early = Sample(driver, chunkRows);
+        using (var driver = new EmulatedDriver(new EmulatorOptions { BlockRaces = true })) early = Sample(driver, chunkRows);
         using (var driver = new EmulatedDriver(new EmulatorOptions { Lazy = true })) late = Sample(driver, chunkRows);
         using (var cuda = new StubCuda(new EmulatorOptions { Lazy = true }))
         {
@@ -86,7 +86,7 @@ public class CudaOpsOrderTests
     public void Early_late_and_through_the_real_driver_give_the_same_bits()
     {
         (float[] Numbers, IReadOnlyList<double> Sums) early, late, real;
-        using (var driver = new EmulatedDriver()) early = Train(driver);
+        using (var driver = new EmulatedDriver(new EmulatorOptions { BlockRaces = true })) early = Train(driver);
         using (var driver = new EmulatedDriver(new EmulatorOptions { Lazy = true })) late = Train(driver);
         using (var cuda = new StubCuda(new EmulatorOptions { Lazy = true }))
         {

@@ -9,14 +9,14 @@ internal sealed class OpsUnderTest : IDisposable
 
     private readonly ICudaDriver driver;
 
-    /// <param name="checks">Whether the emulator checks every access; a GPU has no such thing.</param>
+    /// <param name="checks">Whether the emulator checks every access, and that blocks of a launch keep out of each other's way; a GPU has no such thing.</param>
     /// <param name="threads">Threads of the emulator.</param>
     /// <param name="options">Choices of the engine.</param>
     public OpsUnderTest(bool checks = true, int threads = 0, CudaOptions? options = null)
     {
         driver = Environment.GetEnvironmentVariable(Variable) switch
         {
-            null or "" or "emulator" => new EmulatedDriver(new EmulatorOptions { Checks = checks, Threads = threads }),
+            null or "" or "emulator" => new EmulatedDriver(new EmulatorOptions { Checks = checks, BlockRaces = checks, Threads = threads }),
             "cuda" => NvidiaDriver.Open(),
             var other => throw new InvalidOperationException($"{Variable} is '{other}', expected emulator or cuda"),
         };

@@ -48,7 +48,7 @@ internal static class OnEmulator
     {
         if (!devices.TryTake(out Device? device))
         {
-            var driver = new EmulatedDriver(new EmulatorOptions { Reports = devices == Counting });
+            var driver = new EmulatedDriver(new EmulatorOptions { Reports = devices == Counting, BlockRaces = true });
             device = new Device(driver, new KernelRunner(driver));
         }
         T result = use(device);

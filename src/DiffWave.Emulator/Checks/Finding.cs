@@ -25,6 +25,15 @@ public enum FindingKind
     /// <summary>Two threads of a block access the same shared bytes, one writes, and no barrier lies between.</summary>
     SharedRace,
 
+    /// <summary>Two blocks of a launch access the same global bytes, one writes, and nothing orders them.</summary>
+    GlobalRace,
+
+    /// <summary>A kernel launched early writes, or reads what the launch before it writes, before it has waited for that (<c>griddepcontrol.wait</c>).</summary>
+    EarlyAccess,
+
+    /// <summary>Bytes read by <c>ld.global.nc</c>, which is for what nobody writes while the kernel runs, are written by the same launch.</summary>
+    NonCoherentRead,
+
     /// <summary>Shared memory that an asynchronous copy still may be writing is read or written.</summary>
     AsyncCopyPending,
 

@@ -64,6 +64,7 @@ internal sealed unsafe partial class BlockExecutor
                 $"copies {bytes} bytes from 0x{address:x}, offset {offset} of {launch.Memory.Nearest(address)}, which nobody has written", address);
         pointers[lane] = cache->Data + offset;
         if (cache->Touched is not null && bytes > 0) cache->Touch(offset, bytes, isRead: true, isWrite: false);
+        if (cache->Units is not null) TrackBlocks(warp, access, lane, cache, offset, bytes);
     }
 
     // Ends the copies of all but the last groups of each lane; -1: all copies, committed or not.

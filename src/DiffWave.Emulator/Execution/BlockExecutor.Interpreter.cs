@@ -134,6 +134,12 @@ internal sealed unsafe partial class BlockExecutor
                 CheckMembers(warp, pc, mask, (uint*)operands[0]);
                 OrderWarp(warp, members);
                 break;
+            case OperationKind.Fence:
+                races?.Fence();
+                break;
+            case OperationKind.GridWait:
+                warp.HasWaited = true;
+                break;
             case OperationKind.AsyncCommit:
                 for (uint rest = mask; rest != 0; rest &= rest - 1) warp.CommittedGroups[FirstLane(rest)]++;
                 break;

@@ -2,6 +2,7 @@ using System.Runtime.Intrinsics;
 using DiffWave.Emulator.Checks;
 using DiffWave.Emulator.Memory;
 using DiffWave.Emulator.Reports;
+using DiffWave.Emulator.Syntax;
 
 namespace DiffWave.Emulator.Execution;
 
@@ -20,6 +21,9 @@ internal sealed unsafe partial class BlockExecutor
         /// <summary>Marks of the sectors read, then of those written; null without reports.</summary>
         public byte* Touched;
         public long Sectors;
+
+        /// <summary>Which blocks have touched it; null unless that is asked for.</summary>
+        public BlockRaces.Unit* Units;
 
         public readonly void Touch(ulong offset, int bytes, bool isRead, bool isWrite)
         {
@@ -48,6 +52,7 @@ internal sealed unsafe partial class BlockExecutor
                 {
                     pointers[0] = cache->Data + offset;
                     if (cache->Touched is not null) cache->Touch(offset, bytes, !isWrite, isWrite);
+                    if (cache->Units is not null) TrackBlocks(warp, access, FirstLane(mask), cache, offset, bytes);
                     return;
                 }
             }
@@ -67,7 +72,23 @@ internal sealed unsafe partial class BlockExecutor
                     $"reads {laneBytes} bytes at 0x{address:x}, offset {offset} of {launch.Memory.Nearest(address)}, which nobody has written", address);
             pointers[lane] = cache->Data + offset;
             if (cache->Touched is not null) cache->Touch(offset, laneBytes, !isWrite, isWrite || access.Kind == MemoryKind.Atomic);
+            if (cache->Units is not null) TrackBlocks(warp, access, lane, cache, offset, laneBytes);
         }
+    }
+
+    private void TrackBlocks(Warp warp, MemoryOperation access, int lane, AllocationCache* cache, ulong offset, int bytes)
+    {
+        if (launch.IsEarly && !warp.HasWaited)
+        {
+            if (access.Kind is MemoryKind.Store or MemoryKind.Atomic)
+                throw Fault(FindingKind.EarlyAccess, warp, access.Pc, lane, $"{Verb(access)} {bytes} bytes at 0x{cache->Start + offset:x} before it has waited for the launches before it", cache->Start + offset);
+            if (launch.Before?.Writer(launch.Memory.Nearest(cache->Start)!, offset, bytes) is { } writer)
+                throw Fault(FindingKind.EarlyAccess, warp, access.Pc, lane, $"reads {bytes} bytes at 0x{cache->Start + offset:x}, which {writer} writes in the launch before, before it has waited for that", cache->Start + offset);
+        }
+        if (races!.Touch(cache->Units, offset, bytes, access) is not { } conflict) return;
+        PtxInstruction other = program.Entry.Instructions[conflict.Pc];
+        string rest = conflict.Kind == FindingKind.NonCoherentRead ? "which the same launch writes, and which is read as if nobody did" : $"which block {launch.BlockPosition(conflict.Block)} {conflict.Verb} in the same launch";
+        throw Fault(conflict.Kind, warp, access.Pc, lane, $"{Verb(access)} {bytes} bytes at 0x{cache->Start + offset:x}, offset {offset} of {launch.Memory.Nearest(cache->Start)}, {rest} at {other.Source} (PTX line {other.Line}: {other.Text})", cache->Start + offset);
     }
 
     // A write marks its bytes; a read asks whether all are marked.
@@ -102,6 +123,7 @@ internal sealed unsafe partial class BlockExecutor
             IsReadOnly = allocation.IsReadOnly,
             Touched = counters is null ? null : counters.Footprint.Of(allocation),
             Sectors = Footprint.Sectors(allocation),
+            Units = races is null ? null : races.Of(allocation),
         };
         return true;
     }

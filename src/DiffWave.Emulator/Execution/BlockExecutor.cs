@@ -17,6 +17,7 @@ internal sealed unsafe partial class BlockExecutor : IDisposable
     private readonly KernelLaunch launch;
     private readonly KernelProgram program;
     private readonly LaunchCounters? counters;
+    private readonly BlockRaces? races;
     private readonly bool checks;
     private readonly Warp[] warps;
     private readonly byte* registers;
@@ -30,6 +31,7 @@ internal sealed unsafe partial class BlockExecutor : IDisposable
     {
         this.launch = launch;
         this.counters = counters;
+        races = launch.Races;
         program = launch.Program;
         checks = launch.Options.Checks;
         warps = [.. Enumerable.Range(0, launch.Warps).Select(index => new Warp(index))];
@@ -62,6 +64,7 @@ internal sealed unsafe partial class BlockExecutor : IDisposable
         block = number;
         clock = 0;
         StartBlock();
+        races?.Start(number);
         for (int finished = 0; finished < warps.Length;)
         {
             bool progress = false;

@@ -11,7 +11,7 @@ internal static class GridExecutor
     public static LaunchReport? Run(KernelLaunch launch)
     {
         long blocks = launch.Grid.Size, next = -1, failed = long.MaxValue;
-        int threads = launch.Program.IsSequential ? 1 : (int)Math.Min(blocks, launch.Options.Threads > 0 ? launch.Options.Threads : Environment.ProcessorCount);
+        int threads = launch.Program.IsSequential || launch.Races is not null ? 1 : (int)Math.Min(blocks, launch.Options.Threads > 0 ? launch.Options.Threads : Environment.ProcessorCount);
         Exception? failure = null;
         var gate = new Lock();
         using Footprint? footprint = launch.Options.Reports ? new Footprint() : null;

@@ -1,4 +1,5 @@
 using DiffWave.Cuda;
+using DiffWave.Emulator.Checks;
 using DiffWave.Emulator.Memory;
 
 namespace DiffWave.Emulator.Execution;
@@ -13,6 +14,13 @@ namespace DiffWave.Emulator.Execution;
 /// <param name="Options">Choices.</param>
 internal sealed record KernelLaunch(KernelProgram Program, Dim3 Grid, Dim3 Block, int DynamicSharedBytes, byte[] Parameters, DeviceMemory Memory, EmulatorOptions Options)
 {
+    /// <summary>What its blocks touch, where that is asked for; and what those of the launch right before it did, where it may begin before that has ended.</summary>
+    public BlockRaces? Races { get; init; }
+    public BlockRaces? Before { get; init; }
+
+    /// <summary>Whether it may begin early.</summary>
+    public bool IsEarly { get; init; }
+
     /// <summary>Bytes of shared memory of a block.</summary>
     public int SharedBytes => DynamicSharedBytes > 0 ? Program.DynamicSharedOffset + DynamicSharedBytes : Program.StaticSharedBytes;
 

@@ -32,7 +32,13 @@ internal enum OperationKind : byte
     /// <summary>Reads the counter that stands for a clock.</summary>
     Clock,
 
-    /// <summary>Fences, prefetches and other things without effect here.</summary>
+    /// <summary>Orders a block's accesses for other blocks.</summary>
+    Fence,
+
+    /// <summary>Waits for the launches before this one.</summary>
+    GridWait,
+
+    /// <summary>Prefetches, fences within a block and other things without effect here.</summary>
     Nothing,
 }
 
@@ -120,6 +126,9 @@ internal sealed unsafe class KernelProgram : IDisposable
 
     /// <summary>Smallest element of any access that may reach shared memory, at most 4: what races are tracked by.</summary>
     public int SharedUnit { get; set; } = 4;
+
+    /// <summary>Smallest element of any access that may reach global memory, at most 4: what races between blocks are tracked by.</summary>
+    public int GlobalUnit { get; set; } = 4;
 
     /// <summary>Blocks may depend on each other's order, so they run one after the other.</summary>
     public bool IsSequential { get; set; }

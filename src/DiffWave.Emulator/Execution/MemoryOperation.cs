@@ -46,6 +46,9 @@ internal sealed record MemoryOperation
     /// <summary>Loads extend the sign.</summary>
     public bool IsSigned { get; init; }
 
+    /// <summary>ld.global.nc.</summary>
+    public bool IsNonCoherent { get; init; }
+
     /// <summary>Destinations have 16 bits: what extends the sign stops there.</summary>
     public bool IsHalfDestination { get; init; }
 

@@ -20,6 +20,7 @@ internal static class MemoryTranslator
                 return Access(MemoryKind.Load, 1, operands[0]) with
                 {
                     IsSigned = instruction.Types[^1] is PtxType.S8 or PtxType.S16 or PtxType.S32,
+                    IsNonCoherent = instruction.Modifiers.Contains("nc"),
                     IsHalfDestination = operands[0] is RegisterOperand { Register.Type: var type } && Bytes(type) == 2,
                 };
             case "st":

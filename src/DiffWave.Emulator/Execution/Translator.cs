@@ -110,6 +110,8 @@ internal sealed unsafe class Translator
         program.Barriers = [.. barriers];
         program.Specials = file.Specials;
         program.RegisterFileBytes = (file.Bytes + 127) & ~127;
+        program.GlobalUnit = memory.Where(access => access.Space is PtxSpace.Global or PtxSpace.Generic || access.Kind == MemoryKind.AsyncCopy)
+            .Select(access => Math.Min(4, access.ElementBytes)).DefaultIfEmpty(4).Min();
         program.SharedUnit = memory.Where(access => access.Space is PtxSpace.Shared or PtxSpace.Generic).Select(access => Math.Min(4, access.ElementBytes)).DefaultIfEmpty(4).Min();
         program.DeclaredRegisters = program.Entry.Registers.Sum(register => RegisterFile.LaneBytes(register.Type) / 4);
     }
@@ -200,7 +202,8 @@ internal sealed unsafe class Translator
                 Barrier(instruction, pc, ref operation);
                 return true;
             case "membar" or "fence" or "griddepcontrol" or "nanosleep":
-                operation.Kind = OperationKind.Nothing;
+                operation.Kind = instruction.Opcode is "membar" or "fence" && !instruction.Modifiers.Contains("cta") ? OperationKind.Fence
+                    : instruction.Opcode == "griddepcontrol" && Modifier(0) == "wait" ? OperationKind.GridWait : OperationKind.Nothing;
                 program.Classes[pc] = InstructionClass.Barrier;
                 return true;
             case "prefetch" or "prefetchu" or "discard" or "applypriority":

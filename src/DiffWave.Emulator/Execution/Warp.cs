@@ -52,6 +52,9 @@ internal sealed unsafe class Warp(int index)
     /// <summary>Instructions executed in this block.</summary>
     public long Steps;
 
+    /// <summary>Whether it has waited for the launches before this one.</summary>
+    public bool HasWaited;
+
     /// <summary>Asynchronous copies not yet awaited.</summary>
     public readonly List<AsyncCopy> Copies = [];
 
@@ -76,6 +79,7 @@ internal sealed unsafe class Warp(int index)
         foreach ((int offset, int bytes) in cleared) NativeMemory.Clear(Registers + offset, (nuint)bytes);
         Pc = 0;
         Active = Live = live;
+        HasWaited = false;
         Join = -1;
         Depth = 0;
         State = WarpState.Ready;
