@@ -31,6 +31,18 @@ public sealed class KernelRunnerTests : IDisposable
         Assert.NotSame(runner.Load(Method("matrix_product_v3")), runner.Load(Method("matrix_product_v3_bf16")));
     }
 
+    // 160 bands leave no room for a tile beside the weights of 64 channels, however it is cut.
+    [Theory]
+    [InlineData("residual_block_resident_v2")]
+    [InlineData("residual_block_resident_v2_packed")]
+    public void AShapeThatNoCutMakesFitIsRefused(string name)
+    {
+        KernelVersion version = KernelCatalog.Find(name)!;
+        var shape = new KernelShape([.. version.Shapes[0].Sizes.Select(size => (size.Name, size.Name == "bands" ? 160 : size.Size))]);
+        Assert.Null(version.Problem(shape));
+        Assert.Contains("bytes of shared memory", Assert.Throws<UnsupportedKernelException>(() => runner.Prepare(version, shape)).Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(70, 70)]
     [InlineData(88, 87)]

@@ -152,7 +152,7 @@ public static partial class KernelCatalog
         {
             int[] rows = signals.Length > 0 ? signals : [Rows];
             int neighbours = PackedSignals.Neighbours(rows, Dilation, tileRows);
-            while (sharedBytes(neighbours) > BlockShared) neighbours /= 2;
+            while (neighbours > 1 && sharedBytes(neighbours) > BlockShared) neighbours /= 2; // where one is too many still, the device refuses the launch
             int tiles = Batch * rows.Sum(each => TimeTile.Count(each, Dilation, neighbours, tileRows));
             return (neighbours, tiles, signals.Length > 0 ? PackedSignals.Table(rows, Dilation, neighbours, tileRows) : new ArrayView<int>());
         }

@@ -94,7 +94,7 @@ public sealed partial class CudaOps
             if (IsResident(channels))
             {
                 (tileRows, neighbours) = (Kernels.ResidualBlockBackward.TileRowsV2, Kernels.ResidualBlockBackward.NeighboursV2(rows, dilation));
-                while (Kernels.ResidualBlockBackward.SharedBytesV2(channels, neighbours) > SharedLimit) neighbours /= 2;
+                while (neighbours > 1 && Kernels.ResidualBlockBackward.SharedBytesV2(channels, neighbours) > SharedLimit) neighbours /= 2;
                 sharedBytes = Kernels.ResidualBlockBackward.SharedBytesV2(channels, neighbours);
                 arguments = resident.With(channels, hasY, gateFirst, stepInResidual);
             }

@@ -94,6 +94,9 @@ internal sealed unsafe class BlockRaces(KernelProgram program, long blocks) : ID
         for (ulong i = offset >> shift; i <= (offset + (ulong)bytes - 1) >> shift; i++)
         {
             ref Unit unit = ref all[i];
+            // What is only read, by this block before or by several: most of all accesses.
+            if (!isWrite && !isAtomic && unit.Writer.Block == 0 && unit.Updater.Block == 0 && (unit.Reader.Block == Several || unit.Reader.Block == block && unit.Reader.Time == time)
+                && unit.Reader.IsNonCoherent == access.IsNonCoherent) continue;
             if (access.IsNonCoherent && unit.Writer.Block != 0) return new(FindingKind.NonCoherentRead, Number(unit.Writer), "writes", unit.Writer.Pc);
             if (isWrite && unit.Reader.IsNonCoherent) return new(FindingKind.NonCoherentRead, Number(unit.Reader), "reads", unit.Reader.Pc);
             if (!IsOrdered(unit.Writer)) return new(FindingKind.GlobalRace, Number(unit.Writer), "writes", unit.Writer.Pc);
