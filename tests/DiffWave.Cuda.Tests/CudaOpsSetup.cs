@@ -9,14 +9,15 @@ internal sealed class OpsUnderTest : IDisposable
 
     private readonly ICudaDriver driver;
 
-    /// <param name="checks">Whether the emulator checks every access, and that blocks of a launch keep out of each other's way; a GPU has no such thing.</param>
+    /// <param name="checks">Whether the emulator checks every access; a GPU has no such thing.</param>
     /// <param name="threads">Threads of the emulator.</param>
     /// <param name="options">Choices of the engine.</param>
-    public OpsUnderTest(bool checks = true, int threads = 0, CudaOptions? options = null)
+    /// <param name="races">Whether the emulator also checks that blocks of a launch, and launches that begin early, keep out of others' way, which takes time.</param>
+    public OpsUnderTest(bool checks = true, int threads = 0, CudaOptions? options = null, bool races = false)
     {
         driver = Environment.GetEnvironmentVariable(Variable) switch
         {
-            null or "" or "emulator" => new EmulatedDriver(new EmulatorOptions { Checks = checks, BlockRaces = checks, Threads = threads }),
+            null or "" or "emulator" => new EmulatedDriver(new EmulatorOptions { Checks = checks, BlockRaces = races, Threads = threads }),
             "cuda" => NvidiaDriver.Open(),
             var other => throw new InvalidOperationException($"{Variable} is '{other}', expected emulator or cuda"),
         };

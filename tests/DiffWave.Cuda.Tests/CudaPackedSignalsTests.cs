@@ -33,7 +33,7 @@ public class CudaPackedSignalsTests
     [MemberData(nameof(Precisions))]
     public void EachHasTheBitsItHasAlone(Precision precision)
     {
-        using var device = new OpsUnderTest(options: new CudaOptions { Precision = precision });
+        using var device = new OpsUnderTest(options: new CudaOptions { Precision = precision }, races: true);
         using var smallLaunches = new OpsUnderTest(checks: false, options: new CudaOptions { Precision = precision, LaunchValues = 3000 });
         ModelConfig[] configs = precision == Precision.Fp32
             ? [Setup.Config(8, Both, 8, [5, 4]), Setup.Config(5, Conditioner.Label), Setup.Config(12, Both, 33, [2], philsyn: true)]

@@ -26,7 +26,7 @@ public class CudaPrecisionTests
     [MemberData(nameof(Precisions))]
     public void AsAccurateAsItsRoundings(Precision precision)
     {
-        using var device = new OpsUnderTest(options: new CudaOptions { Precision = precision });
+        using var device = new OpsUnderTest(options: new CudaOptions { Precision = precision }, races: true);
         foreach (NetworkCase c in Cases)
         {
             device.Ops.Load(c.Config, c.Parameters);
@@ -98,7 +98,7 @@ public class CudaPrecisionTests
     [Fact]
     public void AReplayedRecordingIsAFreshRun()
     {
-        using var device = new OpsUnderTest(options: new CudaOptions { Precision = Precision.Fp16 });
+        using var device = new OpsUnderTest(options: new CudaOptions { Precision = Precision.Fp16 }, races: true);
         NetworkCase c = new(Setup.Config(32, Both, 8, [5, 4], layers: 3), 70, 2);
         using var kept = new Sampler(c.Config, device.Ops);
         for (ulong run = 1; run <= 4; run++)

@@ -22,7 +22,7 @@ public class MixedPrecisionTests
     [MemberData(nameof(Precisions))]
     public void GradientsAreAsAccurateAsTheirRoundings(Precision precision)
     {
-        using var device = new OpsUnderTest(options: new CudaOptions { Precision = precision });
+        using var device = new OpsUnderTest(options: new CudaOptions { Precision = precision }, races: true);
         foreach ((PassCase c, Gradients<double> truth) in Cases.Zip(Truths.Value))
         {
             Parameters actual = c.Run(device.Ops, recompute: false, Scale).Gradients;

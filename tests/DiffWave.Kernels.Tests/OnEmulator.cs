@@ -12,7 +12,7 @@ namespace DiffWave.Kernels.Tests;
 /// <summary>Emulated devices for all tests. A test takes one that is free and gives it back, so as many are there as tests run side by side; kernels are compiled once for all of them.</summary>
 internal static class OnEmulator
 {
-    private static readonly ConcurrentBag<Device> Plain = [], Counting = []; // without reports and with them, which take time
+    private static readonly ConcurrentBag<Device> Plain = [], Counting = [], Racing = []; // the last two with reports and with checks of blocks against each other, which take time
     private static readonly ConcurrentDictionary<string, Lazy<(IReadOnlyList<KernelCheck> Checks, LaunchReport Report)>> Usual = [];
 
     private sealed record Device(EmulatedDriver Driver, KernelRunner Runner);
@@ -23,6 +23,9 @@ internal static class OnEmulator
     /// <summary>Runs a kernel of the catalogue. What the usual shape gives is kept.</summary>
     public static IReadOnlyList<KernelCheck> Check(KernelVersion version, KernelShape shape) =>
         KernelCatalog.Find(version.Name) == version && shape == version.Shapes[0] ? OfUsual(version.Name).Checks : Run(Plain, version, shape).Checks;
+
+    /// <summary>Runs a kernel of the catalogue where blocks must keep out of each other's way.</summary>
+    public static IReadOnlyList<KernelCheck> CheckBlocks(KernelVersion version, KernelShape shape) => Run(Racing, version, shape).Checks;
 
     /// <summary>The report of a kernel at its usual shape, of its first launch.</summary>
     public static LaunchReport Report(string name) => OfUsual(name).Report;
@@ -48,7 +51,7 @@ internal static class OnEmulator
     {
         if (!devices.TryTake(out Device? device))
         {
-            var driver = new EmulatedDriver(new EmulatorOptions { Reports = devices == Counting, BlockRaces = true });
+            var driver = new EmulatedDriver(new EmulatorOptions { Reports = devices == Counting, BlockRaces = devices == Racing });
             device = new Device(driver, new KernelRunner(driver));
         }
         T result = use(device);
