@@ -19,7 +19,7 @@ public sealed record EmulatorOptions
     public bool Checks { get; init; } = true;
 
     /// <summary>
-    /// Whether global memory that one block of a launch writes and another one touches is found, and memory read as never written (<c>ld.global.nc</c>) that is. Blocks have an order only where both use a fence of the
+    /// Whether global memory that one block of a launch writes and another one touches is found, memory read as never written (<c>ld.global.nc</c>) that is, and what a launch that begins early touches before it waits. Blocks have an order only where both use a fence of the
     /// device and an atomic operation on the same word between. Takes up to 36 times the memory of what a kernel touches, and runs blocks one after the other.
     /// </summary>
     public bool BlockRaces { get; init; }

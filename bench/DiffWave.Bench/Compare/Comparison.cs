@@ -86,8 +86,9 @@ internal static class Comparison
         string[] lost = [.. before.Rows.Select(row => row.Case).Except(after.Rows.Select(row => row.Case)).Select(name => $"only in A: {name}\n"), .. after.Rows.Select(row => row.Case).Except(before.Rows.Select(row => row.Case)).Select(name => $"only in B: {name}\n")];
         string[] differ = [.. new[] { "processor", "processors", "gpu", "gpu_driver" }.Where(key => !Equals(before.Machine.GetValueOrDefault(key), after.Machine.GetValueOrDefault(key)))];
         string other = differ.Length == 0 ? "" : $"not the same machine ({string.Join(", ", differ)}): the ratios tell of both\n";
-        HashSet<string> paced = [.. before.Rows.Where(row => row.Pace is not null).Select(row => row.Case)];
-        int unequal = cases.Count(one => paced.Contains(one.Case) != after.Rows.Single(row => row.Case == one.Case).Pace is not null);
+        static HashSet<string> Paced(Result result) => [.. result.Rows.Where(row => row.Pace is not null).Select(row => row.Case)];
+        HashSet<string> pacedBefore = Paced(before), pacedAfter = Paced(after);
+        int unequal = cases.Count(one => pacedBefore.Contains(one.Case) != pacedAfter.Contains(one.Case));
         string plain = unequal == 0 ? "" : $"{unequal} compared by their times alone: only one result holds the CPU's pace for them\n";
         string counts = string.Join(", ", Enum.GetValues<Verdict>().Select(verdict => $"{cases.Count(one => one.Verdict == verdict)} {verdict.ToString().ToUpperInvariant()}"));
         return About("A", before) + About("B", after) + table + string.Concat(lost) + other + plain + $"{counts}; differences up to {threshold.ToString("p0", CultureInfo.InvariantCulture)} count as none\n";

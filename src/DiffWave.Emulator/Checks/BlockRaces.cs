@@ -12,9 +12,7 @@ namespace DiffWave.Emulator.Checks;
 /// </summary>
 internal sealed unsafe class BlockRaces(KernelProgram program, long blocks) : IDisposable
 {
-    private const uint Several = uint.MaxValue;
-
-    /// <summary>A unit of memory: the last block that wrote it, read it, and updated it by an atomic operation (number + 1, 0 for none, or several), when, by the block's own clock, and where.</summary>
+    /// <summary>A unit of memory: who wrote it last, who has read it since the launch began, and who has updated it by atomic operations.</summary>
     public struct Unit
     {
         /// <summary>Of the plain writes.</summary>
@@ -27,7 +25,7 @@ internal sealed unsafe class BlockRaces(KernelProgram program, long blocks) : ID
         public Access Updater;
     }
 
-    /// <summary>The last access of a kind.</summary>
+    /// <summary>The last access of a kind; of reads and atomic operations of several blocks the first block's.</summary>
     public struct Access
     {
         /// <summary>Block + 1; 0: nobody.</summary>
@@ -39,8 +37,8 @@ internal sealed unsafe class BlockRaces(KernelProgram program, long blocks) : ID
         /// <summary>The instruction.</summary>
         public ushort Pc;
 
-        /// <summary>Whether anybody has read it by <c>ld.global.nc</c>.</summary>
-        public bool IsNonCoherent;
+        /// <summary>Whether anybody has read it by <c>ld.global.nc</c>, and whether other blocks did the same as this one.</summary>
+        public bool IsNonCoherent, IsSeveral;
     }
 
     /// <summary>Two accesses nothing orders.</summary>
@@ -95,18 +93,20 @@ internal sealed unsafe class BlockRaces(KernelProgram program, long blocks) : ID
         {
             ref Unit unit = ref all[i];
             // What is only read, by this block before or by several: most of all accesses.
-            if (!isWrite && !isAtomic && unit.Writer.Block == 0 && unit.Updater.Block == 0 && (unit.Reader.Block == Several || unit.Reader.Block == block && unit.Reader.Time == time)
+            if (!isWrite && !isAtomic && unit.Writer.Block == 0 && unit.Updater.Block == 0 && (unit.Reader.IsSeveral || unit.Reader.Block == block && unit.Reader.Time == time)
                 && unit.Reader.IsNonCoherent == access.IsNonCoherent) continue;
-            if (access.IsNonCoherent && unit.Writer.Block != 0) return new(FindingKind.NonCoherentRead, Number(unit.Writer), "writes", unit.Writer.Pc);
-            if (isWrite && unit.Reader.IsNonCoherent) return new(FindingKind.NonCoherentRead, Number(unit.Reader), "reads", unit.Reader.Pc);
-            if (!IsOrdered(unit.Writer)) return new(FindingKind.GlobalRace, Number(unit.Writer), "writes", unit.Writer.Pc);
-            if ((isWrite || isAtomic) && !IsOrdered(unit.Reader)) return new(FindingKind.GlobalRace, Number(unit.Reader), "reads", unit.Reader.Pc);
-            if (!isAtomic && !IsOrdered(unit.Updater)) return new(FindingKind.GlobalRace, Number(unit.Updater), "updates", unit.Updater.Pc);
+            if (access.IsNonCoherent && unit.Writer.Block != 0) return new(FindingKind.NonCoherentRead, unit.Writer.Block - 1, "writes", unit.Writer.Pc);
+            if (isWrite && unit.Reader.IsNonCoherent) return new(FindingKind.NonCoherentRead, unit.Reader.Block - 1, "reads", unit.Reader.Pc);
+            if (!IsOrdered(unit.Writer)) return new(FindingKind.GlobalRace, unit.Writer.Block - 1, "writes", unit.Writer.Pc);
+            if ((isWrite || isAtomic) && !IsOrdered(unit.Reader)) return new(FindingKind.GlobalRace, unit.Reader.Block - 1, "reads", unit.Reader.Pc);
+            if (!isAtomic && !IsOrdered(unit.Updater)) return new(FindingKind.GlobalRace, unit.Updater.Block - 1, "updates", unit.Updater.Pc);
             ref Access mine = ref isAtomic ? ref unit.Updater : ref isWrite ? ref unit.Writer : ref unit.Reader;
             // A write leaves nothing unordered behind it; reads and atomic operations of several blocks may be side by side.
-            bool isAlone = isWrite || mine.Block == 0 || mine.Block == block;
+            mine.IsNonCoherent |= access.IsNonCoherent;
+            mine.IsSeveral = !isWrite && mine.Block != 0 && mine.Block != block;
+            if (mine.IsSeveral) continue;
             // An atomic operation publishes itself together with what was fenced before it.
-            mine = new Access { Block = isAlone ? block : Several, Time = (ushort)(isAtomic && time > 0 ? time - 1 : time), Pc = (ushort)access.Pc, IsNonCoherent = mine.IsNonCoherent | access.IsNonCoherent };
+            (mine.Block, mine.Time, mine.Pc) = (block, (ushort)(isAtomic && time > 0 ? time - 1 : time), (ushort)access.Pc);
         }
         return null;
     }
@@ -134,11 +134,9 @@ internal sealed unsafe class BlockRaces(KernelProgram program, long blocks) : ID
         if (time > 0) times[block] = time;
     }
 
-    // Of several blocks only the last is known: ordered are they all where every block of the launch has been heard of.
+    // Of several blocks only the first is kept: ordered are they all where every block of the launch has been heard of.
     private bool IsOrdered(in Access before) => before.Block == 0 || before.Block == block
-        || (before.Block == Several ? known.Count >= blocks - 1 : known.TryGetValue(before.Block, out ushort until) && before.Time < until);
-
-    private static long Number(in Access access) => access.Block == Several ? 0 : access.Block - 1;
+        || (before.IsSeveral ? known.Count >= blocks - 1 : known.TryGetValue(before.Block, out ushort until) && before.Time < until);
 
     /// <inheritdoc/>
     public void Dispose()
